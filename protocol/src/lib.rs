@@ -1,1 +1,32 @@
-//! Placeholder.
+//! Vigie's vocabulary, and behind the feature `wire`, the wire itself.
+//!
+//! The types here are what agents, consoles, scripts and disks say to one another. They know
+//! nothing of storage engines, tensors or terminals. Rules that keep old and new peers together:
+//!
+//! * a field is only ever added, with `#[serde(default)]`; none is renamed or removed;
+//! * an unknown field is ignored, an unknown variant becomes `Unknown`;
+//! * enums that carry data are internally tagged with `kind`, so that the rule above holds for them.
+
+pub mod access;
+pub mod blob;
+pub mod dataset;
+pub mod error;
+pub mod event;
+pub mod health;
+pub mod ids;
+pub mod job;
+pub mod model;
+pub mod page;
+pub mod prediction;
+pub mod preprocess;
+pub mod project;
+pub mod run;
+#[cfg(feature = "wire")]
+pub mod service;
+pub mod time;
+#[cfg(feature = "wire")]
+pub mod wire;
+
+pub use error::{ApiError, ErrorCode};
+pub use ids::*;
+pub use time::Time;

@@ -1,0 +1,59 @@
+//! Projects: one classification problem each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ProjectName, Time};
+
+/// One classification problem on an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Project {
+    /// Its name, unique on the agent.
+    pub name: ProjectName,
+    /// What it is about, for people.
+    #[serde(default)]
+    pub description: String,
+    /// When it was created.
+    pub created: Time,
+    /// By whom.
+    pub by: String,
+    /// Its settings.
+    pub settings: ProjectSettings,
+    /// Rises with every change; what a change must name.
+    pub generation: u64,
+}
+
+/// What a project's owner may set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProjectSettings {
+    /// Which pictures of predictions are kept as blobs.
+    pub keep_pictures: PicturePolicy,
+    /// For how many days; 0 keeps them for ever.
+    pub picture_days: u32,
+    /// Shares of train, valid and test in a new dataset version, in percent; their sum is 100.
+    pub split_percent: [u8; 3],
+}
+
+impl Default for ProjectSettings {
+    fn default() -> Self {
+        Self { keep_pictures: PicturePolicy::All, picture_days: 30, split_percent: [70, 15, 15] }
+    }
+}
+
+/// Which pictures of predictions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum PicturePolicy {
+    /// None.
+    None,
+    /// About this share of them (1–99), drawn by the image's hash.
+    Sampled {
+        /// Percent kept.
+        percent: u8,
+    },
+    /// Every one.
+    All,
+    /// A policy this build does not know; nothing is kept.
+    #[serde(other)]
+    Unknown,
+}

@@ -1,0 +1,1 @@
+//! The wire: codecs, handshake, transports and the client actor.
