@@ -6,14 +6,19 @@
 //! one [`client::AgentClient`] for each agent; agents accept streams and hand them to
 //! [`transport::server`]. The methods themselves are in [`crate::service`].
 
+pub mod client;
 pub mod codec;
 pub mod frame;
 pub mod handshake;
+pub mod stdio;
+pub mod target;
 pub mod transport;
 pub mod unix;
 
+pub use client::{AgentClient, ClientOptions, LinkState};
 pub use codec::WireCodec;
 pub use handshake::{ClientHello, Greeting, HandshakeError, Limits, Welcome};
+pub use target::Target;
 
 use std::time::Duration;
 
