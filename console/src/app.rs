@@ -12,7 +12,7 @@ use crate::config::{self, Chosen, Config};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::out::{Format, Out};
-use crate::session::{self, Session};
+use crate::session::{self, Session, ask};
 
 /// The process's surroundings, read once.
 #[derive(Clone, Debug)]

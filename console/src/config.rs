@@ -181,10 +181,19 @@ mod tests {
     #[test]
     fn mistakes_are_shown_where_they_are() {
         for (text, message) in [
-            ("defalt = \"lab\"\n", "config.toml:1:1: unknown field `defalt`, expected `default` or `contexts`"),
+            (
+                "defalt = \"lab\"\n",
+                "config.toml:1:1: unknown field `defalt`, expected `default` or `contexts`",
+            ),
             ("[contexts.lab]\n\n  taget = 1\n", "config.toml:3:3: unknown field `taget`"),
-            ("[contexts.lab]\ntarget = 1\n", "config.toml:2:10: invalid type: integer `1`, expected a string"),
-            ("[contexts.lab]\ntarget = \"x\"\nproject = \"No\"\n", "config.toml:3:11: \"No\" is not a name of"),
+            (
+                "[contexts.lab]\ntarget = 1\n",
+                "config.toml:2:10: invalid type: integer `1`, expected a string",
+            ),
+            (
+                "[contexts.lab]\ntarget = \"x\"\nproject = \"No\"\n",
+                "config.toml:3:11: \"No\" is not a name of",
+            ),
             ("default = \n", "config.toml:1:11: "),
             ("default = \"gone\"\n", "config.toml: default"),
         ] {

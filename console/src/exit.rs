@@ -109,6 +109,11 @@ impl Failure {
         Self::new(Exit::Interrupted, "interrupted")
     }
 
+    /// Whether a later attempt may meet an agent that is there.
+    pub fn is_away(&self) -> bool {
+        matches!(self.exit, Exit::Unreachable | Exit::Timeout)
+    }
+
     /// Says what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -42,7 +42,7 @@ impl<'a> Follower<'a> {
             match self.news().await {
                 Ok(true) => return Ok(()),
                 Ok(false) => away = None,
-                Err(failure) if matches!(failure.exit, Exit::Unreachable | Exit::Timeout) => {
+                Err(failure) if failure.is_away() => {
                     let since = *away.get_or_insert_with(|| {
                         note(format!("{failure}; waiting for the agent to come back"));
                         Instant::now()
@@ -87,7 +87,11 @@ pub async fn to_the_end(session: &Session, job: JobId, title: &str) -> Result<Jo
             let job = follower.job();
             if job.attempts > attempts.max(1) {
                 let reason = job.failure.as_ref().map_or("its worker ended", |failure| &failure.message);
-                progress.say(format!("{title}: attempt {} begins: {}", job.attempts, crate::out::safe(reason)));
+                progress.say(format!(
+                    "{title}: attempt {} begins: {}",
+                    job.attempts,
+                    crate::out::safe(reason)
+                ));
             }
             attempts = job.attempts;
             progress.update(&shown(job), Instant::now());
@@ -137,8 +141,10 @@ pub fn waits_for(wait: &Wait) -> String {
 /// Who stops watching should know that the work goes on.
 fn detached(failure: Failure, job: JobId) -> Failure {
     match failure.exit {
-        Exit::Interrupted => Failure::new(Exit::Interrupted, format!("no longer watching; job {job} goes on"))
-            .hint(format!("`vigie jobs watch {job}` watches again, `vigie jobs cancel {job}` stops it")),
+        Exit::Interrupted => {
+            Failure::new(Exit::Interrupted, format!("no longer watching; job {job} goes on"))
+                .hint(format!("`vigie jobs watch {job}` watches again, `vigie jobs cancel {job}` stops it"))
+        }
         _ => failure,
     }
 }

@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::config::Chosen;
 use crate::exit::{Exit, Failure};
 use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, bytes, count, percent, when};
+use crate::session::ask;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,7 +70,9 @@ impl Agents {
                         let name = answer.context.as_ref().unwrap_or(&answer.target);
                         match (&answer.answer, &answer.error) {
                             (Some(findings), _) => sheet.table(name, super::doctor::table(findings)),
-                            (None, error) => sheet.line(format!("\n{name}: {}", error.as_deref().unwrap_or("?"))),
+                            (None, error) => {
+                                sheet.line(format!("\n{name}: {}", error.as_deref().unwrap_or("?")))
+                            }
                         }
                     });
                     sheet.render(style)
@@ -110,8 +113,10 @@ async fn ask_all<T>(
 fn all_reached<T>(answers: &[Answer<T>]) -> anyhow::Result<()> {
     match answers.iter().filter(|answer| answer.error.is_some()).count() {
         0 => Ok(()),
-        n => Err(Failure::new(Exit::Unreachable, format!("{n} of {} agents did not answer", answers.len()))
-            .into()),
+        n => {
+            Err(Failure::new(Exit::Unreachable, format!("{n} of {} agents did not answer", answers.len()))
+                .into())
+        }
     }
 }
 
@@ -167,7 +172,12 @@ fn worst(health: &AgentHealth) -> ServiceState {
         ServiceState::Degraded => 4,
         ServiceState::Down => 5,
     };
-    health.services.iter().map(|service| service.state).max_by_key(|&state| rank(state)).unwrap_or(ServiceState::Up)
+    health
+        .services
+        .iter()
+        .map(|service| service.state)
+        .max_by_key(|&state| rank(state))
+        .unwrap_or(ServiceState::Up)
 }
 
 /// The first service that is not well, and what it says.
@@ -189,8 +199,19 @@ pub fn state(state: ServiceState) -> Cell {
 }
 
 fn sheet(health: &AgentHealth, style: &Style) -> Sheet {
-    let AgentHealth { agent, version, started, now, state_dir, device, services, host, gpus, prediction_log } = health;
-    let HostStats { hostname, cores, cpu, load1, memory_total, memory_used, disk_total, disk_free, agent_memory } = host;
+    let AgentHealth { agent, version, started, now, state_dir, device, services, host, gpus, prediction_log } =
+        health;
+    let HostStats {
+        hostname,
+        cores,
+        cpu,
+        load1,
+        memory_total,
+        memory_used,
+        disk_total,
+        disk_free,
+        agent_memory,
+    } = host;
     let mut rows = Table::new(
         [Column::text("SERVICE"), Column::text("STATE"), Column::text("SINCE"), Column::flexible("REMARK")],
         "no services",
@@ -212,8 +233,14 @@ fn sheet(health: &AgentHealth, style: &Style) -> Sheet {
         .maybe("Clock", (skew.as_secs() > 5).then(|| format!("differs from yours by {} s", skew.as_secs())))
         .field("State", state_dir.as_str())
         .field("Device", device.as_str())
-        .field("Host", format!("{hostname}, {cores} cores, {} busy, load {load1:.2}", percent(f64::from(*cpu))))
-        .field("Memory", format!("{} of {}; agent {}", bytes(*memory_used), bytes(*memory_total), bytes(*agent_memory)))
+        .field(
+            "Host",
+            format!("{hostname}, {cores} cores, {} busy, load {load1:.2}", percent(f64::from(*cpu))),
+        )
+        .field(
+            "Memory",
+            format!("{} of {}; agent {}", bytes(*memory_used), bytes(*memory_total), bytes(*agent_memory)),
+        )
         .field("Disk", format!("{} free of {}", bytes(*disk_free), bytes(*disk_total)))
         .field(
             "Prediction log",

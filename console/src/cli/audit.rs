@@ -61,10 +61,13 @@ fn sheet(verdict: &AuditVerdict) -> Sheet {
     let AuditVerdict { lines, broken_at, head } = verdict;
     Sheet::new()
         .field("Lines", count(*lines))
-        .field("Chain", match broken_at {
-            None => Cell::toned("whole", Tone::Good),
-            Some(broken) => Cell::toned(format!("broken: {broken}"), Tone::Bad),
-        })
+        .field(
+            "Chain",
+            match broken_at {
+                None => Cell::toned("whole", Tone::Good),
+                Some(broken) => Cell::toned(format!("broken: {broken}"), Tone::Bad),
+            },
+        )
         .field("Head", head.to_string())
 }
 

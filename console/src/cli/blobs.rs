@@ -67,7 +67,8 @@ impl Blobs {
             }
             Verb::Gc { remove, waiting } => {
                 let spec = JobSpec::Gc { dry_run: !remove };
-                let request = JobSubmit { key: IdempotencyKey::new(), project: None, spec, after: Vec::new() };
+                let request =
+                    JobSubmit { key: IdempotencyKey::new(), project: None, spec, after: Vec::new() };
                 finish(app, session, ask!(session, job_submit, request).await?, waiting).await
             }
         }
@@ -75,12 +76,7 @@ impl Blobs {
 }
 
 /// Writes a blob to a file, whole or not at all, or to standard output.
-pub async fn write_blob(
-    app: &App,
-    session: &Session,
-    hash: Hash,
-    file: Option<&Path>,
-) -> anyhow::Result<()> {
+pub async fn write_blob(app: &App, session: &Session, hash: Hash, file: Option<&Path>) -> anyhow::Result<()> {
     let Some(file) = file else {
         if std::io::stdout().is_terminal() {
             return Err(Failure::usage("the bytes of a blob would garble the terminal")
@@ -102,7 +98,8 @@ pub async fn write_blob(
 
 /// What garbage collection found, in one line.
 pub fn gc_line(report: &GcReport) -> String {
-    let GcReport { referenced, referenced_bytes, orphans, orphan_bytes, removed, examples: _, missing } = report;
+    let GcReport { referenced, referenced_bytes, orphans, orphan_bytes, removed, examples: _, missing } =
+        report;
     let verb = if *removed { "removed" } else { "could remove" };
     let mut line = format!(
         "{verb} {} blobs ({}); {} are in use ({})",

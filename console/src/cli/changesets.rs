@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::cli::Limit;
 use crate::cli::datasets::classes_table;
 use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, bytes, count, note, signed, when};
+use crate::session::ask;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,8 +71,7 @@ impl Changesets {
                 return Ok(app.out.value(&change_sets, |style| table(&change_sets, style).render(style))?);
             }
             Verb::Show { change_set } => {
-                let change_set =
-                    ask!(session, change_set_get, ChangeSetGet { project, change_set }).await?;
+                let change_set = ask!(session, change_set_get, ChangeSetGet { project, change_set }).await?;
                 return Ok(app.out.value(&change_set, |style| sheet(&change_set, style).render(style))?);
             }
             Verb::Accept { change_set, reason } => (change_set, reason, true),
@@ -186,10 +186,13 @@ fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
         .field("Change-set", id.to_string())
         .field("State", state(set))
         .field("Project", project.as_str())
-        .field("Line", match base {
-            Some(base) => format!("{lineage}, after v{base}"),
-            None => format!("{lineage}, its first version"),
-        })
+        .field(
+            "Line",
+            match base {
+                Some(base) => format!("{lineage}, after v{base}"),
+                None => format!("{lineage}, its first version"),
+            },
+        )
         .field("Origin", origin.as_str())
         .field("Proposed", format!("{} by {by}", when(style.now, *created)))
         .field("Size then", bytes(*size))

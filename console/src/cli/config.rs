@@ -58,7 +58,12 @@ impl Configs {
             Verb::Contexts => {
                 let Config { default, contexts } = &app.config;
                 let mut table = Table::new(
-                    [Column::text("DEFAULT"), Column::text("NAME"), Column::flexible("TARGET"), Column::text("PROJECT")],
+                    [
+                        Column::text("DEFAULT"),
+                        Column::text("NAME"),
+                        Column::flexible("TARGET"),
+                        Column::text("PROJECT"),
+                    ],
                     "no contexts yet; `vigie config add NAME TARGET` adds one",
                 );
                 for (name, context) in contexts {
@@ -80,7 +85,10 @@ impl Configs {
                         document["contexts"][&name]["project"] = value(project);
                     }
                 })?;
-                note(format!("added {name} to {}; `vigie config use {name}` makes it the default", app.config_path.display()));
+                note(format!(
+                    "added {name} to {}; `vigie config use {name}` makes it the default",
+                    app.config_path.display()
+                ));
                 Ok(())
             }
             Verb::Use { name } => {

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use vigie_protocol::dataset::{DatasetImage, DatasetRef, DatasetVersion, Lineage, Split, SplitCounts};
 use vigie_protocol::job::{ImportSource, Job, JobSpec};
+use vigie_protocol::model::Architecture;
 use vigie_protocol::preprocess::PreprocessSpec;
 use vigie_protocol::service::{DatasetGet, DatasetImages, DatasetList, JobSubmit};
 use vigie_protocol::{IdempotencyKey, ProjectName};
@@ -13,7 +14,7 @@ use vigie_protocol::{IdempotencyKey, ProjectName};
 use crate::app::App;
 use crate::cli::jobs::finish;
 use crate::cli::{Limit, Waiting};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::out::{Cell, Column, Sheet, Style, Table, age, bytes, count, percent, when};
 use crate::session::{Session, ask};
 
@@ -93,8 +94,11 @@ enum Verb {
         /// The version, such as reference@v3
         dataset: DatasetRef,
         /// Side of the network's input in pixels
-        #[arg(long, default_value_t = 224)]
+        #[arg(long, default_value_t = 224, value_name = "PIXELS")]
         input: u32,
+        /// The network that will read it
+        #[arg(long, default_value = "efficientnet-lite0", value_name = "NAME")]
+        architecture: Architecture,
         #[command(flatten)]
         waiting: Waiting,
     },
@@ -148,8 +152,9 @@ impl Datasets {
                 let spec = JobSpec::Propose { from, into, accept: !review.review };
                 finish(app, session, submit(session, project, spec).await?, waiting).await
             }
-            Verb::Preprocess { dataset, input, waiting } => {
-                let spec = JobSpec::Preprocess { dataset, spec: PreprocessSpec::for_input(input) };
+            Verb::Preprocess { dataset, input, architecture, waiting } => {
+                let spec = PreprocessSpec::for_network(architecture, input);
+                let spec = JobSpec::Preprocess { dataset, spec };
                 finish(app, session, submit(session, project, spec).await?, waiting).await
             }
         }
@@ -166,7 +171,8 @@ pub async fn submit(session: &Session, project: ProjectName, spec: JobSpec) -> R
 pub async fn import_source(session: &Session, path: &Path, upload: bool) -> anyhow::Result<ImportSource> {
     let shown = path.display();
     let absolute = path.canonicalize().with_context(|| format!("cannot open {shown}"))?;
-    let name = absolute.file_name().map_or_else(|| "import".to_owned(), |name| name.to_string_lossy().into_owned());
+    let name =
+        absolute.file_name().map_or_else(|| "import".to_owned(), |name| name.to_string_lossy().into_owned());
     if session.is_local() && !upload {
         let path = absolute.to_str().with_context(|| format!("{shown} is not valid UTF-8"))?.to_owned();
         return Ok(ImportSource::Path { path });
@@ -214,7 +220,10 @@ fn sheet(version: &DatasetVersion, style: &Style) -> Sheet {
     let DatasetVersion { dataset, manifest, created, by, change_set, classes, bytes: size } = version;
     Sheet::new()
         .field("Version", dataset.to_string())
-        .field("Images", format!("{} in {} classes, {}", count(version.images()), classes.len(), bytes(*size)))
+        .field(
+            "Images",
+            format!("{} in {} classes, {}", count(version.images()), classes.len(), bytes(*size)),
+        )
         .field("Created", format!("{} by {by}", when(style.now, *created)))
         .field("Change-set", change_set.to_string())
         .field("Manifest", manifest.to_string())

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::cli::agents::state;
 use crate::exit::{Exit, Failure};
 use crate::out::{Column, Table, note};
+use crate::session::ask;
 
 const EXAMPLES: &str = "\
 Examples:

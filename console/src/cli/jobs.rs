@@ -116,7 +116,12 @@ impl Jobs {
             Verb::Leases => {
                 let leases = ask!(session, lease_list, vigie_protocol::service::Empty {}).await?;
                 let mut table = Table::new(
-                    [Column::flexible("RESOURCE"), Column::text("HELD BY"), Column::text("SINCE"), Column::figure("TOKEN")],
+                    [
+                        Column::flexible("RESOURCE"),
+                        Column::text("HELD BY"),
+                        Column::text("SINCE"),
+                        Column::figure("TOKEN"),
+                    ],
                     "no resource is held",
                 );
                 let now = app.out.style().now;
@@ -169,7 +174,9 @@ async fn list(app: &App, session: &Session, state: Option<JobState>, limit: Limi
 async fn watch(app: &App, session: &Session, job: JobId) -> anyhow::Result<()> {
     if !app.out.is_json() {
         let job = follow::to_the_end(session, job, "job").await?;
-        return Ok(app.out.value(&job, |_| job.outcome.as_ref().map_or_else(|| "done".to_owned(), outcome))?);
+        return Ok(app
+            .out
+            .value(&job, |_| job.outcome.as_ref().map_or_else(|| "done".to_owned(), outcome))?);
     }
     let mut follower = Follower::start(session, job).await?;
     loop {
@@ -267,7 +274,9 @@ fn state(state: JobState) -> Cell {
 /// The one thing worth knowing of a job in its state.
 fn remark(job: &Job) -> String {
     match job.state {
-        JobState::Queued => job.waits_for.first().map(|wait| format!("waits for {}", follow::waits_for(wait))),
+        JobState::Queued => {
+            job.waits_for.first().map(|wait| format!("waits for {}", follow::waits_for(wait)))
+        }
         JobState::Running | JobState::Cancelling => Some(job.progress.stage.clone()),
         JobState::Succeeded => job.outcome.as_ref().map(outcome),
         JobState::Failed => job.failure.as_ref().map(|failure| failure.message.clone()),
@@ -336,10 +345,8 @@ fn sheet(job: &Job, style: &Style) -> Sheet {
             .field(if finished.is_some() { "Took" } else { "For" }, duration(until.since(*started)));
     }
     if matches!(job_state, JobState::Running | JobState::Cancelling) {
-        sheet = sheet.field(
-            "Progress",
-            format!("{} · {}", percent(f64::from(progress.fraction)), progress.stage),
-        );
+        sheet = sheet
+            .field("Progress", format!("{} · {}", percent(f64::from(progress.fraction)), progress.stage));
     }
     sheet = sheet
         .maybe("Attempts", (*attempts > 1).then_some(attempts))

@@ -17,7 +17,9 @@ pub fn span(text: &str) -> Result<Duration, String> {
         _ => return Err(format!("{text:?} is not a time such as 90s, 15m, 2h or 7d")),
     };
     let total = number.parse::<u64>().ok().and_then(|number| number.checked_mul(millis));
-    total.map(Duration::from_millis).ok_or_else(|| format!("{text:?} is not a time such as 90s, 15m, 2h or 7d"))
+    total
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("{text:?} is not a time such as 90s, 15m, 2h or 7d"))
 }
 
 /// A moment: so long ago (`2h`), or in RFC 3339 (`2026-11-21T05:00:00Z`).

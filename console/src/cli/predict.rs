@@ -112,7 +112,11 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     let mut image = Vec::new();
     let shown = file.display();
     if file == Path::new("-") {
-        std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut image).context("cannot read standard input")?;
+        std::io::stdin()
+            .lock()
+            .take(LARGEST + 1)
+            .read_to_end(&mut image)
+            .context("cannot read standard input")?;
     } else {
         let opened = std::fs::File::open(file).with_context(|| format!("cannot open {shown}"))?;
         opened.take(LARGEST + 1).read_to_end(&mut image).with_context(|| format!("cannot read {shown}"))?;

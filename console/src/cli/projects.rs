@@ -8,6 +8,7 @@ use vigie_protocol::{IdempotencyKey, ProjectName};
 use crate::app::App;
 use crate::exit::Failure;
 use crate::out::{Cell, Column, Sheet, Style, Table, age, when};
+use crate::session::ask;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -106,8 +107,7 @@ impl Projects {
                 ask!(session, project_create, request).await?
             }
             Verb::Set { name, changes } => {
-                let seen =
-                    ask!(session, project_get, InProject { project: name.clone() }).await?;
+                let seen = ask!(session, project_get, InProject { project: name.clone() }).await?;
                 let Project { generation, mut description, mut settings, .. } = seen;
                 changes.apply(&mut description, &mut settings);
                 let request = ProjectUpdate {

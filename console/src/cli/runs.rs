@@ -2,7 +2,6 @@
 
 use clap::{Args, Subcommand};
 use vigie_protocol::dataset::{DatasetRef, Lineage};
-use vigie_protocol::job::Job;
 use vigie_protocol::model::Architecture;
 use vigie_protocol::run::{EpochMetrics, Init, Recipe, Run, RunState};
 use vigie_protocol::service::{DatasetList, RunGet, RunList, TrainSubmit, TrainSubmitted};
@@ -307,7 +306,8 @@ fn epochs_table(epochs: &[EpochMetrics], best: Option<u32>) -> Table {
         "no epoch is finished yet",
     );
     for metrics in epochs {
-        let EpochMetrics { epoch, train_loss, valid_loss, valid_accuracy, learning_rate, seconds, at: _ } = *metrics;
+        let EpochMetrics { epoch, train_loss, valid_loss, valid_accuracy, learning_rate, seconds, at: _ } =
+            *metrics;
         table.row([
             Cell::from(epoch.to_string()),
             format!("{train_loss:.4}").into(),

@@ -29,14 +29,18 @@ impl Stdio {
         let socket = match (self.socket, session::target(None)?) {
             (Some(socket), _) | (None, Target::Unix(socket)) => socket,
             (None, Target::Ssh(_) | Target::Exec(_)) => {
-                return Err(Failure::usage("stdio relays to an agent on this machine; name its --socket").into());
+                return Err(
+                    Failure::usage("stdio relays to an agent on this machine; name its --socket").into()
+                );
             }
         };
         let shown = socket.display();
-        app.interrupt.or(relay(&socket)).await?.with_context(|| format!("cannot relay to {shown}")).map_err(|error| {
-            Failure::new(Exit::Unreachable, format!("{error:#}"))
-                .hint("is vigie-agent running on this machine, and may you open its socket?")
-                .into()
-        })
+        app.interrupt.or(relay(&socket)).await?.with_context(|| format!("cannot relay to {shown}")).map_err(
+            |error| {
+                Failure::new(Exit::Unreachable, format!("{error:#}"))
+                    .hint("is vigie-agent running on this machine, and may you open its socket?")
+                    .into()
+            },
+        )
     }
 }

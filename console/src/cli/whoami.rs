@@ -5,6 +5,7 @@ use vigie_protocol::service::Empty;
 
 use crate::app::App;
 use crate::out::Sheet;
+use crate::session::ask;
 
 const EXAMPLES: &str = "\
 Examples:

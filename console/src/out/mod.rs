@@ -13,7 +13,7 @@ use serde::Serialize;
 use vigie_protocol::Time;
 
 pub use human::{age, bytes, count, duration, eta, micros, percent, signed, when};
-pub use progress::{Meter, Progress};
+pub use progress::Progress;
 pub use sheet::Sheet;
 pub use table::{Cell, Column, Table, Tone};
 pub use text::{safe, sparkline};
@@ -69,6 +69,11 @@ impl Out {
     /// How to render for it.
     pub fn style(&self) -> &Style {
         &self.style
+    }
+
+    /// How to render what goes to standard error.
+    pub fn for_notes(&self) -> Style {
+        Style { colour: io::stderr().is_terminal() && colour_wanted(), width: None, now: self.style.now }
     }
 
     /// One value: its JSON, or what `render` makes of it.

@@ -154,7 +154,11 @@ mod tests {
                 Some(2048.0),
                 "sending 1.0 MiB/2.0 MiB · 2.0 KiB/s",
             ),
-            (at("epoch 3 of 30", 2, 30, "epochs", None), Some(0.5), "epoch 3 of 30 2/30 epochs · 0.5 epochs/s"),
+            (
+                at("epoch 3 of 30", 2, 30, "epochs", None),
+                Some(0.5),
+                "epoch 3 of 30 2/30 epochs · 0.5 epochs/s",
+            ),
         ] {
             assert_eq!(describe(&progress, rate), shown);
         }

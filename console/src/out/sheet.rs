@@ -1,8 +1,8 @@
 //! One thing in full: labelled fields, then sections.
 
+use super::Style;
 use super::table::{Cell, Table, Tone};
 use super::text::{safe, width};
-use super::{Style, note};
 
 /// Labelled fields and sections, built top down.
 #[derive(Clone, Debug, Default)]
@@ -82,11 +82,6 @@ impl Sheet {
             out.push('\n');
         }
         out
-    }
-
-    /// Says it on standard error.
-    pub fn note(&self, style: &Style) {
-        note(self.render(&Style { colour: false, width: None, ..*style }).trim_end());
     }
 }
 

@@ -9,7 +9,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 pub fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let reorders =
+            matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if c.is_control() || reorders || matches!(c, '\u{2028}' | '\u{2029}') {
             let _ = write!(out, "{}", c.escape_default());
         } else {
@@ -81,9 +82,13 @@ mod tests {
 
     #[test]
     fn cuts_by_cells_not_by_chars() {
-        for (text, cells, shown) in
-            [("abcdef", 6, "abcdef"), ("abcdef", 4, "abc…"), ("猫猫猫", 4, "猫…"), ("猫", 2, "猫"), ("ab", 0, "")]
-        {
+        for (text, cells, shown) in [
+            ("abcdef", 6, "abcdef"),
+            ("abcdef", 4, "abc…"),
+            ("猫猫猫", 4, "猫…"),
+            ("猫", 2, "猫"),
+            ("ab", 0, ""),
+        ] {
             assert_eq!(cut(text, cells), shown);
             assert!(width(&cut(text, cells)) <= cells);
         }
