@@ -8,6 +8,8 @@
 
 pub mod client;
 pub mod codec;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod frame;
 pub mod handshake;
 pub mod stdio;

@@ -154,8 +154,11 @@ impl AgentClient {
 
     /// Calls a method:
     ///
-    /// ```ignore
+    /// ```no_run
+    /// # use vigie_protocol::{ApiError, service::Empty, wire::AgentClient};
+    /// # async fn example(client: AgentClient) -> Result<(), ApiError> {
     /// let me = client.call(|c, ctx| async move { c.whoami(ctx, Empty {}).await }).await?;
+    /// # Ok(()) }
     /// ```
     ///
     /// Waits for a connection if there is none. When the connection breaks under the call, it is
@@ -237,3 +240,6 @@ where
         Ok(Ok(Ok(Ok(answer)))) => Ok(answer),
     }
 }
+
+#[cfg(test)]
+mod tests;
