@@ -3,10 +3,12 @@
 mod app;
 mod cli;
 mod config;
+mod demo;
 mod exit;
 mod follow;
 mod interrupt;
 mod out;
+mod pipeline;
 mod prompt;
 mod session;
 

@@ -20,7 +20,8 @@ use crate::interrupt::Interrupt;
 /// The socket of an agent that runs as a service.
 const SERVICE_SOCKET: &str = "/var/lib/vigie/agent.sock";
 
-/// A connected agent.
+/// A connected agent. Clones share the connection.
+#[derive(Clone)]
 pub struct Session {
     client: AgentClient,
     interrupt: Interrupt,

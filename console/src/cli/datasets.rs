@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use vigie_protocol::dataset::{DatasetImage, DatasetRef, DatasetVersion, Lineage, Split, SplitCounts};
 use vigie_protocol::job::{ImportSource, Job, JobSpec};
@@ -14,7 +13,7 @@ use vigie_protocol::{IdempotencyKey, ProjectName};
 use crate::app::App;
 use crate::cli::jobs::finish;
 use crate::cli::{Limit, Waiting};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::out::{Cell, Column, Sheet, Style, Table, age, bytes, count, percent, when};
 use crate::session::{Session, ask};
 
@@ -168,19 +167,22 @@ pub async fn submit(session: &Session, project: ProjectName, spec: JobSpec) -> R
 }
 
 /// How the agent gets at `path`: where it is, when the agent is on this machine; else as a blob.
-pub async fn import_source(session: &Session, path: &Path, upload: bool) -> anyhow::Result<ImportSource> {
+pub async fn import_source(session: &Session, path: &Path, upload: bool) -> Result<ImportSource, Failure> {
     let shown = path.display();
-    let absolute = path.canonicalize().with_context(|| format!("cannot open {shown}"))?;
+    let unusable = |reason: &dyn std::fmt::Display| {
+        Failure::new(Exit::Failed, format!("cannot import {shown}: {reason}"))
+    };
+    let absolute = path.canonicalize().map_err(|error| unusable(&error))?;
     let name =
         absolute.file_name().map_or_else(|| "import".to_owned(), |name| name.to_string_lossy().into_owned());
     if session.is_local() && !upload {
-        let path = absolute.to_str().with_context(|| format!("{shown} is not valid UTF-8"))?.to_owned();
+        let path = absolute.to_str().ok_or_else(|| unusable(&"its path is not valid UTF-8"))?.to_owned();
         return Ok(ImportSource::Path { path });
     }
     if absolute.is_dir() {
-        return Err(Failure::usage(format!("{shown} is a folder, and the agent is on another machine"))
-            .hint("zip it (`zip -r -0 images.zip FOLDER`) and import the zip file")
-            .into());
+        let reason =
+            if upload { "a folder cannot be sent" } else { "it is a folder, and the agent is elsewhere" };
+        return Err(unusable(&reason).hint("zip it (`zip -r -0 images.zip FOLDER`) and import the zip file"));
     }
     let hash = session.upload(&absolute, &format!("sending {name}")).await?;
     Ok(ImportSource::Blob { hash, name })

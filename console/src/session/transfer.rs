@@ -9,8 +9,8 @@ use crate::exit::Failure;
 
 impl Session {
     /// Sends a file, and says how far it is as `title`.
-    pub async fn upload(&self, _path: &Path, _title: &str) -> anyhow::Result<Hash> {
-        anyhow::bail!("waits for the wire")
+    pub async fn upload(&self, _path: &Path, _title: &str) -> Result<Hash, Failure> {
+        Err(Failure::usage("waits for the wire"))
     }
 
     /// Sends bytes at hand.
