@@ -78,7 +78,7 @@ impl App {
         text: String,
     ) {
         let draft = EventDraft { at: Time::now(), project, severity, subject, text };
-        match self.store(move |state| state.catalog.append_event(draft)).await {
+        match self.store(move |state| state.catalog.append_event(&draft)).await {
             Ok(event) => self.hub.publish(Update::Event { event }),
             Err(error) => tracing::error!(%error, "an event was not recorded"),
         }

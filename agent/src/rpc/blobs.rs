@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
-use vigie_core::store::Blobs;
+use vigie_core::store::{Blobs, StoreError};
 use vigie_protocol::blob::{BlobChunk, CHUNK_BYTES, UploadStatus};
 use vigie_protocol::service::{BlobRead, UploadBegin, UploadChunk, UploadGet};
 use vigie_protocol::{ApiError, ErrorCode, Hash, UploadId};
@@ -35,7 +35,6 @@ struct Upload {
     size: u64,
     offset: u64,
     touched: Instant,
-    hasher: blake3::Hasher,
     /// Absent when the agent holds the blob already.
     file: Option<NamedTempFile>,
 }
@@ -81,7 +80,6 @@ impl Uploads {
             size,
             offset: if present { size } else { 0 },
             touched: Instant::now(),
-            hasher: blake3::Hasher::new(),
             file,
         };
         let id = UploadId::new();
@@ -141,7 +139,6 @@ fn write_chunk(upload: &mut Upload, offset: u64, bytes: &[u8]) -> Result<(), Api
     }
     if let Some(file) = &mut upload.file {
         file.write_all(bytes).map_err(|error| disk("writing an upload", &error))?;
-        upload.hasher.update(bytes);
     }
     upload.offset = end;
     upload.touched = Instant::now();
@@ -167,15 +164,14 @@ pub(super) async fn commit(handler: Handler, request: UploadGet) -> Result<Uploa
             let status = upload.status(request.upload);
             app.uploads.forget(request.upload);
             if let Some(file) = upload.file.take() {
-                let sent = Hash::from(upload.hasher.finalize());
-                if sent != upload.hash {
-                    return Err(ApiError::invalid(format!(
-                        "the bytes hash to {sent}, {} was promised",
-                        upload.hash
-                    ))
-                    .with_hint("the file changed while it was sent; send it again"));
-                }
-                app.state.blobs.put_file(file.path()).map_err(api_error)?;
+                let path = file.into_temp_path();
+                app.state.blobs.adopt(&path, Some(upload.hash)).map_err(|error| match error {
+                    StoreError::Damaged { .. } => ApiError::invalid(error.to_string())
+                        .with_hint("the file changed while it was sent; send it again"),
+                    error => api_error(error),
+                })?;
+                // The file was renamed away: there is nothing left for the guard to remove.
+                path.keep().map_err(|error| disk("keeping an upload", &error.error))?;
                 app.state.blobs.sync().map_err(api_error)?;
             }
             Ok(status)

@@ -2,7 +2,7 @@
 
 use vigie_core::store::manifest::Manifest;
 use vigie_core::store::{Blobs, State, StoreError};
-use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetVersion, Decision};
+use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetRef, DatasetVersion, Decision};
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::service::{
@@ -26,11 +26,7 @@ pub(super) async fn list(handler: Handler, request: DatasetList) -> Result<Page<
 pub(super) async fn get(handler: Handler, request: DatasetGet) -> Result<DatasetVersion, ApiError> {
     let DatasetGet { project, dataset } = request;
     handler.project(project.clone()).await?;
-    let what = format!("{dataset} of {project}");
-    handler
-        .read(move |state| state.catalog.dataset(&project, dataset))
-        .await?
-        .ok_or_else(|| ApiError::not_found(what).with_hint("see `vigie datasets list`"))
+    handler.read(move |state| state.catalog.dataset(&project, dataset)).await
 }
 
 pub(super) async fn images(handler: Handler, request: DatasetImages) -> Result<Page<DatasetImage>, ApiError> {
@@ -49,10 +45,7 @@ pub(super) async fn change_sets(handler: Handler, request: ChangeSetList) -> Res
 
 pub(super) async fn change_set(handler: Handler, request: ChangeSetGet) -> Result<ChangeSet, ApiError> {
     let ChangeSetGet { project, change_set } = request;
-    handler
-        .read(move |state| state.catalog.change_set(&project, change_set))
-        .await?
-        .ok_or_else(|| ApiError::not_found(format_args!("change-set {change_set}")))
+    handler.read(move |state| state.catalog.change_set(&project, change_set)).await
 }
 
 pub(super) async fn decide(handler: Handler, request: ChangeSetDecide) -> Result<ChangeSet, ApiError> {
@@ -64,21 +57,18 @@ pub(super) async fn decide(handler: Handler, request: ChangeSetDecide) -> Result
     handler
         .change::<ChangeSet, ChangeSet, _>(change, move |handler| async move {
             let name = project.clone();
-            let decided = handler
+            let change_set = handler
                 .read(move |state| {
-                    let catalog = &state.catalog;
+                    let (catalog, expected) = (&state.catalog, Some(expected_generation));
                     if accept {
-                        catalog
-                            .accept(&name, change_set, Some(expected_generation), &decision, Some(&receipt))
-                            .map(|(change_set, version)| (change_set, Some(version.dataset)))
+                        catalog.accept(&name, change_set, expected, &decision, Some(&receipt))
                     } else {
-                        catalog
-                            .reject(&name, change_set, Some(expected_generation), &decision, Some(&receipt))
-                            .map(|change_set| (change_set, None))
+                        catalog.reject(&name, change_set, expected, &decision, Some(&receipt))
                     }
                 })
-                .await;
-            let (change_set, dataset) = decided?;
+                .await?;
+            let lineage = change_set.lineage;
+            let dataset = change_set.accepted_as.map(|number| DatasetRef { lineage, number });
             let (subject, text) = match dataset {
                 Some(dataset) => (
                     Subject::Dataset { dataset },

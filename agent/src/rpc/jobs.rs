@@ -8,11 +8,11 @@ use vigie_protocol::service::{
     TrainSubmitted,
 };
 use vigie_protocol::access::Role;
-use vigie_protocol::{ApiError, ErrorCode, JobId};
+use vigie_protocol::{ApiError, ErrorCode};
 
 use super::Handler;
 use super::handler::Change;
-use crate::jobs::{JobDraft, TrainingDraft};
+use crate::jobs::{JobDraft, TrainDraft};
 
 pub(super) async fn submit(handler: Handler, request: JobSubmit) -> Result<Job, ApiError> {
     let JobSubmit { key, project, spec, after } = request;
@@ -49,7 +49,7 @@ pub(super) async fn train(handler: Handler, request: TrainSubmit) -> Result<Trai
     let change =
         Change { key, method: "train_submit", target: format!("{project} on {dataset}"), reason: None };
     let receipt = change.receipt();
-    let draft = TrainingDraft { project, dataset, recipe, after, by: handler.who() };
+    let draft = TrainDraft { project, dataset, recipe, after, by: handler.who() };
     handler
         .change::<TrainSubmitted, TrainSubmitted, _>(change, move |handler| async move {
             handler.app.jobs.submit_training(draft, Some(receipt)).await
@@ -62,7 +62,7 @@ pub(super) async fn list(handler: Handler, request: JobList) -> Result<Page<Job>
 }
 
 pub(super) async fn get(handler: Handler, request: JobGet) -> Result<Job, ApiError> {
-    handler.app.jobs.get(request.job).await?.ok_or_else(|| no_job(request.job))
+    handler.app.jobs.get(request.job).await
 }
 
 pub(super) async fn log(handler: Handler, request: JobLog) -> Result<JobLogPage, ApiError> {
@@ -81,13 +81,16 @@ pub(super) async fn cancel(handler: Handler, request: JobChange) -> Result<Job, 
 pub(super) async fn retry(handler: Handler, request: JobChange) -> Result<Job, ApiError> {
     let change =
         Change { key: request.key, method: "job_retry", target: request.job.to_string(), reason: None };
+    let receipt = change.receipt();
     handler
-        .change::<Job, Job, _>(change, move |handler| async move { handler.app.jobs.retry(request.job).await })
+        .change::<Job, Job, _>(change, move |handler| async move {
+            handler.app.jobs.retry(request.job, Some(receipt)).await
+        })
         .await
 }
 
 pub(super) async fn leases(handler: Handler, _: Empty) -> Result<Vec<Lease>, ApiError> {
-    handler.read(|state| state.catalog.leases()).await
+    handler.app.jobs.leases().await
 }
 
 pub(super) async fn runs(handler: Handler, request: RunList) -> Result<Page<Run>, ApiError> {
@@ -100,12 +103,5 @@ pub(super) async fn runs(handler: Handler, request: RunList) -> Result<Page<Run>
 
 pub(super) async fn run(handler: Handler, request: RunGet) -> Result<Run, ApiError> {
     let RunGet { project, run } = request;
-    handler
-        .read(move |state| state.catalog.run(&project, run))
-        .await?
-        .ok_or_else(|| ApiError::not_found(format_args!("run {run}")).with_hint("see `vigie runs list`"))
-}
-
-fn no_job(job: JobId) -> ApiError {
-    ApiError::not_found(format_args!("job {job}")).with_hint("see `vigie jobs list`")
+    handler.read(move |state| state.catalog.run(&project, run)).await
 }

@@ -23,16 +23,9 @@ pub(super) async fn list(handler: Handler, request: ModelList) -> Result<Page<Mo
 pub(super) async fn get(handler: Handler, request: ModelGet) -> Result<ModelDetail, ApiError> {
     let ModelGet { project, number } = request;
     handler.project(project.clone()).await?;
-    let what = format!("model {number} of {project}");
-    let name = project.clone();
-    let found = handler
-        .read(move |state| {
-            let aliases = state.catalog.aliases(&name)?;
-            Ok(state.catalog.model(&name, number)?.map(|model| (model, aliases)))
-        })
+    let (model, aliases) = handler
+        .read(move |state| Ok((state.catalog.model(&project, number)?, state.catalog.aliases(&project)?)))
         .await?;
-    let (model, aliases) =
-        found.ok_or_else(|| ApiError::not_found(what).with_hint("see `vigie models list`"))?;
     let hash = model.passport;
     let passport = handler.app.blocking(move |app| read_passport(&app.state, hash)).await?;
     let aliases = aliases.into_iter().filter(|alias| alias.model == number).map(|alias| alias.name).collect();

@@ -2,7 +2,7 @@
 
 use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
 use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
-use vigie_protocol::{ApiError, ProjectName, Time};
+use vigie_protocol::{ApiError, ErrorCode, ProjectName, Time};
 
 use super::Handler;
 use super::handler::Change;
@@ -41,8 +41,8 @@ pub(super) async fn update(handler: Handler, request: ProjectUpdate) -> Result<P
                     state.catalog.update_project(
                         &project,
                         expected_generation,
-                        description,
-                        settings,
+                        &description,
+                        &settings,
                         Some(&receipt),
                     )
                 })
@@ -55,10 +55,12 @@ impl Handler {
     /// The project, or `NotFound` with what to do.
     pub(super) async fn project(&self, name: ProjectName) -> Result<Project, ApiError> {
         let wanted = name.clone();
-        self.read(move |state| state.catalog.project(&wanted)).await?.ok_or_else(|| {
-            ApiError::not_found(format_args!("project {name}")).with_hint(format!(
+        let found = self.read(move |state| state.catalog.project(&wanted)).await;
+        found.map_err(|error| match error.code {
+            ErrorCode::NotFound => error.with_hint(format!(
                 "see what there is with `vigie projects list`, or make it with `vigie projects create {name}`"
-            ))
+            )),
+            _ => error,
         })
     }
 }
