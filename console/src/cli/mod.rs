@@ -3,7 +3,7 @@
 mod agents;
 mod audit;
 mod backup;
-mod blobs;
+pub mod blobs;
 mod changesets;
 mod completions;
 mod config;
@@ -53,17 +53,15 @@ Examples:
     after_help = EXAMPLES,
     after_long_help = format!("{EXAMPLES}\n{}", Exit::help()),
     max_term_width = 100,
-    disable_help_subcommand = true,
-    subcommand_required = true,
-    arg_required_else_help = true
+    disable_help_subcommand = true
 )]
 pub struct Cli {
     /// Where, in which project, in which form.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// What to do; help when absent.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// Options of every command.
