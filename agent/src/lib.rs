@@ -1,0 +1,4 @@
+//! Vigie's daemon.
+
+pub mod access;
+pub mod rpc;
