@@ -14,16 +14,17 @@ use vigie_core::store::{State, StoreError};
 use vigie_core::vision;
 use vigie_protocol::event::{Severity, Subject, Update};
 use vigie_protocol::health::ServiceState;
-use vigie_protocol::wire::handshake::Greeting;
+use vigie_protocol::wire::Greeting;
 use vigie_protocol::wire::unix::Listener;
 use vigie_protocol::{AliasName, Time};
 
+use crate::access::Access;
 use crate::app::App;
 use crate::config::{Config, LogConfig, LogFormat, ServingConfig};
 use crate::hub::Hub;
 use crate::jobs::{self, JobOptions};
 use crate::rpc::blobs::Uploads;
-use crate::rpc::{Handler, server};
+use crate::rpc::{Api, Mutations, Server, ServerOptions};
 use crate::services::Services;
 use crate::serving::{self, Pool, Recorder, Serving};
 use crate::telemetry;
@@ -52,15 +53,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         epoch: app.hub.epoch(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let answering = tokio::spawn(server::serve(
-        listener,
-        server::Options::new(greeting, app.config.access.clone()),
-        {
-            let app = app.clone();
-            move |session| Handler::new(session, app.clone())
-        },
-        stop.clone(),
-    ));
+    let access = Access::new(app.config.access.clone(), rustix::process::geteuid().as_raw());
+    let answerer = app.clone();
+    let server = Server::new(listener, greeting, access, ServerOptions::default(), move |session| {
+        Api::new(session, answerer.clone())
+    });
+    let answering = tokio::spawn(server.run(stop.clone()));
     tokio::spawn(watch_services(app.clone(), stop.clone()));
     load_production(&app).await;
     app.event(None, Severity::Info, Subject::Agent, "the agent started".to_owned()).await;
@@ -80,6 +78,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let drained = async {
         // Requests first: they may still ask for jobs.
         report(answering.await);
+        let left = app.mutations.drain(DRAIN).await;
+        if left > 0 {
+            tracing::warn!(left, "changes were cut off");
+        }
         report(jobs.await);
         let flushing = app.clone();
         report(tokio::task::spawn_blocking(move || flushing.serving.recorder().flush()).await.map(drop));
@@ -141,6 +143,7 @@ async fn assemble(
         services,
         jobs,
         serving,
+        mutations: Mutations::default(),
         uploads,
         samples,
         moves: Mutex::new(()),
@@ -230,6 +233,9 @@ async fn load_production(app: &Arc<App>) {
         }
     }
 }
+
+/// How long changes under way may take once the agent stops.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// Between two looks at the services that do not speak up themselves.
 const LOOK: Duration = Duration::from_secs(5);

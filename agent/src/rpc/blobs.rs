@@ -12,7 +12,7 @@ use vigie_protocol::blob::{BlobChunk, CHUNK_BYTES, UploadStatus};
 use vigie_protocol::service::{BlobRead, UploadBegin, UploadChunk, UploadGet};
 use vigie_protocol::{ApiError, ErrorCode, Hash, UploadId};
 
-use super::Handler;
+use super::Api;
 use crate::fault::api_error;
 
 /// Uploads under way at once, over all connections.
@@ -100,8 +100,8 @@ impl Uploads {
     }
 }
 
-pub(super) async fn begin(handler: Handler, request: UploadBegin) -> Result<UploadStatus, ApiError> {
-    handler
+pub(super) async fn begin(api: Api, request: UploadBegin) -> Result<UploadStatus, ApiError> {
+    api
         .app
         .blocking(move |app| {
             let present = app.state.blobs.size(request.hash).map_err(api_error)?;
@@ -110,8 +110,8 @@ pub(super) async fn begin(handler: Handler, request: UploadBegin) -> Result<Uplo
         .await
 }
 
-pub(super) async fn chunk(handler: Handler, request: UploadChunk) -> Result<UploadStatus, ApiError> {
-    handler
+pub(super) async fn chunk(api: Api, request: UploadChunk) -> Result<UploadStatus, ApiError> {
+    api
         .app
         .blocking(move |app| {
             let upload = app.uploads.find(request.upload)?;
@@ -145,12 +145,12 @@ fn write_chunk(upload: &mut Upload, offset: u64, bytes: &[u8]) -> Result<(), Api
     Ok(())
 }
 
-pub(super) async fn status(handler: Handler, request: UploadGet) -> Result<UploadStatus, ApiError> {
-    Ok(lock(handler.app.uploads.find(request.upload)?.as_ref()).status(request.upload))
+pub(super) async fn status(api: Api, request: UploadGet) -> Result<UploadStatus, ApiError> {
+    Ok(lock(api.app.uploads.find(request.upload)?.as_ref()).status(request.upload))
 }
 
-pub(super) async fn commit(handler: Handler, request: UploadGet) -> Result<UploadStatus, ApiError> {
-    handler
+pub(super) async fn commit(api: Api, request: UploadGet) -> Result<UploadStatus, ApiError> {
+    api
         .app
         .blocking(move |app| {
             let upload = app.uploads.find(request.upload)?;
@@ -179,9 +179,9 @@ pub(super) async fn commit(handler: Handler, request: UploadGet) -> Result<Uploa
         .await
 }
 
-pub(super) async fn read(handler: Handler, request: BlobRead) -> Result<BlobChunk, ApiError> {
+pub(super) async fn read(api: Api, request: BlobRead) -> Result<BlobChunk, ApiError> {
     let BlobRead { hash, offset } = request;
-    let (bytes, size) = handler
+    let (bytes, size) = api
         .read(move |state| state.blobs.read_range(hash, offset, CHUNK_BYTES))
         .await?
         .ok_or_else(|| ApiError::not_found(format_args!("blob {hash}")))?;
