@@ -1,0 +1,5 @@
+//! Vigie's daemon: see `ARCHITECTURE.md` for its rooms.
+
+mod fault;
+pub mod jobs;
+pub mod worker;
