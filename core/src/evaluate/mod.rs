@@ -1,14 +1,19 @@
 //! Evaluation: what a model does on images it has not learnt from, how sure that is, and whether it
 //! may replace the one in production.
 //!
-//! [`stats`], [`probability`], [`confusion`], [`calibration`], [`report`] and [`gate`] are pure.
+//! [`stats`], [`probability`], [`confusion`], [`calibration`], [`report`] and [`gate`] are pure; [`evaluate`] puts them together for a run.
 
 pub mod calibration;
 pub mod confusion;
+mod error;
 pub mod gate;
+mod passport;
 pub mod probability;
 pub mod report;
 pub mod stats;
+
+pub use self::error::EvaluateError;
+pub use self::passport::{EvaluatePlan, Evaluated, evaluate};
 
 #[cfg(test)]
 pub(crate) mod fixture {

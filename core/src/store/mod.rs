@@ -6,6 +6,8 @@
 pub mod blobs;
 pub mod catalog;
 mod codec;
+#[cfg(test)]
+mod conformance;
 mod database;
 pub mod facts;
 mod key;

@@ -1,17 +1,19 @@
 //! Checkpoints of a run: after each epoch all that the next one depends on, durable.
 //!
 //! `state.bin` (a version byte, then MessagePack) is the truth: its rename is what makes an epoch
-//! done. Beside it are the heads of the best and the last epoch, `epoch-0003.safetensors`, whose
-//! tensors are `weight` (classes × features) and `bias`, for raw features.
+//! done. Beside it are the heads of the best and the last epoch, `epoch-0003.safetensors`: the
+//! classifier's tensors under the network's names, for features as the backbone gives them.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use vigie_protocol::Hash;
+use vigie_protocol::model::Architecture;
 use vigie_protocol::run::{EpochMetrics, Recipe};
 
 use super::head::{Head, HeadState};
 use super::{TrainError, durable};
+use crate::nets;
 use crate::nets::weights::Weights;
 
 const FORMAT: u8 = 1;
@@ -66,7 +68,7 @@ impl Checkpoint {
     /// [`TrainError::Io`], [`TrainError::Weights`].
     pub fn write(&self, run_dir: &Path, head: &Head) -> Result<(), TrainError> {
         let last = self.epochs.len() as u32;
-        durable::write(&head_path(run_dir, last), &encode_head(head)?)?;
+        durable::write(&head_path(run_dir, last), &encode_head(self.recipe.architecture, head)?)?;
         let mut bytes = vec![FORMAT];
         rmp_serde::encode::write_named(&mut bytes, self).expect("plain structs in memory always encode");
         durable::write(&state_path(run_dir), &bytes)?;
@@ -78,19 +80,21 @@ impl Checkpoint {
     }
 }
 
-/// The head of an epoch that [`Checkpoint::write`] kept.
+/// The head of an epoch that [`Checkpoint::write`] kept, under the names of its network.
 ///
 /// # Errors
-/// [`TrainError::Damaged`] when it is not there or not for so many classes.
-pub fn read_head(run_dir: &Path, epoch: u32, classes: usize) -> Result<Head, TrainError> {
-    let path = head_path(run_dir, epoch);
-    let weights = Weights::read(&path)?;
-    match (weights.get("weight"), weights.get("bias")) {
-        (Some(weight), Some(bias)) if weight.shape.first() == Some(&classes) && bias.shape == [classes] => {
-            Ok(Head { weight: weight.values.clone(), bias: bias.values.clone() })
-        }
-        _ => Err(TrainError::Damaged { path, detail: format!("it is not a head of {classes} classes") }),
+/// When it is not there or cannot be read.
+pub fn read_head(run_dir: &Path, epoch: u32) -> Result<Weights, TrainError> {
+    Ok(Weights::read(&head_path(run_dir, epoch))?)
+}
+
+fn encode_head(architecture: Architecture, head: &Head) -> Result<Vec<u8>, TrainError> {
+    let mut weights = Weights::default();
+    let tensors = nets::plan(architecture)?.classifier_tensors(head.bias.len());
+    for ((name, shape), values) in tensors.into_iter().zip([&head.weight, &head.bias]) {
+        weights.insert(&name, shape, values.clone());
     }
+    Ok(weights.to_bytes(architecture)?)
 }
 
 fn state_path(run_dir: &Path) -> PathBuf {

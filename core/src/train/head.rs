@@ -82,9 +82,8 @@ impl<'a> Learner<'a> {
         let classes = state.head.bias.len();
         // burn's own epsilon, 1e-5, slows features with small gradients down. A decaying bias would
         // pull towards equally frequent classes.
-        let optimizer = |decay: f64| {
-            AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(decay as f32).build()
-        };
+        let optimizer =
+            |decay: f64| AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(decay as f32).build();
         let HeadState { head, first, second, steps } = state;
         let (matrix, vector) = ([classes, width], [classes]);
         Self {
@@ -141,9 +140,10 @@ impl<'a> Learner<'a> {
             for (row, &label) in logits.chunks_exact(self.classes).zip(labels) {
                 loss += negative_log_likelihood(row, label as usize, 1.0);
                 let truth = row[label as usize];
-                let ahead = row.iter().enumerate().any(|(class, &logit)| {
-                    logit > truth || (logit == truth && class < label as usize)
-                });
+                let ahead = row
+                    .iter()
+                    .enumerate()
+                    .any(|(class, &logit)| logit > truth || (logit == truth && class < label as usize));
                 right += u64::from(!ahead);
             }
         }
@@ -153,7 +153,9 @@ impl<'a> Learner<'a> {
 
     /// All that the next epoch depends on.
     pub fn state(&self) -> HeadState {
-        let Self { weight: Parameter { value: weight, state: AdamWState { momentum: of_weight }, .. }, .. } = self;
+        let Self {
+            weight: Parameter { value: weight, state: AdamWState { momentum: of_weight }, .. }, ..
+        } = self;
         let Self { bias: Parameter { value: bias, state: AdamWState { momentum: of_bias }, .. }, .. } = self;
         let head = |weight: &Tensor<2>, bias: &Tensor<1>| Head {
             weight: values(weight.clone()),
