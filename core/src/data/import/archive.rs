@@ -47,7 +47,7 @@ impl Archive {
     }
 
     /// Walks the central directory, entry by entry.
-    pub fn list(&self, listing: &mut Listing, observer: &dyn Observer) -> Result<(), DataError> {
+    pub fn list(self: &Arc<Self>, listing: &mut Listing, observer: &dyn Observer) -> Result<(), DataError> {
         let mut archive =
             ZipIterable::try_new(self.file.clone(), Config::default()).map_err(|e| self.broken(&e))?;
         for entry in archive.files().map_err(|e| self.broken(&e))? {
@@ -82,7 +82,8 @@ impl Archive {
                 }
                 Some(path) => {
                     drop(name);
-                    let place = Place::Entry(Box::new(OwnedZipFileEntry::from(entry)));
+                    let entry = Box::new(OwnedZipFileEntry::from(entry));
+                    let place = Place::Entry(Arc::clone(self), entry);
                     listing.candidates.push(Candidate { path, place });
                 }
             }
