@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use vigie_core::infer;
 use vigie_core::store::log::LogWriter;
-use vigie_core::store::{State, StoreError};
+use vigie_core::store::{State, StoreError, gc};
 use vigie_core::vision;
 use vigie_protocol::event::{Severity, Subject, Update};
 use vigie_protocol::health::ServiceState;
@@ -22,7 +22,7 @@ use crate::access::Access;
 use crate::app::App;
 use crate::config::{Config, LogConfig, LogFormat, ServingConfig};
 use crate::hub::Hub;
-use crate::jobs::{self, JobOptions};
+use crate::jobs::{self, JobEngine, JobOptions, ProcessLauncher};
 use crate::rpc::blobs::Uploads;
 use crate::rpc::{Api, Mutations, Server, ServerOptions};
 use crate::services::Services;
@@ -84,7 +84,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
         report(jobs.await);
         let flushing = app.clone();
-        report(tokio::task::spawn_blocking(move || flushing.serving.recorder().flush()).await.map(drop));
+        report(tokio::task::spawn_blocking(move || flushing.serving.recorder().flush(DRAIN)).await.map(drop));
     };
     tokio::select! {
         () = drained => tracing::info!("stopped"),
@@ -125,15 +125,25 @@ async fn assemble(
     state: Arc<State>,
     started: Time,
     stop: CancellationToken,
-) -> anyhow::Result<(Arc<App>, jobs::JobEngine)> {
+) -> anyhow::Result<(Arc<App>, JobEngine)> {
     let hub = Arc::new(Hub::new(rand::random()));
     let services = Arc::new(Services::default());
     let writer = LogWriter::start(state.log.clone()).context("cannot start the prediction log")?;
     let recorder = Recorder::start(state.blobs.clone(), writer)?;
     let serving = Serving::new(start_pool(&config.serving)?, limits(&config.serving), recorder);
     let sink = Arc::new(HubSink { hub: hub.clone(), state: state.clone() });
-    let (engine, jobs) = jobs::JobEngine::new(job_options(&config), state.clone(), sink)?;
-    let uploads = Uploads::new(state.blobs.temporary_folder());
+    let collected = state.clone();
+    let collect: jobs::Collector = Arc::new(move |dry_run| gc::collect(&collected, Time::now(), dry_run));
+    let options = job_options(&config);
+    let launcher = Arc::new(ProcessLauncher::new(&options.device, options.worker_threads));
+    let (engine, jobs) = JobEngine::with_launcher(
+        options,
+        state.catalog.clone(),
+        launcher,
+        collect,
+        sink,
+    )?;
+    let uploads = Uploads::new(state.blobs.temporaries());
     let samples = telemetry::start(config.agent.state.clone(), stop).await;
     let app = App {
         config,
@@ -152,10 +162,7 @@ async fn assemble(
 }
 
 fn start_pool(config: &ServingConfig) -> std::io::Result<Pool> {
-    let threads = match config.threads {
-        0 => std::thread::available_parallelism().map_or(2, usize::from),
-        threads => threads,
-    };
+    let threads = or_one_a_core(config.threads);
     Pool::start(threads, config.queue, Duration::from_millis(config.max_wait_ms))
 }
 
@@ -173,14 +180,20 @@ fn job_options(config: &Config) -> JobOptions {
     options.weights = config.agent.weights.clone();
     options.device = config.agent.device.clone();
     options.max_workers = config.jobs.max_workers;
-    if config.jobs.worker_threads > 0 {
-        options.worker_threads = config.jobs.worker_threads;
-    }
+    options.worker_threads = or_one_a_core(config.jobs.worker_threads);
     options.memory_limit_mb = Some(config.jobs.memory_limit_mib).filter(|&limit| limit > 0);
     options.cancel_grace = grace;
     options.drain_grace = grace;
     options.max_unpacked_bytes = config.jobs.max_unpacked_gib << 30;
     options
+}
+
+/// What the configuration says; 0 means a thread for each core.
+fn or_one_a_core(threads: usize) -> usize {
+    match threads {
+        0 => std::thread::available_parallelism().map_or(2, usize::from),
+        threads => threads,
+    }
 }
 
 /// Tells watchers what the job engine does.

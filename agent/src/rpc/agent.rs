@@ -18,7 +18,7 @@ use super::api::Change;
 use crate::{doctor, fault::api_error};
 
 pub(super) async fn whoami(api: Api, _: Empty) -> Result<Principal, ApiError> {
-    Ok(api.session.principal)
+    Ok(api.session.principal.clone())
 }
 
 pub(super) async fn health(api: Api, _: Empty) -> Result<AgentHealth, ApiError> {
@@ -75,6 +75,9 @@ pub(super) async fn audit_verify(api: Api, _: Empty) -> Result<AuditVerdict, Api
     Ok(AuditVerdict { lines: verdict.lines, broken_at: verdict.broken_at, head: verdict.head })
 }
 
+/// How long a backup waits for predictions that are not durable yet.
+const FLUSH: Duration = Duration::from_secs(5);
+
 pub(super) async fn backup(api: Api, request: Backup) -> Result<BackupMade, ApiError> {
     let Backup { key, path } = request;
     let target = PathBuf::from(&path);
@@ -88,7 +91,7 @@ pub(super) async fn backup(api: Api, request: Backup) -> Result<BackupMade, ApiE
             api
                 .app
                 .blocking(move |app| {
-                    app.serving.recorder().flush();
+                    app.serving.recorder().flush(FLUSH);
                     let made = vigie_core::store::backup::backup(&app.state, &target, Time::now())
                         .map_err(api_error)?;
                     Ok(BackupMade {

@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use vigie_core::evaluate::gate::GoldenResult;
-use vigie_core::evaluate::passport;
 use vigie_core::infer::golden::{self, GoldenVerdict};
 use vigie_core::infer::{self, Engine, LoadSpec, WeightsFrom};
-use vigie_core::store::{Blobs, State};
+use vigie_core::store::{Blobs, State, passport};
 use vigie_core::vision;
 use vigie_protocol::model::{ModelVersion, Passport};
 use vigie_protocol::{ApiError, ErrorCode, Hash, ModelNumber, ProjectName};
@@ -68,8 +67,7 @@ pub fn load(
 /// `Storage` when it is missing or damaged.
 pub fn read_passport(state: &State, hash: Hash) -> Result<Passport, ApiError> {
     let bytes = need(state, hash, "the passport")?;
-    passport::decode(&bytes)
-        .map_err(|error| ApiError::new(ErrorCode::Storage, format!("the passport {}: {error}", hash.short())))
+    passport::decode(&bytes).map_err(api_error)
 }
 
 /// Largest difference of a logit that is still the same answer. Between machines the order of

@@ -27,7 +27,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use vigie_protocol::job::{FailureCause, JobFailure};
 
-pub use task::{ImportInput, MadeModel, Proposed, Report, Work, WorkDone, WorkerTask};
+pub use task::{ImportInput, MadeModel, PackWork, Proposed, Report, Work, WorkDone, WorkerTask};
 
 /// The environment variable that names the job a worker process works for. A restarted agent
 /// recognises the workers of its predecessor by it.
