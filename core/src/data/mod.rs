@@ -1,1 +1,13 @@
-//! See the room's plan.
+//! Datasets: how files become a change-set, how images find their split, and how a version becomes
+//! the pack that training reads.
+//!
+//! Nothing here decides: [`import::import`] and [`changeset::propose`] propose, people (or a
+//! project's rules) accept, and the store's catalog makes the version.
+
+pub mod changeset;
+mod error;
+pub mod import;
+pub mod pack;
+pub mod split;
+
+pub use error::DataError;

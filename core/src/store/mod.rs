@@ -3,7 +3,16 @@
 //! Three narrow traits; nothing redb-shaped crosses them, so that other stores can stand behind
 //! them. Calls block and come from CPU threads.
 
+pub mod blobs;
+pub mod catalog;
+mod codec;
+#[cfg(test)]
+mod conformance;
+mod database;
+pub mod facts;
+mod key;
 pub mod manifest;
 mod traits;
 
+pub use database::RepairProgress;
 pub use traits::*;

@@ -31,6 +31,14 @@ pub enum StoreError {
     /// The state of things does not allow it.
     #[error("{0}")]
     Precondition(String),
+    /// More than the store takes.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// What is too large.
+        what: String,
+        /// The most bytes it may have.
+        limit: u64,
+    },
     /// Bytes on disk are not what was written.
     #[error("{what} is damaged: {detail}")]
     Damaged {

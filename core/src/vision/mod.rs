@@ -1,1 +1,16 @@
-//! See the room's plan.
+//! From encoded bytes to the pixels a model sees.
+//!
+//! Training and serving go through the same two functions, [`decode()`] and [`preprocess`], so that
+//! a model never sees in production what it did not see in training. Normalisation is not here: it
+//! happens on the device.
+
+mod decode;
+mod jpeg;
+mod quality;
+mod resize;
+pub mod spec;
+
+pub use decode::{DecodeError, Limits, decode};
+pub use image::RgbImage;
+pub use quality::measure;
+pub use resize::{preprocess, resize};

@@ -1,0 +1,290 @@
+//! Proposals: what a new dataset version would hold, and how it differs from the last one.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use vigie_protocol::dataset::{
+    ChangeSet, ChangeSetState, ClassChange, DatasetImage, DatasetRef, Lineage, Quarantined, SplitCounts,
+};
+use vigie_protocol::{ChangeSetId, Hash, ProjectName, Time};
+
+use crate::store::manifest::Manifest;
+
+/// How many files left out are listed by name.
+pub const QUARANTINE_LISTED: usize = 1000;
+
+/// A change-set before it has a name, a place and a time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// The images of the version it would make.
+    pub manifest: Manifest,
+    /// What it does to each class that it touches.
+    pub classes: BTreeMap<String, ClassChange>,
+    /// Images of that version, per class and split.
+    pub result: BTreeMap<String, SplitCounts>,
+    /// Bytes of all originals of that version.
+    pub bytes: u64,
+    /// Images offered that the base already has with the same label.
+    pub unchanged: u64,
+    /// Files that were byte for byte the same as another of the same import and label.
+    pub duplicates: u64,
+    /// Files left aside because they are no images: notes, tables, hidden files.
+    pub ignored: u64,
+    /// Files left out with their reason, by path; at most [`QUARANTINE_LISTED`].
+    pub quarantine: Vec<Quarantined>,
+    /// How many files were left out.
+    pub quarantined: u64,
+}
+
+impl Proposal {
+    /// A proposal to replace `base` by `manifest`, with its counts; nothing offered, nothing left
+    /// out yet.
+    pub(super) fn new(base: Option<&Manifest>, manifest: Manifest) -> Self {
+        let classes = match base {
+            Some(base) => diff(base, &manifest),
+            None => diff(&Manifest::default(), &manifest),
+        };
+        Self {
+            classes,
+            result: split_counts(manifest.images()),
+            bytes: manifest.images().iter().map(|image| image.quality.bytes).sum(),
+            manifest,
+            unchanged: 0,
+            duplicates: 0,
+            ignored: 0,
+            quarantine: Vec::new(),
+            quarantined: 0,
+        }
+    }
+
+    /// Whether it only adds images: nothing leaves, changes its label or its split.
+    pub fn only_adds(&self) -> bool {
+        self.classes.values().all(|change| {
+            let &ClassChange { added: _, removed, relabelled_in, relabelled_out, moved } = change;
+            removed + relabelled_in + relabelled_out + moved == 0
+        })
+    }
+
+    /// The change-set to put up for review. `manifest_hash` is the blob of the encoded manifest,
+    /// `base` the version it was made against, `origin` what proposed it.
+    #[expect(clippy::too_many_arguments, reason = "each is a fact that only the caller knows")]
+    pub fn into_change_set(
+        self,
+        id: ChangeSetId,
+        project: ProjectName,
+        lineage: Lineage,
+        base: Option<u32>,
+        origin: String,
+        by: String,
+        now: Time,
+        manifest_hash: Hash,
+    ) -> ChangeSet {
+        let Self {
+            manifest: _,
+            classes,
+            result,
+            bytes,
+            unchanged,
+            duplicates,
+            ignored: _,
+            quarantine,
+            quarantined,
+        } = self;
+        ChangeSet {
+            id,
+            project,
+            lineage,
+            base,
+            state: ChangeSetState::Proposed,
+            origin,
+            created: now,
+            by,
+            manifest: manifest_hash,
+            classes,
+            result,
+            bytes,
+            unchanged,
+            duplicates,
+            quarantine,
+            quarantined,
+            accepted_as: None,
+            decided: None,
+            generation: 0,
+        }
+    }
+}
+
+/// Proposes what `from` has and `into` lacks: the union of both, with the labels of `from` where
+/// they differ.
+///
+/// An image keeps the split it has in `into`, else the one it has in `from`: what was held out in
+/// one line is never learned from in another, and splits given by a dataset's author survive.
+pub fn propose(from: &Manifest, from_ref: DatasetRef, into: Option<&Manifest>) -> Proposal {
+    let offered = from
+        .images()
+        .iter()
+        .map(|image| DatasetImage { admission: format!("from {from_ref}"), ..image.clone() })
+        .collect();
+    merge(into, offered, false)
+}
+
+/// The union of a base and the images offered to it (each hash once), or with `replace` the
+/// offered images alone. An image that the base has keeps everything but its label and origin.
+pub(super) fn merge(base: Option<&Manifest>, offered: Vec<DatasetImage>, replace: bool) -> Proposal {
+    let known = base.map(Manifest::images).unwrap_or_default();
+    let mut unchanged = 0;
+    let mut images: Vec<DatasetImage> = Vec::with_capacity(known.len() + offered.len());
+    for offer in offered {
+        images.push(match find(known, offer.image) {
+            None => offer,
+            Some(image) if image.label == offer.label => {
+                unchanged += 1;
+                image.clone()
+            }
+            Some(image) => DatasetImage { label: offer.label, origin: offer.origin, ..image.clone() },
+        });
+    }
+    if !replace {
+        // Behind the offered ones: of two with one hash the manifest keeps the first.
+        images.extend_from_slice(known);
+    }
+    Proposal { unchanged, ..Proposal::new(base, Manifest::new(images)) }
+}
+
+/// The image of a list sorted by hash.
+pub(super) fn find(images: &[DatasetImage], hash: Hash) -> Option<&DatasetImage> {
+    images.binary_search_by_key(&hash, |image| image.image).ok().map(|i| &images[i])
+}
+
+/// What happens to each class on the way from `a` to `b`; classes with no change are left out.
+///
+/// An image whose label changes counts at both labels; if its split changes too, it counts as
+/// moved at the new one.
+pub fn diff(a: &Manifest, b: &Manifest) -> BTreeMap<String, ClassChange> {
+    let mut classes: BTreeMap<String, ClassChange> = BTreeMap::new();
+    let mut change = |label: &str, edit: fn(&mut ClassChange)| match classes.get_mut(label) {
+        Some(class) => edit(class),
+        None => edit(classes.entry(label.to_owned()).or_default()),
+    };
+    let (mut old, mut new) = (a.images().iter().peekable(), b.images().iter().peekable());
+    loop {
+        // Both are sorted by hash: one walk over the two.
+        let order = match (old.peek(), new.peek()) {
+            (Some(x), Some(y)) => x.image.cmp(&y.image),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => break,
+        };
+        let before = if order.is_le() { old.next() } else { None };
+        let after = if order.is_ge() { new.next() } else { None };
+        match (before, after) {
+            (Some(x), None) => change(&x.label, |class| class.removed += 1),
+            (None, Some(y)) => change(&y.label, |class| class.added += 1),
+            (Some(x), Some(y)) => {
+                if x.label != y.label {
+                    change(&x.label, |class| class.relabelled_out += 1);
+                    change(&y.label, |class| class.relabelled_in += 1);
+                }
+                if x.split != y.split {
+                    change(&y.label, |class| class.moved += 1);
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    classes
+}
+
+/// Images per class and split.
+pub fn split_counts(images: &[DatasetImage]) -> BTreeMap<String, SplitCounts> {
+    let mut counts: BTreeMap<String, SplitCounts> = BTreeMap::new();
+    for image in images {
+        let class = match counts.get_mut(&image.label) {
+            Some(class) => class,
+            None => counts.entry(image.label.clone()).or_default(),
+        };
+        *class.of_mut(image.split) += 1;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use vigie_protocol::dataset::{Quality, Split};
+
+    use super::*;
+
+    fn image(name: &str, label: &str, split: Split) -> DatasetImage {
+        DatasetImage {
+            image: Hash::of(name.as_bytes()),
+            label: label.to_owned(),
+            split,
+            origin: format!("{label}/{name}"),
+            quality: Quality {
+                width: 8,
+                height: 8,
+                bytes: 10,
+                brightness: 0.5,
+                contrast: 0.1,
+                sharpness: 1.0,
+                channel_means: [0.5; 3],
+            },
+            admission: "imported".to_owned(),
+        }
+    }
+
+    fn manifest(images: &[(&str, &str, Split)]) -> Manifest {
+        Manifest::new(images.iter().map(|&(name, label, split)| image(name, label, split)).collect())
+    }
+
+    #[test]
+    fn diff_counts_every_way_to_change() {
+        use Split::{Test, Train, Valid};
+        let a =
+            manifest(&[("1", "owl", Train), ("2", "owl", Train), ("3", "kite", Test), ("4", "wren", Train)]);
+        let b =
+            manifest(&[("1", "kite", Train), ("2", "owl", Valid), ("4", "wren", Train), ("5", "owl", Train)]);
+        let expected = BTreeMap::from([
+            ("kite".to_owned(), ClassChange { removed: 1, relabelled_in: 1, ..ClassChange::default() }),
+            (
+                "owl".to_owned(),
+                ClassChange { added: 1, relabelled_out: 1, moved: 1, ..ClassChange::default() },
+            ),
+        ]);
+        assert_eq!(diff(&a, &b), expected);
+        assert!(diff(&a, &a).is_empty());
+    }
+
+    #[test]
+    fn a_proposal_unites_and_keeps_splits() {
+        use Split::{Test, Train, Valid};
+        let from = manifest(&[("1", "owl", Test), ("2", "kite", Test), ("3", "owl", Train)]);
+        let into = manifest(&[("1", "owl", Train), ("2", "owl", Valid), ("9", "wren", Train)]);
+        let source = "source@v2".parse().expect("ref");
+        let proposal = propose(&from, source, Some(&into));
+        assert_eq!(proposal.unchanged, 1);
+        assert_eq!(proposal.manifest.images().len(), 4);
+        let found = |name: &str| {
+            let image = find(proposal.manifest.images(), Hash::of(name.as_bytes())).expect(name);
+            (image.label.as_str(), image.split, image.admission.as_str())
+        };
+        assert_eq!(found("1"), ("owl", Train, "imported"));
+        assert_eq!(found("2"), ("kite", Valid, "imported"));
+        assert_eq!(found("3"), ("owl", Train, "from source@v2"));
+        assert_eq!(found("9"), ("wren", Train, "imported"));
+        assert!(!proposal.only_adds());
+        assert_eq!(proposal.bytes, 40);
+
+        let fresh = propose(&from, source, None);
+        assert!(fresh.only_adds());
+        assert_eq!(fresh.result["owl"], SplitCounts { train: 1, valid: 0, test: 1 });
+    }
+
+    #[test]
+    fn replacing_removes_what_is_not_offered() {
+        let base = manifest(&[("1", "owl", Split::Train), ("2", "owl", Split::Test)]);
+        let proposal = merge(Some(&base), vec![image("1", "owl", Split::Valid)], true);
+        assert_eq!(proposal.classes["owl"], ClassChange { removed: 1, ..ClassChange::default() });
+        assert_eq!(proposal.manifest.images()[0].split, Split::Train);
+    }
+}

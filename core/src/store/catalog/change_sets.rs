@@ -1,0 +1,153 @@
+//! Change-sets, and how they become dataset versions.
+
+use vigie_protocol::dataset::{ChangeSet, ChangeSetState, DatasetRef, DatasetVersion, Decision};
+use vigie_protocol::page::{Page, PageCursor};
+use vigie_protocol::{ChangeSetId, ProjectName};
+
+use super::change::Change;
+use super::{Catalog, Key, Receipt, check_generation, missing};
+use crate::store::{Result, StoreError};
+
+fn in_project(project: &ProjectName) -> Key {
+    Key::of("change-set").word(project.as_str())
+}
+
+fn key(project: &ProjectName, id: ChangeSetId) -> Vec<u8> {
+    in_project(project).uuid(id.uuid()).bytes()
+}
+
+fn what(id: ChangeSetId) -> String {
+    format!("change-set {id}")
+}
+
+impl Catalog {
+    /// Lays a change-set down for review; its generation becomes 1.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] without its project, [`StoreError::Exists`].
+    pub fn propose(&self, proposed: &ChangeSet, receipt: Option<&Receipt>) -> Result<ChangeSet> {
+        let proposed = ChangeSet {
+            state: ChangeSetState::Proposed,
+            accepted_as: None,
+            decided: None,
+            generation: 1,
+            ..proposed.clone()
+        };
+        let key = key(&proposed.project, proposed.id);
+        self.change(receipt, |change| {
+            change.project(&proposed.project)?;
+            if change.read::<ChangeSet>(key.clone())?.is_some() {
+                return Err(StoreError::Exists { what: what(proposed.id) });
+            }
+            change.put(key.clone(), &proposed);
+            Ok(proposed.clone())
+        })
+    }
+
+    /// One change-set.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn change_set(&self, project: &ProjectName, id: ChangeSetId) -> Result<ChangeSet> {
+        self.need(key(project, id), what(id))
+    }
+
+    /// A project's change-sets, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::BadCursor`].
+    pub fn change_sets(
+        &self,
+        project: &ProjectName,
+        cursor: Option<&PageCursor>,
+        limit: usize,
+    ) -> Result<Page<ChangeSet>> {
+        self.page_down(in_project(project), cursor, limit, |_| true)
+    }
+
+    /// Makes a change-set the next version of its line, `accepted_as` says which: both appear
+    /// together.
+    ///
+    /// # Errors
+    /// [`StoreError::Precondition`] when it was decided before or its line has moved on,
+    /// [`StoreError::Conflict`] when its generation is not `expected_generation`.
+    pub fn accept(
+        &self,
+        project: &ProjectName,
+        id: ChangeSetId,
+        expected_generation: Option<u64>,
+        decision: &Decision,
+        receipt: Option<&Receipt>,
+    ) -> Result<ChangeSet> {
+        self.change(receipt, |change| {
+            let mut set = change.undecided(project, id, expected_generation)?;
+            let head = change.dataset_head(project, set.lineage)?.map(|head| head.dataset.number);
+            if head != set.base {
+                let text = format!(
+                    "{} moved on since {} was made; propose it again against the newest version",
+                    set.lineage,
+                    what(id)
+                );
+                return Err(StoreError::Precondition(text));
+            }
+            let version = DatasetVersion {
+                dataset: DatasetRef { lineage: set.lineage, number: head.unwrap_or(0) + 1 },
+                manifest: set.manifest,
+                created: decision.at,
+                by: decision.by.clone(),
+                change_set: id,
+                classes: set.result.clone(),
+                bytes: set.bytes,
+            };
+            set.state = ChangeSetState::Accepted;
+            set.accepted_as = Some(version.dataset.number);
+            change.decide(&mut set, decision);
+            change.add_dataset(project, &version);
+            Ok(set)
+        })
+    }
+
+    /// Turns a change-set down.
+    ///
+    /// # Errors
+    /// As [`Catalog::accept`].
+    pub fn reject(
+        &self,
+        project: &ProjectName,
+        id: ChangeSetId,
+        expected_generation: Option<u64>,
+        decision: &Decision,
+        receipt: Option<&Receipt>,
+    ) -> Result<ChangeSet> {
+        self.change(receipt, |change| {
+            let mut set = change.undecided(project, id, expected_generation)?;
+            set.state = ChangeSetState::Rejected;
+            change.decide(&mut set, decision);
+            Ok(set)
+        })
+    }
+}
+
+impl Change<'_> {
+    fn undecided(
+        &mut self,
+        project: &ProjectName,
+        id: ChangeSetId,
+        expected_generation: Option<u64>,
+    ) -> Result<ChangeSet> {
+        let set: ChangeSet = self.read(key(project, id))?.ok_or_else(|| missing(what(id)))?;
+        if set.state != ChangeSetState::Proposed {
+            return Err(StoreError::Precondition(format!("{} was decided before", what(id))));
+        }
+        if let Some(expected) = expected_generation {
+            check_generation(what(id), set.generation, expected)?;
+        }
+        Ok(set)
+    }
+
+    fn decide(&mut self, set: &mut ChangeSet, decision: &Decision) {
+        set.decided = Some(decision.clone());
+        set.generation += 1;
+        self.put(key(&set.project, set.id), set);
+    }
+}

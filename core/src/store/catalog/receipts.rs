@@ -1,0 +1,98 @@
+//! Receipts: the answer of each change under its caller's key, so that asking again changes nothing.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use vigie_protocol::{IdempotencyKey, Time};
+
+use super::change::Change;
+use super::{Catalog, Key};
+use crate::store::codec::{decode, encode};
+use crate::store::{Batch, Order, Result, StoreError};
+
+/// How long a key is remembered.
+pub const RECEIPTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What a caller gave to have a change happen once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The caller's key.
+    pub key: IdempotencyKey,
+    /// The method it was given for.
+    pub method: &'static str,
+    /// When.
+    pub at: Time,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReceiptRow {
+    method: String,
+    answer: ByteBuf,
+}
+
+fn receipt_key(key: IdempotencyKey) -> Vec<u8> {
+    Key::of("receipt").uuid(key.uuid()).bytes()
+}
+
+/// Receipts by time, for pruning: the caller's key says nothing reliable about its age.
+fn by_time() -> Key {
+    Key::of("receipt-by-time")
+}
+
+impl Catalog {
+    /// The answer that a change gave under this key, if there was one in the last seven days.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the answer is of another type: the key was used for another
+    /// method.
+    pub fn receipt<T: DeserializeOwned>(&self, key: IdempotencyKey) -> Result<Option<T>> {
+        let row: Option<ReceiptRow> = self.row(receipt_key(key))?;
+        row.map(|row| decode("the answer of an earlier request", &row.answer)).transpose()
+    }
+
+    /// Forgets receipts older than [`RECEIPTS_KEPT`]; returns how many.
+    ///
+    /// # Errors
+    /// Those of the facts.
+    pub fn prune_receipts(&self, now: Time) -> Result<u64> {
+        let prefix = by_time().bytes();
+        let end = by_time().time(now.minus(RECEIPTS_KEPT)).bytes();
+        let mut pruned = 0;
+        loop {
+            let mut old = self.facts().scan(&prefix, None, Order::Ascending, 1_000)?;
+            old.retain(|(key, _)| *key < end);
+            if old.is_empty() {
+                return Ok(pruned);
+            }
+            pruned += old.len() as u64;
+            let mut batch = Batch::default();
+            for (key, _) in old {
+                let identity = &key[key.len().saturating_sub(16)..];
+                batch.deletes.push([&Key::of("receipt").bytes()[..], identity].concat());
+                batch.deletes.push(key);
+            }
+            self.facts().commit(&batch)?;
+        }
+    }
+}
+
+impl Change<'_> {
+    /// The first answer under this receipt's key.
+    pub(super) fn replay<T: DeserializeOwned>(&mut self, receipt: &Receipt) -> Result<Option<T>> {
+        let Some(row): Option<ReceiptRow> = self.read(receipt_key(receipt.key))? else { return Ok(None) };
+        if row.method != receipt.method {
+            let text = format!("the idempotency key was used for {} before; use a fresh one", row.method);
+            return Err(StoreError::Precondition(text));
+        }
+        decode("the answer of an earlier request", &row.answer).map(Some)
+    }
+
+    /// Lays the answer down under the receipt's key.
+    pub(super) fn keep_receipt<T: Serialize>(&mut self, receipt: &Receipt, answer: &T) {
+        let row = ReceiptRow { method: receipt.method.to_owned(), answer: ByteBuf::from(encode(answer)) };
+        self.put(receipt_key(receipt.key), &row);
+        self.put(by_time().time(receipt.at).uuid(receipt.key.uuid()).bytes(), &());
+    }
+}

@@ -1,0 +1,155 @@
+//! One redb file: opened with a bounded cache, opened anew when an I/O error has spoilt the handle.
+//!
+//! redb refuses all further work on a handle after a failed read, write or fsync, because memory
+//! and disk may differ. A full disk must not take the agent down for good, so the next call after
+//! such an error closes the file, opens it again (redb then falls back to the last durable commit)
+//! and goes on.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use redb::{Builder, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+
+use super::{Result, StoreError};
+
+/// Told how far the repair of a file is, 0–1, after a crash.
+pub type RepairProgress = Box<dyn Fn(f64)>;
+
+/// A redb file that survives I/O errors.
+pub(super) struct Database {
+    path: PathBuf,
+    cache_bytes: usize,
+    handle: RwLock<Option<redb::Database>>,
+    spoilt: AtomicBool,
+}
+
+impl Database {
+    /// Opens or creates the file.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when another process has it, [`StoreError::Damaged`] when it cannot be
+    /// repaired.
+    pub(super) fn open(path: &Path, cache_bytes: usize, repair: Option<RepairProgress>) -> Result<Self> {
+        let mut builder = Builder::new();
+        builder.set_cache_size(cache_bytes);
+        if let Some(report) = repair {
+            builder.set_repair_callback(move |session| report(session.progress()));
+        }
+        let handle = builder.create(path).map_err(|error| failed(path, error.into()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            cache_bytes,
+            handle: RwLock::new(Some(handle)),
+            spoilt: AtomicBool::new(false),
+        })
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `body` on a snapshot.
+    pub(super) fn read<T>(&self, body: impl FnOnce(&ReadTransaction) -> Result<T, Failure>) -> Result<T> {
+        self.with(|database| body(&database.begin_read()?))
+    }
+
+    /// Runs `body` in a transaction and commits it durably, or not at all when `body` fails.
+    pub(super) fn write<T>(&self, body: impl FnOnce(&WriteTransaction) -> Result<T, Failure>) -> Result<T> {
+        self.with(|database| {
+            let mut transaction = database.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            let value = body(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })
+    }
+
+    fn with<T>(&self, body: impl FnOnce(&redb::Database) -> Result<T, Failure>) -> Result<T> {
+        if self.spoilt.load(Ordering::Acquire) {
+            self.reopen()?;
+        }
+        let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(database) = handle.as_ref() else {
+            self.spoilt.store(true, Ordering::Release);
+            return Err(StoreError::Database {
+                what: self.path.display().to_string(),
+                detail: "it could not be opened again after an I/O error".to_owned(),
+            });
+        };
+        body(database).map_err(|failure| match failure {
+            Failure::Store(error) => error,
+            Failure::Redb(error) => {
+                if matches!(
+                    error,
+                    redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::LockPoisoned(_)
+                ) {
+                    self.spoilt.store(true, Ordering::Release);
+                }
+                failed(&self.path, error)
+            }
+        })
+    }
+
+    fn reopen(&self) -> Result<()> {
+        let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
+        if !self.spoilt.load(Ordering::Acquire) {
+            return Ok(()); // another thread was faster
+        }
+        // The old handle holds the file's lock: it must be closed first.
+        drop(handle.take());
+        let opened = Builder::new().set_cache_size(self.cache_bytes).open(&self.path);
+        *handle = Some(opened.map_err(|error| failed(&self.path, error.into()))?);
+        self.spoilt.store(false, Ordering::Release);
+        tracing::warn!(file = %self.path.display(), "opened anew after an I/O error");
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Why a transaction's body failed: the database's fault or the store's own refusal.
+pub(super) enum Failure {
+    Redb(redb::Error),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Failure::Store(error)
+    }
+}
+
+macro_rules! failures {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Failure::Redb(error.into())
+            }
+        }
+    )*};
+}
+
+failures!(
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError,
+    redb::SetDurabilityError,
+    redb::CursorError
+);
+
+fn failed(path: &Path, error: redb::Error) -> StoreError {
+    match error {
+        redb::Error::DatabaseAlreadyOpen => StoreError::Locked(path.to_owned()),
+        redb::Error::Io(source) => StoreError::Io { what: path.display().to_string(), source },
+        redb::Error::Corrupted(detail) => StoreError::Damaged { what: path.display().to_string(), detail },
+        other => StoreError::Database { what: path.display().to_string(), detail: other.to_string() },
+    }
+}

@@ -1,0 +1,138 @@
+//! Features of a pack's images, computed once by the frozen backbone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use vigie_protocol::Hash;
+use vigie_protocol::dataset::Split;
+use vigie_protocol::preprocess::PreprocessSpec;
+use vigie_protocol::run::Recipe;
+
+use super::TrainError;
+use super::cache::FeatureCache;
+use crate::data::pack::Pack;
+use crate::infer::FeatureExtractor;
+
+/// Images the extractor gets at a time: how often progress is reported and a cancel is heard.
+const BATCH: usize = 32;
+
+/// Rows of features with their labels.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FeatureTable {
+    /// Features a row.
+    pub width: usize,
+    /// Row-major.
+    pub values: Vec<f32>,
+    /// One a row.
+    pub labels: Vec<u32>,
+}
+
+impl FeatureTable {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// One row.
+    pub fn row(&self, i: usize) -> &[f32] {
+        &self.values[i * self.width..(i + 1) * self.width]
+    }
+}
+
+/// What a head learns from and is chosen by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    /// The train split, then its mirror images when the recipe asks for them.
+    pub train: FeatureTable,
+    /// The valid split.
+    pub valid: FeatureTable,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+/// Everything that decides the features of a run, as one hash.
+pub fn key(pack: &Pack, recipe: &Recipe, preprocess: &PreprocessSpec, weights: Hash) -> Hash {
+    let mut hasher = blake3::Hasher::new_derive_key("vigie features v1");
+    hasher.update(pack.manifest().as_bytes());
+    hasher.update(preprocess.hash().as_bytes());
+    hasher.update(weights.as_bytes());
+    hasher.update(recipe.architecture.as_str().as_bytes());
+    hasher.update(&[u8::from(recipe.mirror)]);
+    hasher.finalize().into()
+}
+
+/// Computes the features that `cache` lacks and returns all of them. `extractor` is called only when
+/// some are missing; `progress` gets rows done and rows in all, and says whether to go on.
+///
+/// # Errors
+/// [`TrainError::Cancelled`] when `progress` says no; the extractor's; the cache's.
+pub fn extract(
+    pack: &Pack,
+    mirror: bool,
+    cache: (&Path, Hash),
+    width: usize,
+    extractor: impl FnOnce() -> Result<Arc<dyn FeatureExtractor>, TrainError>,
+    progress: impl Fn(usize, usize) -> bool,
+) -> Result<Features, TrainError> {
+    let (train, valid) = (pack.rows(Split::Train), pack.rows(Split::Valid));
+    // Splits follow each other in a pack: the rows are train, valid, then train mirrored.
+    let plain = train.len() + valid.len();
+    let rows = plain + if mirror { train.len() } else { 0 };
+    let mut cache = FeatureCache::open(cache.0, cache.1, width, rows)?;
+
+    if !cache.next().is_empty() {
+        let extractor = extractor()?;
+        while !cache.next().is_empty() {
+            let chunk = cache.next();
+            let mut values = Vec::with_capacity(chunk.len() * width);
+            for start in chunk.clone().step_by(BATCH) {
+                if !progress(start, rows) {
+                    return Err(TrainError::Cancelled);
+                }
+                let batch = start..chunk.end.min(start + BATCH);
+                values.extend(extractor.features(&pixels(pack, batch, plain))?);
+            }
+            if !values.iter().all(|value| value.is_finite()) {
+                return Err(TrainError::Features("are not finite numbers"));
+            }
+            cache.append(&values)?;
+        }
+    }
+    progress(rows, rows);
+
+    let mut values = cache.into_values();
+    let mirrored = values.split_off(plain * width);
+    let valid_values = values.split_off(train.len() * width);
+    values.extend(mirrored);
+    let labels = |rows: std::ops::Range<usize>| rows.map(|row| pack.label(row));
+    let mut train_labels: Vec<u32> = labels(train.clone()).collect();
+    if mirror {
+        train_labels.extend(labels(train));
+    }
+    Ok(Features {
+        train: FeatureTable { width, values, labels: train_labels },
+        valid: FeatureTable { width, values: valid_values, labels: labels(valid).collect() },
+        classes: pack.classes().len(),
+    })
+}
+
+/// The pixels of feature rows; those from `plain` on are mirrored.
+fn pixels(pack: &Pack, rows: std::ops::Range<usize>, plain: usize) -> Vec<u8> {
+    let side = pack.spec().crop as usize;
+    let mut pixels = Vec::with_capacity(rows.len() * side * side * 3);
+    for row in rows {
+        if row < plain {
+            pixels.extend_from_slice(pack.pixels(row));
+        } else {
+            for line in pack.pixels(row - plain).chunks_exact(side * 3) {
+                pixels.extend(line.rchunks_exact(3).flatten());
+            }
+        }
+    }
+    pixels
+}
