@@ -1,7 +1,5 @@
 //! The commands as their users meet them: real processes against an agent that only pretends.
 
-#![expect(clippy::expect_used, reason = "tests")]
-
 mod fake;
 
 use fake::{Fake, World, ended};
