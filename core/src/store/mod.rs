@@ -11,6 +11,7 @@ mod conformance;
 mod database;
 pub mod facts;
 mod key;
+pub mod log;
 pub mod manifest;
 mod traits;
 
