@@ -10,7 +10,7 @@ use crate::store::{Result, StoreError};
 pub(super) struct Position {
     /// The last record's time; its UTC day names the file.
     pub(super) at: Time,
-    /// Its number in the file.
+    /// Its number in the file, from 1; 0 is past everything of the day.
     pub(super) seq: u64,
 }
 
@@ -19,6 +19,12 @@ impl Position {
     pub(super) fn start_of(day: &str) -> Result<Self> {
         let at = format!("{day}T00:00:00Z").parse().map_err(|_| StoreError::BadCursor)?;
         Ok(Self { at, seq: 0 })
+    }
+
+    /// Whether a day can hold something behind this place.
+    pub(super) fn reaches(self, day: &str) -> bool {
+        let last = self.at.day();
+        if self.seq == 0 { *day < *last } else { *day <= *last }
     }
 
     pub(super) fn encode(self) -> PageCursor {

@@ -26,6 +26,7 @@ pub use writer::{LogWriter, QUEUE_RECORDS, WINDOW};
 const OPEN_DAYS: usize = 8;
 /// A page ends once its records have this many bytes: its answer must fit a frame.
 const PAGE_BYTES: usize = 1 << 20;
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const EXTENSION: &str = ".redb";
 
 /// Predictions in a folder of day files.
@@ -158,8 +159,7 @@ impl DayLog {
             return Ok(None);
         };
         let made = Time::from_micros(0).plus(Duration::from_secs(seconds));
-        let step = Duration::from_secs(24 * 3600);
-        for near in [made, made.plus(step), made.minus(step)] {
+        for near in [made, made.plus(DAY), made.minus(DAY)] {
             if let Some(found) = self.on_day(&near.day(), &mut body)? {
                 return Ok(Some(found));
             }
@@ -201,14 +201,11 @@ impl PredictionLog for DayLog {
         budget: Duration,
     ) -> Result<Page<Prediction>> {
         let started = Instant::now();
-        let mut before = cursor.map(Position::decode).transpose()?;
-        let last_day = before.map(|position| position.at.day());
+        let before = cursor.map(Position::decode).transpose()?;
         let mut room = Room { rows: limit.max(1), bytes: PAGE_BYTES, until: started.checked_add(budget) };
         let mut items = Vec::new();
         let wanted = |day: &String| {
-            last_day.as_ref().is_none_or(|last| day <= last)
-                && filter.since.is_none_or(|since| *day >= since.day())
-                && filter.until.is_none_or(|until| *day <= until.day())
+            before.is_none_or(|position| position.reaches(day)) && overlaps(day, filter.since, filter.until)
         };
         let mut days = self.days()?.into_iter().rev().filter(wanted).peekable();
         while let Some(day) = days.next() {
@@ -220,7 +217,6 @@ impl PredictionLog for DayLog {
             if room.is_used_up() && days.peek().is_some() {
                 return Ok(Page { items, next: Some(Position::start_of(&day)?.encode()) });
             }
-            before = None;
         }
         Ok(Page::whole(items))
     }
@@ -234,9 +230,8 @@ impl PredictionLog for DayLog {
     }
 
     fn counts(&self, project: &ProjectName, since: Time, until: Time) -> Result<Vec<HourCount>> {
-        let (first, last) = (since.day(), until.day());
         let mut counts = Vec::new();
-        for day in self.days()?.iter().filter(|day| (&first..=&last).contains(day)) {
+        for day in self.days()?.iter().filter(|day| overlaps(day, Some(since), Some(until))) {
             counts.extend(self.on_day(day, |file| file.counts(project, since.hour(), until.hour()))?);
         }
         Ok(counts)
@@ -275,6 +270,13 @@ impl PredictionLog for DayLog {
 /// Whether a text is a day as files are named: no path of an attacker's choice.
 fn is_day(text: &str) -> bool {
     text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok_and(|date| date.to_string() == text)
+}
+
+/// Whether a day has a part in a span of time.
+fn overlaps(day: &str, since: Option<Time>, until: Option<Time>) -> bool {
+    Position::start_of(day).is_ok_and(|Position { at: start, .. }| {
+        since.is_none_or(|since| since < start.plus(DAY)) && until.is_none_or(|until| start <= until)
+    })
 }
 
 fn sync_folder(folder: &Path) -> Result<()> {

