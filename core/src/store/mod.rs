@@ -3,6 +3,8 @@
 //! Three narrow traits; nothing redb-shaped crosses them, so that other stores can stand behind
 //! them. Calls block and come from CPU threads.
 
+pub mod audit;
+pub mod backup;
 pub mod blobs;
 pub mod catalog;
 mod codec;
@@ -10,10 +12,14 @@ mod codec;
 mod conformance;
 mod database;
 pub mod facts;
+pub mod gc;
 mod key;
 pub mod log;
 pub mod manifest;
+pub mod passport;
+pub mod state;
 mod traits;
 
 pub use database::RepairProgress;
+pub use state::State;
 pub use traits::*;
