@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Hash;
+use crate::model::Architecture;
 
 /// How pixels are interpolated when an image is resized. Both are antialiased when they shrink
 /// (the filter's support grows with the scale), as in Pillow.
@@ -38,6 +39,26 @@ pub struct PreprocessSpec {
 pub const PREPROCESS_REVISION: u32 = 1;
 
 impl PreprocessSpec {
+    /// How images become the input of a network whose input side is `input` pixels: the scaling its
+    /// pretrained weights were made with, and a crop of the central 87.5 %.
+    pub fn for_network(architecture: Architecture, input: u32) -> Self {
+        let (mean, std) = match architecture {
+            Architecture::EfficientnetLite0 => ([127.0; 3], [128.0; 3]),
+            // ImageNet's, which any other network is likeliest to want as well.
+            Architecture::EfficientnetB0 | Architecture::Unknown => {
+                ([0.485, 0.456, 0.406].map(|m: f32| m * 255.0), [0.229, 0.224, 0.225].map(|s: f32| s * 255.0))
+            }
+        };
+        Self {
+            revision: PREPROCESS_REVISION,
+            resize: (f64::from(input) / 0.875).round() as u32,
+            crop: input,
+            interpolation: Interpolation::Bicubic,
+            mean,
+            std,
+        }
+    }
+
     /// The hash that packs and passports carry: equal hashes mean equal pixels.
     pub fn hash(&self) -> Hash {
         let Self { revision, resize, crop, interpolation, mean, std } = self;

@@ -57,6 +57,10 @@ struct Window {
 
 /// Filters a window of the image; near its edges the filter sees the pixels outside it, so that a
 /// window of a resize equals the same window cut from the whole resize.
+///
+/// Rows first, then columns, as Pillow does: between the two passes values are cut to 0–255, so
+/// their order shows where the bicubic filter overshoots. Left alone, the resizer would take the
+/// columns first.
 fn resample(
     image: &RgbImage,
     window: Window,
@@ -64,27 +68,33 @@ fn resample(
     height: u32,
     interpolation: Interpolation,
 ) -> Vec<u8> {
-    let filter = match interpolation {
-        Interpolation::Bilinear => FilterType::Bilinear,
-        Interpolation::Bicubic => FilterType::CatmullRom,
+    let (filter, support) = match interpolation {
+        Interpolation::Bilinear => (FilterType::Bilinear, 1.0),
+        Interpolation::Bicubic => (FilterType::CatmullRom, 2.0),
     };
     let (source_width, source_height) = image.dimensions();
     // Rounding may push the far edge a hair beyond the image.
     let window_width = window.width.min(f64::from(source_width) - window.left);
     let window_height = window.height.min(f64::from(source_height) - window.top);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(
-        window.left,
-        window.top,
-        window_width,
-        window_height,
-    );
+
+    // The rows that the second pass will look at.
+    let reach = support * (window_height / f64::from(height)).max(1.0);
+    let first = (window.top - reach).floor().max(0.0);
+    let last = (window.top + window_height + reach).ceil().min(f64::from(source_height));
+    let rows = last - first;
 
     let source = ImageRef::new(source_width, source_height, image.as_raw(), PixelType::U8x3)
         .expect("an RgbImage has width x height x 3 bytes");
+    let mut narrowed = Image::new(width, rows as u32, PixelType::U8x3);
     let mut target = Image::new(width, height, PixelType::U8x3);
-    Resizer::new()
-        .resize(&source, &mut target, &options)
-        .expect("both images are U8x3 and the window lies inside the source");
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+    let across = options.crop(window.left, first, window_width, rows);
+    let down = options.crop(0.0, window.top - first, f64::from(width), window_height);
+    let mut resizer = Resizer::new();
+    resizer
+        .resize(&source, &mut narrowed, &across)
+        .and_then(|()| resizer.resize(&narrowed, &mut target, &down))
+        .expect("all images are U8x3 and the windows lie inside them");
     target.into_vec()
 }
 

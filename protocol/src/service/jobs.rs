@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::DatasetRef;
 use crate::job::{Job, JobSpec, JobState, LogLine};
 use crate::page::PageRequest;
-use crate::run::Recipe;
+use crate::run::{Recipe, Run};
 use crate::{IdempotencyKey, JobId, ProjectName, RunId};
 
 /// Asks for a job. Trainings are asked for by [`TrainSubmit`], which makes their run too.
@@ -47,6 +47,12 @@ pub struct TrainSubmitted {
     pub job: Job,
     /// The run it fills.
     pub run: RunId,
+}
+
+impl From<(Job, Run)> for TrainSubmitted {
+    fn from((job, run): (Job, Run)) -> Self {
+        Self { job, run: run.id }
+    }
 }
 
 /// Lists jobs, newest first.

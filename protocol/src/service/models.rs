@@ -107,3 +107,10 @@ pub struct AliasHistory {
     #[serde(default)]
     pub page: PageRequest,
 }
+
+impl From<(Alias, AliasMove)> for AliasMoved {
+    /// A move that was carried out before: nothing was swapped this time.
+    fn from((alias, moved): (Alias, AliasMove)) -> Self {
+        Self { alias, moved, swap_ms: 0 }
+    }
+}

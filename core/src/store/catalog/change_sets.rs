@@ -65,7 +65,8 @@ impl Catalog {
         self.page_down(in_project(project), cursor, limit, |_| true)
     }
 
-    /// Makes a change-set the next version of its line: both appear together.
+    /// Makes a change-set the next version of its line, `accepted_as` says which: both appear
+    /// together.
     ///
     /// # Errors
     /// [`StoreError::Precondition`] when it was decided before or its line has moved on,
@@ -77,7 +78,7 @@ impl Catalog {
         expected_generation: Option<u64>,
         decision: &Decision,
         receipt: Option<&Receipt>,
-    ) -> Result<(ChangeSet, DatasetVersion)> {
+    ) -> Result<ChangeSet> {
         self.change(receipt, |change| {
             let mut set = change.undecided(project, id, expected_generation)?;
             let head = change.dataset_head(project, set.lineage)?.map(|head| head.dataset.number);
@@ -102,7 +103,7 @@ impl Catalog {
             set.accepted_as = Some(version.dataset.number);
             change.decide(&mut set, decision);
             change.add_dataset(project, &version);
-            Ok((set, version))
+            Ok(set)
         })
     }
 

@@ -33,6 +33,18 @@ impl Catalog {
         })
     }
 
+    /// Replaces a job with its newer self because someone asked for the change.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn change_job(&self, job: &Job, receipt: Option<&Receipt>) -> Result<Job> {
+        self.change(receipt, |change| {
+            change.read::<Job>(key(job.id))?.ok_or_else(|| missing(what(job.id)))?;
+            change.put_job(job);
+            Ok(job.clone())
+        })
+    }
+
     /// Replaces a job with its newer self.
     ///
     /// # Errors

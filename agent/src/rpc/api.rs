@@ -1,0 +1,182 @@
+//! The service's methods, each handed to the file of its group.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use tarpc::context::Context;
+use tarpc::server::Serve;
+use vigie_core::store::audit::AuditDraft;
+use vigie_core::store::catalog::Receipt;
+use vigie_core::store::{State, StoreError};
+use vigie_protocol::access::Principal;
+use vigie_protocol::blob::{BlobChunk, UploadStatus};
+use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetVersion};
+use vigie_protocol::event::Event;
+use vigie_protocol::health::{AgentHealth, Finding};
+use vigie_protocol::job::{Job, Lease};
+use vigie_protocol::model::{Alias, AliasMove, GateVerdict, ModelVersion};
+use vigie_protocol::page::Page;
+use vigie_protocol::prediction::{HourCount, Prediction};
+use vigie_protocol::project::Project;
+use vigie_protocol::run::Run;
+use vigie_protocol::service::*;
+use vigie_protocol::{ApiError, IdempotencyKey, Time};
+
+use super::guard::{Answer, Handler};
+use super::session::Session;
+use crate::app::App;
+
+/// Answers one connection's requests.
+#[derive(Clone)]
+pub struct Api {
+    pub(super) session: Arc<Session>,
+    pub(super) app: Arc<App>,
+}
+
+impl Api {
+    /// Answers for `session`.
+    pub fn new(session: Arc<Session>, app: Arc<App>) -> Self {
+        Self { session, app }
+    }
+
+    /// Reads from the store.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&State) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.app.store(work).await
+    }
+
+    /// Carries a change out once: a key that was carried out before gets the first answer again,
+    /// made from what was stored with the change. The change runs to its end whatever becomes of
+    /// the connection, and lands in the audit log whether it succeeds or not.
+    pub(super) async fn change<Stored, Answer, Work>(
+        &self,
+        change: Change,
+        work: impl FnOnce(Self) -> Work,
+    ) -> Result<Answer, ApiError>
+    where
+        Stored: DeserializeOwned + Into<Answer> + Send + 'static,
+        Answer: Send + 'static,
+        Work: Future<Output = Result<Answer, ApiError>> + Send + 'static,
+    {
+        let key = change.key;
+        if let Some(stored) = self.read(move |state| state.catalog.receipt::<Stored>(key)).await? {
+            return Ok(stored.into());
+        }
+        let work = work(self.clone());
+        let app = self.app.clone();
+        let principal = self.session.principal.clone();
+        let mutations = app.mutations.clone();
+        let change = async move {
+            let result = work.await;
+            let draft = AuditDraft {
+                at: Time::now(),
+                principal: principal.name,
+                role: principal.role.to_string(),
+                via: principal.via,
+                method: change.method.to_owned(),
+                target: change.target,
+                outcome: result.as_ref().map_or_else(ToString::to_string, |_| "ok".to_owned()),
+                reason: change.reason,
+            };
+            app.store(move |state| state.audit.append(&draft)).await?;
+            result
+        };
+        mutations.owned(change).await
+    }
+
+    pub(super) fn who(&self) -> String {
+        self.session.principal.name.clone()
+    }
+}
+
+impl Handler for Api {
+    fn handle(self, context: Context, request: VigieRequest) -> Answer {
+        Box::pin(self.serve().serve(context, request))
+    }
+}
+
+/// What a change is, for its receipt and the audit log.
+pub(super) struct Change {
+    pub key: IdempotencyKey,
+    pub method: &'static str,
+    pub target: String,
+    pub reason: Option<String>,
+}
+
+impl Change {
+    pub(super) fn receipt(&self) -> Receipt {
+        Receipt { key: self.key, method: self.method, at: Time::now() }
+    }
+}
+
+macro_rules! answer_with {
+    ($($method:ident($request:ty) -> $response:ty = $function:path;)*) => {
+        impl Vigie for Api {
+            $(async fn $method(self, _: Context, request: $request) -> Result<$response, ApiError> {
+                $function(self, request).await
+            })*
+        }
+    };
+}
+
+use super::{agent, blobs, datasets, jobs, models, predictions, projects};
+
+answer_with! {
+    whoami(Empty) -> Principal = agent::whoami;
+    health(Empty) -> AgentHealth = agent::health;
+    doctor(Empty) -> Vec<Finding> = agent::doctor;
+
+    project_list(Empty) -> Vec<Project> = projects::list;
+    project_get(InProject) -> Project = projects::get;
+    project_create(ProjectCreate) -> Project = projects::create;
+    project_update(ProjectUpdate) -> Project = projects::update;
+
+    dataset_list(DatasetList) -> Page<DatasetVersion> = datasets::list;
+    dataset_get(DatasetGet) -> DatasetVersion = datasets::get;
+    dataset_images(DatasetImages) -> Page<DatasetImage> = datasets::images;
+    change_set_list(ChangeSetList) -> Page<ChangeSet> = datasets::change_sets;
+    change_set_get(ChangeSetGet) -> ChangeSet = datasets::change_set;
+    change_set_decide(ChangeSetDecide) -> ChangeSet = datasets::decide;
+
+    job_submit(JobSubmit) -> Job = jobs::submit;
+    train_submit(TrainSubmit) -> TrainSubmitted = jobs::train;
+    job_list(JobList) -> Page<Job> = jobs::list;
+    job_get(JobGet) -> Job = jobs::get;
+    job_log(JobLog) -> JobLogPage = jobs::log;
+    job_cancel(JobChange) -> Job = jobs::cancel;
+    job_retry(JobChange) -> Job = jobs::retry;
+    lease_list(Empty) -> Vec<Lease> = jobs::leases;
+
+    run_list(RunList) -> Page<Run> = jobs::runs;
+    run_get(RunGet) -> Run = jobs::run;
+
+    model_list(ModelList) -> Page<ModelVersion> = models::list;
+    model_get(ModelGet) -> ModelDetail = models::get;
+    gate_test(GateTest) -> GateVerdict = models::gate_test;
+    alias_list(InProject) -> Vec<Alias> = models::aliases;
+    alias_history(AliasHistory) -> Page<AliasMove> = models::history;
+    promote(Promote) -> AliasMoved = models::promote;
+    rollback(Rollback) -> AliasMoved = models::rollback;
+
+    predict(Predict) -> Prediction = predictions::predict;
+    prediction_list(PredictionList) -> Page<Prediction> = predictions::list;
+    prediction_get(PredictionGet) -> Prediction = predictions::get;
+    prediction_forget(PredictionForget) -> Empty = predictions::forget;
+    prediction_counts(PredictionCounts) -> Vec<HourCount> = predictions::counts;
+
+    event_list(EventList) -> Page<Event> = agent::events;
+    watch(Watch) -> Watched = agent::watch;
+
+    upload_begin(UploadBegin) -> UploadStatus = blobs::begin;
+    upload_chunk(UploadChunk) -> UploadStatus = blobs::chunk;
+    upload_status(UploadGet) -> UploadStatus = blobs::status;
+    upload_commit(UploadGet) -> UploadStatus = blobs::commit;
+    blob_read(BlobRead) -> BlobChunk = blobs::read;
+
+    audit_list(AuditList) -> Page<AuditEntry> = agent::audit_list;
+    audit_verify(Empty) -> AuditVerdict = agent::audit_verify;
+    backup(Backup) -> BackupMade = agent::backup;
+}

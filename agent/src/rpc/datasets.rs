@@ -1,0 +1,115 @@
+//! Dataset versions and change-sets.
+
+use vigie_core::store::manifest::Manifest;
+use vigie_core::store::{Blobs, State, StoreError};
+use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetRef, DatasetVersion, Decision};
+use vigie_protocol::event::{Severity, Subject};
+use vigie_protocol::page::{Page, PageCursor};
+use vigie_protocol::service::{
+    ChangeSetDecide, ChangeSetGet, ChangeSetList, DatasetGet, DatasetImages, DatasetList,
+};
+use vigie_protocol::{ApiError, Hash, Time};
+
+use super::Api;
+use super::api::Change;
+
+pub(super) async fn list(api: Api, request: DatasetList) -> Result<Page<DatasetVersion>, ApiError> {
+    let DatasetList { project, lineage, page } = request;
+    api.project(project.clone()).await?;
+    api
+        .read(move |state| {
+            state.catalog.datasets(&project, lineage, page.cursor.as_ref(), page.capped_limit())
+        })
+        .await
+}
+
+pub(super) async fn get(api: Api, request: DatasetGet) -> Result<DatasetVersion, ApiError> {
+    let DatasetGet { project, dataset } = request;
+    api.project(project.clone()).await?;
+    api.read(move |state| state.catalog.dataset(&project, dataset)).await
+}
+
+pub(super) async fn images(api: Api, request: DatasetImages) -> Result<Page<DatasetImage>, ApiError> {
+    let version =
+        get(api.clone(), DatasetGet { project: request.project.clone(), dataset: request.dataset }).await?;
+    api.read(move |state| image_page(&read_manifest(state, version.manifest)?, &request)).await
+}
+
+pub(super) async fn change_sets(api: Api, request: ChangeSetList) -> Result<Page<ChangeSet>, ApiError> {
+    let ChangeSetList { project, page } = request;
+    api.project(project.clone()).await?;
+    api
+        .read(move |state| state.catalog.change_sets(&project, page.cursor.as_ref(), page.capped_limit()))
+        .await
+}
+
+pub(super) async fn change_set(api: Api, request: ChangeSetGet) -> Result<ChangeSet, ApiError> {
+    let ChangeSetGet { project, change_set } = request;
+    api.read(move |state| state.catalog.change_set(&project, change_set)).await
+}
+
+pub(super) async fn decide(api: Api, request: ChangeSetDecide) -> Result<ChangeSet, ApiError> {
+    let ChangeSetDecide { key, project, change_set, expected_generation, accept, reason } = request;
+    let target = format!("{project}/{change_set} {}", if accept { "accept" } else { "reject" });
+    let change = Change { key, method: "change_set_decide", target, reason: reason.clone() };
+    let receipt = change.receipt();
+    let decision = Decision { at: Time::now(), by: api.who(), reason };
+    api
+        .change::<ChangeSet, ChangeSet, _>(change, move |api| async move {
+            let name = project.clone();
+            let change_set = api
+                .read(move |state| {
+                    let (catalog, expected) = (&state.catalog, Some(expected_generation));
+                    if accept {
+                        catalog.accept(&name, change_set, expected, &decision, Some(&receipt))
+                    } else {
+                        catalog.reject(&name, change_set, expected, &decision, Some(&receipt))
+                    }
+                })
+                .await?;
+            let lineage = change_set.lineage;
+            let dataset = change_set.accepted_as.map(|number| DatasetRef { lineage, number });
+            let (subject, text) = match dataset {
+                Some(dataset) => (
+                    Subject::Dataset { dataset },
+                    format!("{dataset} was made from {} by {}", change_set.origin, api.who()),
+                ),
+                None => (
+                    Subject::ChangeSet { change_set: change_set.id },
+                    format!("{} was rejected by {}", change_set.origin, api.who()),
+                ),
+            };
+            api.app.event(Some(project), Severity::Info, subject, text).await;
+            Ok(change_set)
+        })
+        .await
+}
+
+fn read_manifest(state: &State, hash: Hash) -> Result<Manifest, StoreError> {
+    let bytes = state.blobs.get(hash)?.ok_or_else(|| StoreError::NotFound {
+        what: format!("the manifest {} in the blobs", hash.short()),
+    })?;
+    Manifest::decode(&bytes)
+}
+
+/// A page of a version's images. The cursor is the last image's hash.
+fn image_page(manifest: &Manifest, request: &DatasetImages) -> Result<Page<DatasetImage>, StoreError> {
+    let start = match &request.page.cursor {
+        Some(cursor) => {
+            let last: Hash = cursor.0.parse().map_err(|_| StoreError::BadCursor)?;
+            manifest.images().partition_point(|image| image.image <= last)
+        }
+        None => 0,
+    };
+    let wanted = |image: &&DatasetImage| {
+        request.class.as_ref().is_none_or(|class| image.label == *class)
+            && request.split.is_none_or(|split| image.split == split)
+    };
+    let limit = request.page.capped_limit();
+    let mut items: Vec<DatasetImage> =
+        manifest.images()[start..].iter().filter(wanted).take(limit + 1).cloned().collect();
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|image| PageCursor(image.image.to_string()));
+    Ok(Page { items, next })
+}

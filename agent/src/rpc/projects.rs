@@ -1,0 +1,81 @@
+//! Projects.
+
+use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
+use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
+use vigie_protocol::{ApiError, ErrorCode, ProjectName, Time};
+
+use super::Api;
+use super::api::Change;
+
+pub(super) async fn list(api: Api, _: Empty) -> Result<Vec<Project>, ApiError> {
+    api.read(|state| state.catalog.projects()).await
+}
+
+pub(super) async fn get(api: Api, request: InProject) -> Result<Project, ApiError> {
+    api.project(request.project).await
+}
+
+pub(super) async fn create(api: Api, request: ProjectCreate) -> Result<Project, ApiError> {
+    check(&request.settings)?;
+    let ProjectCreate { key, name, description, settings } = request;
+    let change = Change { key, method: "project_create", target: name.to_string(), reason: None };
+    let receipt = change.receipt();
+    let project =
+        Project { name, description, created: Time::now(), by: api.who(), settings, generation: 0 };
+    api
+        .change::<Project, Project, _>(change, |api| async move {
+            api.read(move |state| state.catalog.create_project(&project, Some(&receipt))).await
+        })
+        .await
+}
+
+pub(super) async fn update(api: Api, request: ProjectUpdate) -> Result<Project, ApiError> {
+    check(&request.settings)?;
+    let ProjectUpdate { key, project, expected_generation, description, settings } = request;
+    let change = Change { key, method: "project_update", target: project.to_string(), reason: None };
+    let receipt = change.receipt();
+    api
+        .change::<Project, Project, _>(change, move |api| async move {
+            api
+                .read(move |state| {
+                    state.catalog.update_project(
+                        &project,
+                        expected_generation,
+                        &description,
+                        &settings,
+                        Some(&receipt),
+                    )
+                })
+                .await
+        })
+        .await
+}
+
+impl Api {
+    /// The project, or `NotFound` with what to do.
+    pub(super) async fn project(&self, name: ProjectName) -> Result<Project, ApiError> {
+        let wanted = name.clone();
+        let found = self.read(move |state| state.catalog.project(&wanted)).await;
+        found.map_err(|error| match error.code {
+            ErrorCode::NotFound => error.with_hint(format!(
+                "see what there is with `vigie projects list`, or make it with `vigie projects create {name}`"
+            )),
+            _ => error,
+        })
+    }
+}
+
+fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
+    let ProjectSettings { keep_pictures, picture_days: _, split_percent } = settings;
+    if split_percent.iter().map(|&share| u32::from(share)).sum::<u32>() != 100 || split_percent[0] == 0 {
+        return Err(ApiError::invalid("the shares of train, valid and test must add up to 100, train above 0"));
+    }
+    match keep_pictures {
+        PicturePolicy::Sampled { percent } if !(1..=99).contains(percent) => {
+            Err(ApiError::invalid("a sample of pictures is 1 to 99 percent"))
+        }
+        PicturePolicy::None | PicturePolicy::Sampled { .. } | PicturePolicy::All | PicturePolicy::Unknown => {
+            Ok(())
+        }
+    }
+}

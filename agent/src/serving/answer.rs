@@ -1,0 +1,90 @@
+//! One answer: bytes → pixels → logits → calibrated classes.
+
+use std::time::{Duration, Instant};
+
+use vigie_core::evaluate::probability::{softmax, top_k};
+use vigie_core::vision;
+use vigie_protocol::prediction::{Prediction, Scored, Timings};
+use vigie_protocol::{ApiError, ErrorCode, Hash, PredictionId, Time};
+
+use super::Loaded;
+
+/// Classes in an answer when the caller does not say.
+const DEFAULT_TOP: usize = 5;
+/// Classes in an answer at most.
+const MAX_TOP: usize = 1_000;
+
+/// What is asked: an image, and what to call it.
+#[derive(Debug)]
+pub struct Question {
+    /// The image file's bytes.
+    pub image: Vec<u8>,
+    /// Classes wanted; 0 for the default.
+    pub top: u32,
+    /// What the caller calls the image.
+    pub name: Option<String>,
+    /// Who asks.
+    pub by: String,
+    /// When the request arrived.
+    pub arrived: Instant,
+}
+
+/// Answers on the calling thread. Gives the image back for whoever keeps pictures.
+pub(super) fn answer(
+    model: &Loaded,
+    question: Question,
+    limits: &vision::Limits,
+    waited: Duration,
+    now: Time,
+) -> Result<(Prediction, Vec<u8>), ApiError> {
+    let Question { image, top, name, by, arrived } = question;
+    let began = Instant::now();
+    let decoded = vision::decode(&image, limits).map_err(|error| bad_image(&error, name.as_deref()))?;
+    let pixels = vision::preprocess(&decoded, model.engine.preprocess());
+    let decode = began.elapsed();
+
+    let began = Instant::now();
+    let logits = model.engine.logits(&pixels).map_err(|error| {
+        tracing::error!(model = %model.version.number, %error, "the engine failed");
+        ApiError::new(ErrorCode::Internal, error.to_string()).with_hint("roll back: vigie models rollback")
+    })?;
+    let infer = began.elapsed();
+
+    let probabilities = softmax(&logits, model.passport.temperature);
+    let wanted = if top == 0 { DEFAULT_TOP } else { (top as usize).min(MAX_TOP) };
+    let top = top_k(&probabilities, wanted)
+        .into_iter()
+        .map(|class| Scored {
+            class: model.passport.classes[class].clone(),
+            probability: probabilities[class] as f32,
+        })
+        .collect();
+    let micros = |span: Duration| u32::try_from(span.as_micros()).unwrap_or(u32::MAX);
+    let prediction = Prediction {
+        id: PredictionId::new(),
+        at: now,
+        model: model.version.number,
+        weights: model.version.weights,
+        image: Hash::of(&image),
+        picture_kept: false,
+        top,
+        timings: Timings {
+            queue: micros(waited),
+            decode: micros(decode),
+            infer: micros(infer),
+            total: micros(arrived.elapsed()),
+        },
+        by,
+        name,
+    };
+    Ok((prediction, image))
+}
+
+fn bad_image(error: &vision::DecodeError, name: Option<&str>) -> ApiError {
+    let name = name.unwrap_or("the image");
+    let code = match error {
+        vision::DecodeError::TooLarge { .. } | vision::DecodeError::TooManyBytes { .. } => ErrorCode::TooLarge,
+        _ => ErrorCode::BadImage,
+    };
+    ApiError::new(code, format!("{name}: {error}")).with_hint("send a whole JPEG, PNG or WebP file")
+}

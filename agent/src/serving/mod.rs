@@ -1,0 +1,98 @@
+//! Serving: each project's production model answers predictions. It needs no other service: when
+//! the job engine, the log or the disk is down, answers go on.
+
+mod answer;
+mod loaded;
+mod pool;
+mod recorder;
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use vigie_core::vision;
+use vigie_protocol::prediction::Prediction;
+use vigie_protocol::project::Project;
+use vigie_protocol::{ApiError, ErrorCode, ProjectName, Time};
+
+pub use answer::Question;
+pub use loaded::{Loaded, load, read_passport};
+pub use pool::Pool;
+pub use recorder::{Recorder, RecorderHealth};
+
+/// Answers predictions for every project that has a production model.
+#[derive(Debug)]
+pub struct Serving {
+    pool: Pool,
+    limits: vision::Limits,
+    recorder: Recorder,
+    slots: RwLock<HashMap<ProjectName, Slot>>,
+}
+
+/// What one project serves. Requests hold their own reference to the model that answers them, so a
+/// swap fails none of them and the old model goes when its last request is answered.
+#[derive(Debug, Default)]
+struct Slot {
+    current: Option<Arc<Loaded>>,
+    /// Kept warm: a rollback needs no loading.
+    previous: Option<Arc<Loaded>>,
+}
+
+impl Serving {
+    /// Serves nothing yet.
+    pub fn new(pool: Pool, limits: vision::Limits, recorder: Recorder) -> Self {
+        Self { pool, limits, recorder, slots: RwLock::default() }
+    }
+
+    /// Answers a question with the project's production model and records the answer.
+    ///
+    /// # Errors
+    /// `Precondition` when the project has no production model, `BadImage` and `TooLarge` for the
+    /// image, `Overloaded` when too many wait already.
+    pub async fn predict(
+        &self,
+        project: &Project,
+        question: Question,
+        now: Time,
+    ) -> Result<Prediction, ApiError> {
+        let model = self.current(&project.name).ok_or_else(|| {
+            ApiError::new(ErrorCode::Precondition, format!("{} has no production model", project.name))
+                .with_hint("train one and promote it: vigie pipeline, or vigie models promote")
+        })?;
+        if question.image.len() as u64 > self.limits.max_bytes {
+            return Err(ApiError::new(
+                ErrorCode::TooLarge,
+                format!("the image has {} bytes, the limit is {}", question.image.len(), self.limits.max_bytes),
+            ));
+        }
+        let limits = self.limits;
+        let work = move |waited| answer::answer(&model, question, &limits, waited, now);
+        let (prediction, image) = self.pool.run(work).await?;
+        Ok(self.recorder.record(project, prediction, image))
+    }
+
+    /// The model that answers a project's predictions now.
+    pub fn current(&self, project: &ProjectName) -> Option<Arc<Loaded>> {
+        self.slots().get(project)?.current.clone()
+    }
+
+    /// The model that answered before it, if it is still warm.
+    pub fn previous(&self, project: &ProjectName) -> Option<Arc<Loaded>> {
+        self.slots().get(project)?.previous.clone()
+    }
+
+    /// From now on `model` answers; requests under way end with the one that has them.
+    pub fn swap(&self, project: &ProjectName, model: Arc<Loaded>) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.entry(project.clone()).or_default();
+        slot.previous = slot.current.replace(model);
+    }
+
+    /// How the record of answers keeps up.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    fn slots(&self) -> std::sync::RwLockReadGuard<'_, HashMap<ProjectName, Slot>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,230 @@
+//! What goes through the pipe between the agent and a worker.
+//!
+//! Both ends are the same executable (the agent starts its own image), so these types need no
+//! compatibility over versions.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use vigie_protocol::blob::GcReport;
+use vigie_protocol::dataset::{ClassChange, DatasetRef, Quarantined, SplitCounts};
+use vigie_protocol::job::JobFailure;
+use vigie_protocol::model::{Architecture, Proportion};
+use vigie_protocol::preprocess::PreprocessSpec;
+use vigie_protocol::run::{EpochMetrics, Recipe};
+use vigie_protocol::{Hash, RunId};
+
+/// Everything a worker is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerTask {
+    /// The most private memory, in MiB; absent leaves it to the system.
+    pub memory_limit_mb: Option<u64>,
+    /// Added to the process's niceness, 0–19, so that serving keeps its latency.
+    pub nice: i32,
+    /// What to do.
+    pub work: Work,
+}
+
+/// What a worker is to do. Paths are absolute; manifests are blobs under `blobs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Work {
+    /// Read images in ImageFolder layout and work out what they change.
+    Import {
+        /// Where they are.
+        input: ImportInput,
+        /// What the import is called in notes.
+        name: String,
+        /// The manifest of the lineage's newest version.
+        base: Option<Hash>,
+        /// The blob folder.
+        blobs: PathBuf,
+        /// Shares of train, valid and test for new images.
+        split_percent: [u8; 3],
+        /// The most bytes that an archive may unpack to.
+        max_unpacked: u64,
+    },
+    /// Work out what one version has and another line lacks.
+    Propose {
+        /// The manifest to take from.
+        from: Hash,
+        /// Which version that is.
+        from_ref: DatasetRef,
+        /// The manifest of the other line's newest version.
+        into: Option<Hash>,
+        /// The blob folder.
+        blobs: PathBuf,
+    },
+    /// Decode a version into a pack.
+    Preprocess {
+        /// What to decode.
+        pack: PackWork,
+    },
+    /// Train, making the pack first when it is missing.
+    Train {
+        /// What to learn from.
+        pack: PackWork,
+        /// How.
+        recipe: Recipe,
+        /// Safetensors file that the weights start from; absent for random ones.
+        weights: Option<PathBuf>,
+        /// The run's folder with its checkpoints.
+        run_dir: PathBuf,
+        /// `cpu` or `cuda:0`, as this process sees it.
+        device: String,
+        /// Threads for computing on the CPU.
+        threads: usize,
+    },
+    /// Judge a run's best checkpoint on the held-out test split and write its passport.
+    Evaluate {
+        /// What to judge on; made first when it is missing.
+        pack: PackWork,
+        /// How the run was trained.
+        recipe: Recipe,
+        /// The run.
+        run: RunId,
+        /// Its folder.
+        run_dir: PathBuf,
+        /// The epoch whose checkpoint is judged.
+        epoch: u32,
+        /// The version it learnt from.
+        dataset: DatasetRef,
+        /// `cpu` or `cuda:0`, as this process sees it.
+        device: String,
+        /// Threads for computing on the CPU.
+        threads: usize,
+        /// Goes into the passport: agent version and device.
+        made_by: String,
+    },
+}
+
+/// A pack and what it is made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PackWork {
+    /// The pack's identity.
+    pub id: Hash,
+    /// The manifest.
+    pub manifest: Hash,
+    /// How images become pixels.
+    pub spec: PreprocessSpec,
+    /// The blob folder.
+    pub blobs: PathBuf,
+    /// Where the pack is, or is to be.
+    pub path: PathBuf,
+}
+
+/// Where an import reads from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ImportInput {
+    /// A folder of class folders, or a zip file of them: whichever is there.
+    Path(PathBuf),
+    /// A zip file.
+    Zip(PathBuf),
+}
+
+/// What a worker says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Report {
+    /// How far it is. Comes about ten times a second at most.
+    Step {
+        /// What is being done.
+        stage: String,
+        /// Units done in this stage.
+        done: u64,
+        /// Units in this stage; 0 when not known.
+        total: u64,
+        /// What the units are.
+        unit: String,
+        /// Share of the whole work that is done, 0–1.
+        fraction: f32,
+    },
+    /// A line for the job's log.
+    Note {
+        /// `info`, `warn` or `error`.
+        level: String,
+        /// The text.
+        text: String,
+    },
+    /// An epoch whose checkpoint is durable.
+    Epoch {
+        /// What it measured.
+        metrics: EpochMetrics,
+    },
+    /// The work is done; the last report.
+    Done {
+        /// What came of it.
+        done: Box<WorkDone>,
+    },
+    /// The work cannot be done, or went wrong; the last report.
+    Failed {
+        /// How and why.
+        failure: JobFailure,
+    },
+}
+
+/// What came of the work. Blobs that are named here are durable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum WorkDone {
+    /// Of an import or a proposal.
+    Proposed(Proposed),
+    /// Of a preprocess.
+    Pack {
+        /// The pack's identity.
+        id: Hash,
+        /// Images in it.
+        images: u64,
+        /// Its size.
+        bytes: u64,
+        /// Whether it was there already.
+        reused: bool,
+    },
+    /// Of a training.
+    Trained {
+        /// The epoch with the lowest validation loss.
+        best_epoch: u32,
+        /// Every epoch, also those of earlier attempts.
+        epochs: Vec<EpochMetrics>,
+        /// The epoch this attempt went on from.
+        resumed_from: Option<u32>,
+    },
+    /// Of an evaluation.
+    Evaluated(MadeModel),
+    /// Of garbage collection, which the agent does itself.
+    Collected(GcReport),
+}
+
+/// What an import or a proposal would change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proposed {
+    /// The blob with the manifest it would make.
+    pub manifest: Hash,
+    /// What it does to each class that it touches.
+    pub classes: BTreeMap<String, ClassChange>,
+    /// Images in the version it would make.
+    pub result: BTreeMap<String, SplitCounts>,
+    /// Bytes of all originals in the version it would make.
+    pub bytes: u64,
+    /// Images that the base already has.
+    pub unchanged: u64,
+    /// Files that were byte for byte the same as another.
+    pub duplicates: u64,
+    /// Files left out; at most 1,000.
+    pub quarantine: Vec<Quarantined>,
+    /// How many files were left out.
+    pub quarantined: u64,
+}
+
+/// A model version that waits for its number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MadeModel {
+    /// The passport's blob.
+    pub passport: Hash,
+    /// The weights' blob.
+    pub weights: Hash,
+    /// The network.
+    pub architecture: Architecture,
+    /// Number of classes.
+    pub classes: u32,
+    /// Accuracy on the held-out test split.
+    pub accuracy: Proportion,
+}

@@ -1,0 +1,220 @@
+//! `vigie changesets`.
+
+use clap::{Args, Subcommand};
+use vigie_protocol::dataset::{ChangeSet, ChangeSetState, ClassChange, Decision};
+use vigie_protocol::service::{ChangeSetDecide, ChangeSetGet, ChangeSetList};
+use vigie_protocol::{ChangeSetId, IdempotencyKey};
+
+use crate::app::App;
+use crate::cli::Limit;
+use crate::cli::datasets::classes_table;
+use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, bytes, count, note, signed, when};
+use crate::session::ask;
+
+const EXAMPLES: &str = "\
+Examples:
+  vigie changesets list
+  vigie changesets show 01932f6c-…
+  vigie changesets accept 01932f6c-… --reason 'looked at 50 of the new owls'
+  vigie changesets reject 01932f6c-… --reason 'half of them are blurred'
+";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Changesets {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List change-sets, newest first
+    List {
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Show what a change-set would change
+    Show {
+        /// The change-set
+        change_set: ChangeSetId,
+    },
+    /// Make it the next dataset version
+    Accept {
+        /// The change-set
+        change_set: ChangeSetId,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Turn it down
+    Reject {
+        /// The change-set
+        change_set: ChangeSetId,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+    },
+}
+
+impl Changesets {
+    pub async fn run(self, app: &App) -> anyhow::Result<()> {
+        let session = &app.connect().await?;
+        let project = app.project(session).await?;
+        let (change_set, reason, accept) = match self.verb {
+            Verb::List { limit } => {
+                let change_sets = session
+                    .pages(limit.limit, async |page| {
+                        let request = ChangeSetList { project: project.clone(), page };
+                        ask!(session, change_set_list, request).await
+                    })
+                    .await?;
+                return Ok(app.out.value(&change_sets, |style| table(&change_sets, style).render(style))?);
+            }
+            Verb::Show { change_set } => {
+                let change_set = ask!(session, change_set_get, ChangeSetGet { project, change_set }).await?;
+                return Ok(app.out.value(&change_set, |style| sheet(&change_set, style).render(style))?);
+            }
+            Verb::Accept { change_set, reason } => (change_set, reason, true),
+            Verb::Reject { change_set, reason } => (change_set, reason, false),
+        };
+        let get = ChangeSetGet { project: project.clone(), change_set };
+        let seen = ask!(session, change_set_get, get).await?;
+        let decide = ChangeSetDecide {
+            key: IdempotencyKey::new(),
+            project,
+            change_set,
+            expected_generation: seen.generation,
+            accept,
+            reason,
+        };
+        let decided = ask!(session, change_set_decide, decide).await?;
+        match decided.accepted_as {
+            Some(number) => note(format!("accepted as {}@v{number}", decided.lineage)),
+            None => note("rejected"),
+        }
+        Ok(app.out.value(&decided, |style| sheet(&decided, style).render(style))?)
+    }
+}
+
+fn table(change_sets: &[ChangeSet], style: &Style) -> Table {
+    let mut table = Table::new(
+        [
+            Column::text("ID"),
+            Column::text("STATE"),
+            Column::text("LINE"),
+            Column::figure("ADDED"),
+            Column::figure("REMOVED"),
+            Column::figure("RELABELLED"),
+            Column::figure("LEFT OUT"),
+            Column::text("CREATED"),
+            Column::flexible("ORIGIN"),
+        ],
+        "no change-sets",
+    );
+    for set in change_sets {
+        let totals = set.totals();
+        table.row([
+            set.id.to_string().into(),
+            state(set),
+            set.lineage.as_str().into(),
+            signed('+', totals.added).into(),
+            signed('-', totals.removed).into(),
+            signed('~', totals.relabelled_in).into(),
+            count(set.quarantined).into(),
+            age(style.now, set.created).into(),
+            set.origin.as_str().into(),
+        ]);
+    }
+    table
+}
+
+fn state(set: &ChangeSet) -> Cell {
+    match (set.state, set.accepted_as) {
+        (ChangeSetState::Proposed, _) => Cell::toned("proposed", Tone::Warn),
+        (ChangeSetState::Accepted, Some(number)) => Cell::toned(format!("accepted as v{number}"), Tone::Good),
+        (ChangeSetState::Accepted, None) => Cell::toned("accepted", Tone::Good),
+        (ChangeSetState::Rejected, _) => Cell::toned("rejected", Tone::Dim),
+        (ChangeSetState::Unknown, _) => Cell::toned("unknown", Tone::Dim),
+    }
+}
+
+fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
+    let ChangeSet {
+        id,
+        project,
+        lineage,
+        base,
+        state: _,
+        origin,
+        created,
+        by,
+        manifest: _,
+        classes,
+        result,
+        bytes: size,
+        unchanged,
+        duplicates,
+        quarantine,
+        quarantined,
+        accepted_as: _,
+        decided,
+        generation: _,
+    } = set;
+    let mut changes = Table::new(
+        [
+            Column::flexible("CLASS"),
+            Column::figure("ADDED"),
+            Column::figure("REMOVED"),
+            Column::figure("RELABELLED IN"),
+            Column::figure("OUT"),
+            Column::figure("MOVED"),
+        ],
+        "nothing",
+    );
+    for (class, change) in classes {
+        let ClassChange { added, removed, relabelled_in, relabelled_out, moved } = *change;
+        changes.row([
+            Cell::from(class.as_str()),
+            signed('+', added).into(),
+            signed('-', removed).into(),
+            signed('+', relabelled_in).into(),
+            signed('-', relabelled_out).into(),
+            signed('~', moved).into(),
+        ]);
+    }
+    let mut sheet = Sheet::new()
+        .field("Change-set", id.to_string())
+        .field("State", state(set))
+        .field("Project", project.as_str())
+        .field(
+            "Line",
+            match base {
+                Some(base) => format!("{lineage}, after v{base}"),
+                None => format!("{lineage}, its first version"),
+            },
+        )
+        .field("Origin", origin.as_str())
+        .field("Proposed", format!("{} by {by}", when(style.now, *created)))
+        .field("Size then", bytes(*size))
+        .field("Unchanged", count(*unchanged))
+        .field("Duplicates", count(*duplicates));
+    if let Some(Decision { at, by, reason }) = decided {
+        sheet = sheet
+            .field("Decided", format!("{} by {by}", when(style.now, *at)))
+            .maybe("Reason", reason.as_ref());
+    }
+    sheet = sheet.table("Changes", changes).table("The version it makes", classes_table(result));
+    if *quarantined > 0 {
+        let mut left_out = Table::new([Column::flexible("FILE"), Column::flexible("WHY")], "none");
+        for file in quarantine {
+            left_out.row([Cell::from(file.origin.as_str()), file.reason.as_str().into()]);
+        }
+        let shown = quarantine.len() as u64;
+        let title = match quarantined - shown.min(*quarantined) {
+            0 => format!("Left out ({quarantined})"),
+            more => format!("Left out ({quarantined}, {more} of them not listed)"),
+        };
+        sheet = sheet.table(title, left_out);
+    }
+    sheet
+}

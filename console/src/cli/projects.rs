@@ -1,0 +1,201 @@
+//! `vigie projects`.
+
+use clap::{Args, Subcommand};
+use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
+use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
+use vigie_protocol::{IdempotencyKey, ProjectName};
+
+use crate::app::App;
+use crate::exit::Failure;
+use crate::out::{Cell, Column, Sheet, Style, Table, age, when};
+use crate::session::ask;
+
+const EXAMPLES: &str = "\
+Examples:
+  vigie projects create birds --description 'Birds at the feeder'
+  vigie projects list
+  vigie projects set birds --keep-pictures 10% --picture-days 90
+";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Projects {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the projects
+    List,
+    /// Show one project with its settings
+    Show {
+        /// The project; the usual one when absent
+        name: Option<ProjectName>,
+    },
+    /// Create a project
+    Create {
+        /// Its name: a-z, 0-9, '-' and '_'
+        name: ProjectName,
+        #[command(flatten)]
+        changes: Changes,
+    },
+    /// Change a project's description or settings
+    Set {
+        /// The project
+        name: ProjectName,
+        #[command(flatten)]
+        changes: Changes,
+    },
+}
+
+/// What can be set; what is not named stays.
+#[derive(Debug, Args)]
+struct Changes {
+    /// What the project is about
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Which pictures of predictions are kept: none, all, or a share such as 10%
+    #[arg(long, value_name = "POLICY", value_parser = picture_policy)]
+    keep_pictures: Option<PicturePolicy>,
+    /// For how many days they are kept; 0 keeps them for ever
+    #[arg(long, value_name = "DAYS")]
+    picture_days: Option<u32>,
+    /// Shares of train, valid and test in new dataset versions, in percent
+    #[arg(long, value_name = "TRAIN,VALID,TEST", value_parser = split)]
+    split: Option<[u8; 3]>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        let Self { description, keep_pictures, picture_days, split } = self;
+        description.is_none() && keep_pictures.is_none() && picture_days.is_none() && split.is_none()
+    }
+
+    fn apply(self, description: &mut String, settings: &mut ProjectSettings) {
+        *description = self.description.unwrap_or_else(|| std::mem::take(description));
+        settings.keep_pictures = self.keep_pictures.unwrap_or(settings.keep_pictures);
+        settings.picture_days = self.picture_days.unwrap_or(settings.picture_days);
+        settings.split_percent = self.split.unwrap_or(settings.split_percent);
+    }
+}
+
+impl Projects {
+    pub async fn run(self, app: &App) -> anyhow::Result<()> {
+        if let Verb::Set { changes, .. } = &self.verb
+            && changes.is_empty()
+        {
+            return Err(Failure::usage("nothing to change; see `vigie projects set --help`").into());
+        }
+        let session = app.connect().await?;
+        let project = match self.verb {
+            Verb::List => {
+                let projects = ask!(session, project_list, Empty {}).await?;
+                return Ok(app.out.value(&projects, |style| table(&projects, style).render(style))?);
+            }
+            Verb::Show { name } => {
+                let project = match name {
+                    Some(name) => name,
+                    None => app.project(&session).await?,
+                };
+                ask!(session, project_get, InProject { project }).await?
+            }
+            Verb::Create { name, changes } => {
+                let (mut description, mut settings) = Default::default();
+                changes.apply(&mut description, &mut settings);
+                let request = ProjectCreate { key: IdempotencyKey::new(), name, description, settings };
+                ask!(session, project_create, request).await?
+            }
+            Verb::Set { name, changes } => {
+                let seen = ask!(session, project_get, InProject { project: name.clone() }).await?;
+                let Project { generation, mut description, mut settings, .. } = seen;
+                changes.apply(&mut description, &mut settings);
+                let request = ProjectUpdate {
+                    key: IdempotencyKey::new(),
+                    project: name,
+                    expected_generation: generation,
+                    description,
+                    settings,
+                };
+                ask!(session, project_update, request).await?
+            }
+        };
+        Ok(app.out.value(&project, |style| sheet(&project, style).render(style))?)
+    }
+}
+
+fn table(projects: &[Project], style: &Style) -> Table {
+    let mut table = Table::new(
+        [Column::text("NAME"), Column::text("CREATED"), Column::text("BY"), Column::flexible("DESCRIPTION")],
+        "no projects yet; `vigie projects create NAME` makes one",
+    );
+    for project in projects {
+        table.row([
+            project.name.as_str().into(),
+            age(style.now, project.created).into(),
+            project.by.as_str().into(),
+            Cell::from(project.description.as_str()),
+        ]);
+    }
+    table
+}
+
+fn sheet(project: &Project, style: &Style) -> Sheet {
+    let Project { name, description, created, by, settings, generation: _ } = project;
+    let ProjectSettings { keep_pictures, picture_days, split_percent: [train, valid, test] } = settings;
+    let pictures = match keep_pictures {
+        PicturePolicy::None => "none is kept".to_owned(),
+        PicturePolicy::Sampled { percent } => format!("{percent} % are kept"),
+        PicturePolicy::All => "all are kept".to_owned(),
+        PicturePolicy::Unknown => "a policy this console does not know".to_owned(),
+    };
+    let days = match picture_days {
+        0 => String::new(),
+        days => format!(" for {days} days"),
+    };
+    Sheet::new()
+        .field("Name", name.as_str())
+        .field("Description", if description.is_empty() { Cell::none() } else { description.as_str().into() })
+        .field("Created", format!("{} by {by}", when(style.now, *created)))
+        .field("Pictures", pictures + &days)
+        .field("Split", format!("{train} % train, {valid} % valid, {test} % test"))
+}
+
+fn picture_policy(text: &str) -> Result<PicturePolicy, String> {
+    match text {
+        "none" => Ok(PicturePolicy::None),
+        "all" => Ok(PicturePolicy::All),
+        _ => text
+            .strip_suffix('%')
+            .and_then(|percent| percent.parse().ok())
+            .filter(|percent| (1..=99).contains(percent))
+            .map(|percent| PicturePolicy::Sampled { percent })
+            .ok_or_else(|| format!("{text:?} is neither none, all nor a share from 1% to 99%")),
+    }
+}
+
+fn split(text: &str) -> Result<[u8; 3], String> {
+    let shares: Vec<u8> = text.split(',').map_while(|share| share.trim().parse().ok()).collect();
+    <[u8; 3]>::try_from(shares)
+        .ok()
+        .filter(|shares| shares.iter().map(|&share| u32::from(share)).sum::<u32>() == 100)
+        .ok_or_else(|| format!("{text:?} is not three shares that add up to 100, such as 70,15,15"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_and_splits_are_checked() {
+        assert_eq!(picture_policy("10%"), Ok(PicturePolicy::Sampled { percent: 10 }));
+        assert_eq!(picture_policy("all"), Ok(PicturePolicy::All));
+        for bad in ["0%", "100%", "10", "some"] {
+            assert!(picture_policy(bad).is_err(), "{bad}");
+        }
+        assert_eq!(split("70,15,15"), Ok([70, 15, 15]));
+        for bad in ["70,15", "70,15,16", "a,b,c", "70,15,15,0", "70,x,30", "300,0,0"] {
+            assert!(split(bad).is_err(), "{bad}");
+        }
+    }
+}

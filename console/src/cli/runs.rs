@@ -1,0 +1,322 @@
+//! `vigie runs`.
+
+use clap::{Args, Subcommand};
+use vigie_protocol::dataset::{DatasetRef, Lineage};
+use vigie_protocol::model::Architecture;
+use vigie_protocol::run::{EpochMetrics, Init, Recipe, Run, RunState};
+use vigie_protocol::service::{DatasetList, RunGet, RunList, TrainSubmit, TrainSubmitted};
+use vigie_protocol::{IdempotencyKey, ModelNumber, ProjectName, RunId};
+
+use crate::app::App;
+use crate::cli::jobs::finish;
+use crate::cli::{Limit, Waiting};
+use crate::exit::{Exit, Failure};
+use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, count, duration, percent, sparkline, when};
+use crate::session::{Session, ask};
+
+const EXAMPLES: &str = "\
+Examples:
+  vigie runs start                             on the newest reference version
+  vigie runs start reference@v2 --input 96 --epochs 20
+  vigie runs start --from v3                   go on from a model version
+  vigie runs show 01932f6c-…                   its curve
+";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Runs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List runs, newest first
+    List {
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Show a run with its recipe and its curve
+    Show {
+        /// The run
+        run: RunId,
+    },
+    /// Start a training
+    Start {
+        /// On which version; the newest of reference when absent
+        dataset: Option<DatasetRef>,
+        #[command(flatten)]
+        recipe: RecipeOptions,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+}
+
+/// How to train; what is not named is as the agent's default recipe has it.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Recipe")]
+pub struct RecipeOptions {
+    /// The network: efficientnet-lite0 or efficientnet-b0
+    #[arg(long, value_name = "NAME")]
+    architecture: Option<Architecture>,
+    /// Start from these pretrained weights of the agent
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["from", "random"])]
+    pretrained: Option<String>,
+    /// Start from this model version
+    #[arg(long, value_name = "MODEL", conflicts_with = "random")]
+    from: Option<ModelNumber>,
+    /// Start from random weights
+    #[arg(long)]
+    random: bool,
+    /// Side of the input in pixels, a multiple of 32 [default: 224]
+    #[arg(long, value_name = "PIXELS")]
+    pub input: Option<u32>,
+    /// Passes over the train split [default: 30]
+    #[arg(long)]
+    pub epochs: Option<u32>,
+    /// Images a step [default: 64]
+    #[arg(long, value_name = "IMAGES")]
+    batch: Option<u32>,
+    /// Peak learning rate [default: 0.003]
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
+    /// Weight decay [default: 0.0001]
+    #[arg(long, value_name = "DECAY")]
+    weight_decay: Option<f64>,
+    /// Share of the target spread over the other classes [default: 0.05]
+    #[arg(long, value_name = "SHARE")]
+    label_smoothing: Option<f64>,
+    /// Dropout before the classifier [default: 0.2]
+    #[arg(long, value_name = "SHARE")]
+    dropout: Option<f64>,
+    /// Do not learn from mirrored copies
+    #[arg(long)]
+    no_mirror: bool,
+    /// Epochs without a better validation loss before it stops; 0 never stops it [default: 10]
+    #[arg(long, value_name = "EPOCHS")]
+    patience: Option<u32>,
+    /// Seed of initial weights, order and dropout [default: 1]
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+impl RecipeOptions {
+    /// The whole recipe.
+    pub fn recipe(self) -> Recipe {
+        let default = Recipe::default();
+        let architecture = self.architecture.unwrap_or(default.architecture);
+        let init = match (self.pretrained, self.from, self.random) {
+            (Some(name), _, _) => Init::Pretrained { name },
+            (None, Some(number), _) => Init::Model { number },
+            (None, None, true) => Init::Random,
+            // The weights that go by the network's name.
+            (None, None, false) => Init::Pretrained { name: architecture.as_str().to_owned() },
+        };
+        Recipe {
+            architecture,
+            init,
+            input: self.input.unwrap_or(default.input),
+            epochs: self.epochs.unwrap_or(default.epochs),
+            batch: self.batch.unwrap_or(default.batch),
+            learning_rate: self.learning_rate.unwrap_or(default.learning_rate),
+            weight_decay: self.weight_decay.unwrap_or(default.weight_decay),
+            label_smoothing: self.label_smoothing.unwrap_or(default.label_smoothing),
+            dropout: self.dropout.unwrap_or(default.dropout),
+            mirror: default.mirror && !self.no_mirror,
+            patience: self.patience.unwrap_or(default.patience),
+            seed: self.seed.unwrap_or(default.seed),
+        }
+    }
+}
+
+impl Runs {
+    pub async fn run(self, app: &App) -> anyhow::Result<()> {
+        let session = &app.connect().await?;
+        let project = app.project(session).await?;
+        match self.verb {
+            Verb::List { limit } => {
+                let runs = session
+                    .pages(limit.limit, async |page| {
+                        ask!(session, run_list, RunList { project: project.clone(), page }).await
+                    })
+                    .await?;
+                Ok(app.out.value(&runs, |style| table(&runs, style).render(style))?)
+            }
+            Verb::Show { run } => {
+                let run = ask!(session, run_get, RunGet { project, run }).await?;
+                Ok(app.out.value(&run, |style| sheet(&run, style).render(style))?)
+            }
+            Verb::Start { dataset, recipe, waiting } => {
+                let dataset = match dataset {
+                    Some(dataset) => dataset,
+                    None => newest(session, &project, Lineage::Reference).await?.ok_or_else(|| {
+                        Failure::new(Exit::NotFound, "there is no reference version to train on yet")
+                            .hint("`vigie datasets update source@v1 reference` makes one")
+                    })?,
+                };
+                let job = submit(session, project, dataset, recipe.recipe()).await?.job;
+                finish(app, session, job, waiting).await
+            }
+        }
+    }
+}
+
+/// The newest version of a line.
+pub async fn newest(
+    session: &Session,
+    project: &ProjectName,
+    lineage: Lineage,
+) -> Result<Option<DatasetRef>, Failure> {
+    let versions = session
+        .pages(1, async |page| {
+            let request = DatasetList { project: project.clone(), lineage: Some(lineage), page };
+            ask!(session, dataset_list, request).await
+        })
+        .await?;
+    Ok(versions.first().map(|version| version.dataset))
+}
+
+/// Asks for a training.
+pub async fn submit(
+    session: &Session,
+    project: ProjectName,
+    dataset: DatasetRef,
+    recipe: Recipe,
+) -> Result<TrainSubmitted, Failure> {
+    let request = TrainSubmit { key: IdempotencyKey::new(), project, dataset, recipe, after: Vec::new() };
+    ask!(session, train_submit, request).await
+}
+
+fn table(runs: &[Run], style: &Style) -> Table {
+    let mut table = Table::new(
+        [
+            Column::text("ID"),
+            Column::text("STATE"),
+            Column::text("DATASET"),
+            Column::text("NETWORK"),
+            Column::figure("INPUT"),
+            Column::figure("EPOCHS"),
+            Column::figure("BEST"),
+            Column::figure("VALID ACC"),
+            Column::text("VALID LOSS"),
+            Column::text("CREATED"),
+        ],
+        "no runs yet; `vigie runs start` makes one",
+    );
+    for run in runs {
+        let best = best(run);
+        let losses: Vec<f64> = run.epochs.iter().map(|epoch| epoch.valid_loss).collect();
+        table.row([
+            run.id.to_string().into(),
+            state(run.state),
+            run.dataset.to_string().into(),
+            run.recipe.architecture.as_str().into(),
+            format!("{} px", run.recipe.input).into(),
+            format!("{}/{}", run.epochs.len(), run.recipe.epochs).into(),
+            Cell::maybe(run.best_epoch),
+            Cell::maybe(best.map(|epoch| percent(epoch.valid_accuracy))),
+            sparkline(&losses, 16).into(),
+            age(style.now, run.created).into(),
+        ]);
+    }
+    table
+}
+
+fn best(run: &Run) -> Option<&EpochMetrics> {
+    run.epochs.iter().find(|epoch| Some(epoch.epoch) == run.best_epoch)
+}
+
+fn state(state: RunState) -> Cell {
+    match state {
+        RunState::Running => Cell::from("running"),
+        RunState::Finished => Cell::toned("finished", Tone::Good),
+        RunState::Failed => Cell::toned("failed", Tone::Bad),
+        RunState::Cancelled => Cell::toned("cancelled", Tone::Dim),
+        RunState::Unknown => Cell::toned("unknown", Tone::Dim),
+    }
+}
+
+fn sheet(run: &Run, style: &Style) -> Sheet {
+    let Run {
+        id,
+        job,
+        dataset,
+        manifest: _,
+        recipe,
+        preprocess,
+        state: run_state,
+        created,
+        by,
+        epochs,
+        best_epoch,
+        resumed,
+    } = run;
+    let init = match &recipe.init {
+        Init::Pretrained { name } => format!("pretrained {name}"),
+        Init::Model { number } => format!("model {number}"),
+        Init::Random => "random weights".to_owned(),
+    };
+    let curve = |value: fn(&EpochMetrics) -> f64| {
+        let values: Vec<f64> = epochs.iter().map(value).collect();
+        (!values.is_empty()).then(|| sparkline(&values, 60))
+    };
+    let seconds: f64 = epochs.iter().map(|epoch| epoch.seconds).sum();
+    Sheet::new()
+        .field("Run", id.to_string())
+        .field("State", state(*run_state))
+        .field("Job", job.to_string())
+        .field("Dataset", dataset.to_string())
+        .field("Network", format!("{} from {init}, {1}×{1} pixels", recipe.architecture, preprocess.crop))
+        .field(
+            "Recipe",
+            format!(
+                "{} epochs, batch {}, learning rate {}, weight decay {}, smoothing {}, dropout {}, {}patience {}, seed {}",
+                recipe.epochs,
+                recipe.batch,
+                recipe.learning_rate,
+                recipe.weight_decay,
+                recipe.label_smoothing,
+                recipe.dropout,
+                if recipe.mirror { "mirrored, " } else { "" },
+                recipe.patience,
+                recipe.seed
+            ),
+        )
+        .field("Created", format!("{} by {by}", when(style.now, *created)))
+        .maybe("Trained", (seconds > 0.0).then(|| duration(std::time::Duration::from_secs_f64(seconds.min(1e9)))))
+        .maybe("Resumed", (*resumed > 0).then(|| format!("{} times", count(u64::from(*resumed)))))
+        .maybe("Best epoch", best_epoch.as_ref())
+        .maybe("Train loss", curve(|epoch| epoch.train_loss))
+        .maybe("Valid loss", curve(|epoch| epoch.valid_loss))
+        .maybe("Valid accuracy", curve(|epoch| epoch.valid_accuracy))
+        .table("Epochs", epochs_table(epochs, *best_epoch))
+}
+
+fn epochs_table(epochs: &[EpochMetrics], best: Option<u32>) -> Table {
+    let mut table = Table::new(
+        [
+            Column::figure("EPOCH"),
+            Column::figure("TRAIN LOSS"),
+            Column::figure("VALID LOSS"),
+            Column::figure("VALID ACC"),
+            Column::figure("RATE"),
+            Column::figure("TOOK"),
+            Column::text(""),
+        ],
+        "no epoch is finished yet",
+    );
+    for metrics in epochs {
+        let EpochMetrics { epoch, train_loss, valid_loss, valid_accuracy, learning_rate, seconds, at: _ } =
+            *metrics;
+        table.row([
+            Cell::from(epoch.to_string()),
+            format!("{train_loss:.4}").into(),
+            format!("{valid_loss:.4}").into(),
+            percent(valid_accuracy).into(),
+            format!("{learning_rate:.1e}").into(),
+            format!("{seconds:.1} s").into(),
+            if Some(epoch) == best { Cell::toned("best", Tone::Good) } else { "".into() },
+        ]);
+    }
+    table
+}

@@ -1,0 +1,47 @@
+//! Ctrl-C and SIGTERM, seen by whatever is under way so that it can put things in order first.
+
+use std::future::Future;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::exit::{Exit, Failure};
+use crate::out::note;
+
+/// Whether the process was asked to end.
+#[derive(Clone, Debug)]
+pub struct Interrupt(watch::Receiver<bool>);
+
+impl Interrupt {
+    /// Listens from now on. A second signal ends the process at once: whoever presses Ctrl-C twice
+    /// means it.
+    pub fn listen() -> std::io::Result<Self> {
+        let (send, receive) = watch::channel(false);
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if send.send_replace(true) {
+                    note("interrupted again, leaving things as they are");
+                    std::process::exit(Exit::Interrupted as i32);
+                }
+            }
+        });
+        Ok(Self(receive))
+    }
+
+    /// Waits for `work`, or fails as interrupted.
+    pub async fn or<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        let mut asked = self.0.clone();
+        tokio::select! {
+            biased;
+            // An error means that nobody can interrupt any more: only the work is left to wait for.
+            Ok(_) = asked.wait_for(|asked| *asked) => Err(Failure::interrupted()),
+            done = work => Ok(done),
+        }
+    }
+}
