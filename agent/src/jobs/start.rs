@@ -115,7 +115,9 @@ impl JobEngine {
                 let leases = match catalog.acquire_leases(id, &resources, Time::now())? {
                     Ok(leases) => leases,
                     Err((resource, holder)) => {
-                        return Err(StoreError::Conflict { what: format!("{resource}, held by job {holder},") });
+                        return Err(StoreError::Conflict {
+                            what: format!("{resource}, held by job {holder},"),
+                        });
                     }
                 };
                 Ok((leases, kinds::plan(catalog, &options, &job)))

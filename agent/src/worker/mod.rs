@@ -9,12 +9,14 @@
 //! * on SIGTERM, at the next good place, with [`EXIT_STOPPED`];
 //! * when its standard input closes: the agent is gone, and nobody would read the result.
 //!
-//! Memory is bounded by `RLIMIT_DATA` when the configuration says so (see [`limits`]), so that a
+//! Memory is bounded by `RLIMIT_DATA` when the configuration says so (see the module `limits`), so that a
 //! job that wants too much fails in its own process.
 
 mod carry_out;
+mod failure;
 pub mod frames;
-pub mod limits;
+mod limits;
+mod part;
 mod pipe;
 mod task;
 
@@ -27,7 +29,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use vigie_protocol::job::{FailureCause, JobFailure};
 
-pub use task::{ImportInput, MadeModel, Proposed, Report, Work, WorkDone, WorkerTask};
+pub use task::{ImportInput, MadeModel, PackWork, Proposed, Report, Work, WorkDone, WorkerTask};
 
 /// The environment variable that names the job a worker process works for. A restarted agent
 /// recognises the workers of its predecessor by it.
