@@ -332,6 +332,10 @@ impl JobEngine {
         };
         attempt::write(&self.logs, id, vec![attempt::line(level, text)]).await;
         self.save(id).await;
+        if state.is_final() || state == JobState::Queued {
+            // Before anyone hears of it: whoever then asks for the same resource finds it free.
+            self.release(id).await;
+        }
         self.publish(id);
         self.tell(draft).await;
         if state.is_final() {
