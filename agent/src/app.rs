@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::fault::api_error;
 use crate::hub::Hub;
 use crate::jobs::JobsHandle;
+use crate::rpc::Mutations;
 use crate::rpc::blobs::Uploads;
 use crate::services::Services;
 use crate::serving::Serving;
@@ -34,6 +35,8 @@ pub struct App {
     pub jobs: JobsHandle,
     /// Predictions.
     pub serving: Serving,
+    /// Changes under way, which outlive the connections that asked for them.
+    pub mutations: Mutations,
     /// Blobs on their way in.
     pub uploads: Uploads,
     /// The machine.
@@ -78,7 +81,7 @@ impl App {
         text: String,
     ) {
         let draft = EventDraft { at: Time::now(), project, severity, subject, text };
-        match self.store(move |state| state.catalog.append_event(draft)).await {
+        match self.store(move |state| state.catalog.append_event(&draft)).await {
             Ok(event) => self.hub.publish(Update::Event { event }),
             Err(error) => tracing::error!(%error, "an event was not recorded"),
         }

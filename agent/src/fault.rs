@@ -14,6 +14,7 @@ pub fn api_error(error: StoreError) -> ApiError {
         StoreError::Precondition(_) => ApiError::new(ErrorCode::Precondition, message),
         StoreError::BadCursor => ApiError::new(ErrorCode::Invalid, message)
             .with_hint("a cursor is only good for the list it came from; start from the first page"),
+        StoreError::TooLarge { .. } => ApiError::new(ErrorCode::TooLarge, message),
         StoreError::Io { what, source } => storage(format!("{what}: {source}")),
         StoreError::Damaged { .. }
         | StoreError::Newer { .. }

@@ -1,5 +1,17 @@
-//! Vigie's daemon: see `ARCHITECTURE.md` for its rooms.
+//! Vigie's daemon; `ARCHITECTURE.md` has the map of its rooms.
 
-mod fault;
+pub mod access;
+pub mod app;
+pub mod config;
+pub mod doctor;
+pub mod fault;
+pub mod hub;
 pub mod jobs;
+pub mod offline;
+pub mod promotion;
+pub mod rpc;
+pub mod run;
+pub mod services;
+pub mod serving;
+pub mod telemetry;
 pub mod worker;

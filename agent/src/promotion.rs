@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use vigie_core::evaluate::gate::{self, GateInput};
+use vigie_core::evaluate::gate::{self, Contender, GateInput};
+use vigie_core::store::StoreError;
 use vigie_core::store::catalog::{AliasMoveDraft, Receipt};
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::health::ServiceState;
@@ -29,19 +30,18 @@ pub async fn examine(
     app.blocking(move |app| {
         let catalog = &app.state.catalog;
         let loaded = serving::load(&app.state, &project, candidate, &app.config.agent.device)?;
-        let holder = match catalog.alias(&project, &alias).map_err(api_error)? {
-            Some(alias) if alias.model != candidate => {
-                let version = catalog
-                    .model(&project, alias.model)
-                    .map_err(api_error)?
-                    .ok_or_else(|| ApiError::not_found(format_args!("model {}", alias.model)))?;
+        let holder = match catalog.alias(&project, &alias) {
+            Ok(alias) if alias.model == candidate => None,
+            Ok(alias) => {
+                let version = catalog.model(&project, alias.model).map_err(api_error)?;
                 Some((alias.model, read_passport(&app.state, version.passport)?))
             }
-            _ => None,
+            Err(StoreError::NotFound { .. }) => None,
+            Err(error) => return Err(api_error(error)),
         };
         let verdict = gate::verdict(&GateInput {
-            candidate: (candidate, &loaded.passport),
-            holder: holder.as_ref().map(|(number, passport)| (*number, passport)),
+            candidate: Contender { number: candidate, passport: &loaded.passport },
+            production: holder.as_ref().map(|(number, passport)| Contender { number: *number, passport }),
             golden: &loaded.golden,
             at: Time::now(),
         });
@@ -100,10 +100,7 @@ pub async fn rollback(
     let _moving = app.moves.lock().await;
     let Rollback { key: _, project, alias: name, expected_generation, reason } = request;
     let wanted = (project.clone(), name.clone());
-    let alias = app
-        .store(move |state| state.catalog.alias(&wanted.0, &wanted.1))
-        .await?
-        .ok_or_else(|| ApiError::not_found(format_args!("alias {name} of {project}")))?;
+    let alias = app.store(move |state| state.catalog.alias(&wanted.0, &wanted.1)).await?;
     if expected_generation.is_some_and(|expected| expected != alias.generation) {
         return Err(ApiError::new(ErrorCode::Conflict, format!("{name} moved since you looked"))
             .with_hint("look again: vigie models history"));
@@ -148,7 +145,7 @@ async fn commit(
 ) -> Result<AliasMoved, ApiError> {
     let name = project.clone();
     let (alias, moved) =
-        app.store(move |state| state.catalog.move_alias(&name, draft, Some(&receipt))).await?;
+        app.store(move |state| state.catalog.move_alias(&name, &draft, Some(&receipt))).await?;
     if alias.name == AliasName::production() {
         app.serving.swap(&project, loaded);
         app.service(&format!("serving:{project}"), ServiceState::Up, format!("model {}", alias.model)).await;

@@ -11,7 +11,7 @@ use crate::cli::Global;
 use crate::config::{self, Chosen, Config};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::out::{Format, Out};
+use crate::out::Out;
 use crate::session::{self, Session, ask};
 
 /// The process's surroundings, read once.
@@ -41,7 +41,7 @@ impl App {
             .or_else(config::default_path)
             .context("neither --config nor $HOME says where the configuration lies")?;
         Ok(Self {
-            out: Out::new(output.unwrap_or(Format::Table), Time::now()),
+            out: Out::new(output, Time::now()),
             interrupt,
             config: Config::load(&config_path)?,
             config_path,

@@ -14,6 +14,10 @@ use crate::session::{Session, ask};
 /// How long an agent may be away (it restarts, the link drops) before following it is given up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// An agent holds a watch while there is nothing to tell. One that does not must not keep us, and
+/// itself, spinning.
+const SUSPICIOUSLY_FAST: Duration = Duration::from_millis(50);
+
 /// A job as it changes.
 pub struct Follower<'a> {
     session: &'a Session,
@@ -59,7 +63,11 @@ impl<'a> Follower<'a> {
 
     /// One look at what happened; whether the job changed.
     async fn news(&mut self) -> Result<bool, Failure> {
+        let asked = Instant::now();
         let Watched { updates, next, resync } = self.session.watch(self.cursor).await?;
+        if updates.is_empty() && !resync && asked.elapsed() < SUSPICIOUSLY_FAST {
+            self.session.pause(Duration::from_secs(1)).await?;
+        }
         let newest = updates.into_iter().rev().find_map(|update| match update {
             Update::Job { job } if job.id == self.job.id => Some(*job),
             Update::Job { .. } | Update::Event { .. } | Update::Unknown => None,

@@ -34,13 +34,6 @@ impl Interrupt {
         Ok(Self(receive))
     }
 
-    /// One that the holder of the sender gives.
-    #[cfg(test)]
-    pub fn manual() -> (watch::Sender<bool>, Self) {
-        let (send, receive) = watch::channel(false);
-        (send, Self(receive))
-    }
-
     /// Waits for `work`, or fails as interrupted.
     pub async fn or<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
         let mut asked = self.0.clone();

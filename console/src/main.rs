@@ -14,7 +14,7 @@ mod session;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::App;
@@ -51,7 +51,10 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let app = App::new(cli.global, Interrupt::listen()?)?;
-    cli.command.run(&app).await
+    match cli.command {
+        Some(command) => command.run(&app).await,
+        None => Ok(app.out.bytes(Cli::command().render_help().to_string().as_bytes())?),
+    }
 }
 
 /// Lets the connection's own log be seen; nothing of it without `--verbose` or `VIGIE_LOG`.

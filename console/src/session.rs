@@ -68,12 +68,6 @@ impl Session {
         Ok(session)
     }
 
-    /// A session over a client that is there already.
-    #[cfg(test)]
-    pub fn over(client: AgentClient, interrupt: Interrupt) -> Self {
-        Self { client, interrupt, local: true }
-    }
-
     /// Whether the agent sees the same files as this process.
     pub fn is_local(&self) -> bool {
         self.local

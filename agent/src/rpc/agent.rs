@@ -13,16 +13,16 @@ use vigie_protocol::service::{
 };
 use vigie_protocol::{ApiError, Time};
 
-use super::Handler;
-use super::handler::Change;
+use super::Api;
+use super::api::Change;
 use crate::{doctor, fault::api_error};
 
-pub(super) async fn whoami(handler: Handler, _: Empty) -> Result<Principal, ApiError> {
-    Ok(handler.session.principal)
+pub(super) async fn whoami(api: Api, _: Empty) -> Result<Principal, ApiError> {
+    Ok(api.session.principal.clone())
 }
 
-pub(super) async fn health(handler: Handler, _: Empty) -> Result<AgentHealth, ApiError> {
-    let app = &handler.app;
+pub(super) async fn health(api: Api, _: Empty) -> Result<AgentHealth, ApiError> {
+    let app = &api.app;
     let sample = app.samples.borrow().clone();
     Ok(AgentHealth {
         agent: app.state.agent_id,
@@ -38,29 +38,29 @@ pub(super) async fn health(handler: Handler, _: Empty) -> Result<AgentHealth, Ap
     })
 }
 
-pub(super) async fn doctor(handler: Handler, _: Empty) -> Result<Vec<Finding>, ApiError> {
-    handler.app.blocking(|app| Ok(doctor::examine(app))).await
+pub(super) async fn doctor(api: Api, _: Empty) -> Result<Vec<Finding>, ApiError> {
+    api.app.blocking(|app| Ok(doctor::examine(app))).await
 }
 
-pub(super) async fn events(handler: Handler, request: EventList) -> Result<Page<Event>, ApiError> {
+pub(super) async fn events(api: Api, request: EventList) -> Result<Page<Event>, ApiError> {
     let EventList { project, page } = request;
-    handler
+    api
         .read(move |state| state.catalog.events(project.as_ref(), page.cursor.as_ref(), page.capped_limit()))
         .await
 }
 
-pub(super) async fn watch(handler: Handler, request: Watch) -> Result<Watched, ApiError> {
+pub(super) async fn watch(api: Api, request: Watch) -> Result<Watched, ApiError> {
     let wait = Duration::from_millis(request.max_wait_ms.into());
-    Ok(handler.app.hub.watch(request.cursor, wait).await)
+    Ok(api.app.hub.watch(request.cursor, wait).await)
 }
 
-pub(super) async fn audit_list(handler: Handler, request: AuditList) -> Result<Page<AuditEntry>, ApiError> {
+pub(super) async fn audit_list(api: Api, request: AuditList) -> Result<Page<AuditEntry>, ApiError> {
     let before = match &request.page.cursor {
         Some(cursor) => Some(cursor.0.parse().map_err(|_| ApiError::invalid("not a cursor of the audit log"))?),
         None => None,
     };
     let limit = request.page.capped_limit();
-    let lines = handler.read(move |state| state.audit.page(before, limit)).await?;
+    let lines = api.read(move |state| state.audit.page(before, limit)).await?;
     let next = lines.last().filter(|line| line.seq > 1).map(|line| PageCursor(line.seq.to_string()));
     Ok(Page { items: lines.into_iter().map(entry).collect(), next })
 }
@@ -70,25 +70,28 @@ fn entry(line: AuditLine) -> AuditEntry {
     AuditEntry { seq, at, principal, role, via, method, target, outcome, reason, prev }
 }
 
-pub(super) async fn audit_verify(handler: Handler, _: Empty) -> Result<AuditVerdict, ApiError> {
-    let verdict = handler.read(|state| state.audit.verify()).await?;
+pub(super) async fn audit_verify(api: Api, _: Empty) -> Result<AuditVerdict, ApiError> {
+    let verdict = api.read(|state| state.audit.verify()).await?;
     Ok(AuditVerdict { lines: verdict.lines, broken_at: verdict.broken_at, head: verdict.head })
 }
 
-pub(super) async fn backup(handler: Handler, request: Backup) -> Result<BackupMade, ApiError> {
+/// How long a backup waits for predictions that are not durable yet.
+const FLUSH: Duration = Duration::from_secs(5);
+
+pub(super) async fn backup(api: Api, request: Backup) -> Result<BackupMade, ApiError> {
     let Backup { key, path } = request;
     let target = PathBuf::from(&path);
     if !target.is_absolute() {
         return Err(ApiError::invalid(format!("{path:?} is not an absolute path on the agent's machine")));
     }
     let change = Change { key, method: "backup", target: path.clone(), reason: None };
-    handler
-        .change::<BackupMade, BackupMade, _>(change, move |handler| async move {
+    api
+        .change::<BackupMade, BackupMade, _>(change, move |api| async move {
             let began = Instant::now();
-            handler
+            api
                 .app
                 .blocking(move |app| {
-                    app.serving.recorder().flush();
+                    app.serving.recorder().flush(FLUSH);
                     let made = vigie_core::store::backup::backup(&app.state, &target, Time::now())
                         .map_err(api_error)?;
                     Ok(BackupMade {

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
-use vigie_core::store::Blobs;
+use vigie_core::store::{Blobs, StoreError};
 use vigie_protocol::blob::{BlobChunk, CHUNK_BYTES, UploadStatus};
 use vigie_protocol::service::{BlobRead, UploadBegin, UploadChunk, UploadGet};
 use vigie_protocol::{ApiError, ErrorCode, Hash, UploadId};
 
-use super::Handler;
+use super::Api;
 use crate::fault::api_error;
 
 /// Uploads under way at once, over all connections.
@@ -35,7 +35,6 @@ struct Upload {
     size: u64,
     offset: u64,
     touched: Instant,
-    hasher: blake3::Hasher,
     /// Absent when the agent holds the blob already.
     file: Option<NamedTempFile>,
 }
@@ -81,7 +80,6 @@ impl Uploads {
             size,
             offset: if present { size } else { 0 },
             touched: Instant::now(),
-            hasher: blake3::Hasher::new(),
             file,
         };
         let id = UploadId::new();
@@ -102,8 +100,8 @@ impl Uploads {
     }
 }
 
-pub(super) async fn begin(handler: Handler, request: UploadBegin) -> Result<UploadStatus, ApiError> {
-    handler
+pub(super) async fn begin(api: Api, request: UploadBegin) -> Result<UploadStatus, ApiError> {
+    api
         .app
         .blocking(move |app| {
             let present = app.state.blobs.size(request.hash).map_err(api_error)?;
@@ -112,8 +110,8 @@ pub(super) async fn begin(handler: Handler, request: UploadBegin) -> Result<Uplo
         .await
 }
 
-pub(super) async fn chunk(handler: Handler, request: UploadChunk) -> Result<UploadStatus, ApiError> {
-    handler
+pub(super) async fn chunk(api: Api, request: UploadChunk) -> Result<UploadStatus, ApiError> {
+    api
         .app
         .blocking(move |app| {
             let upload = app.uploads.find(request.upload)?;
@@ -141,19 +139,18 @@ fn write_chunk(upload: &mut Upload, offset: u64, bytes: &[u8]) -> Result<(), Api
     }
     if let Some(file) = &mut upload.file {
         file.write_all(bytes).map_err(|error| disk("writing an upload", &error))?;
-        upload.hasher.update(bytes);
     }
     upload.offset = end;
     upload.touched = Instant::now();
     Ok(())
 }
 
-pub(super) async fn status(handler: Handler, request: UploadGet) -> Result<UploadStatus, ApiError> {
-    Ok(lock(handler.app.uploads.find(request.upload)?.as_ref()).status(request.upload))
+pub(super) async fn status(api: Api, request: UploadGet) -> Result<UploadStatus, ApiError> {
+    Ok(lock(api.app.uploads.find(request.upload)?.as_ref()).status(request.upload))
 }
 
-pub(super) async fn commit(handler: Handler, request: UploadGet) -> Result<UploadStatus, ApiError> {
-    handler
+pub(super) async fn commit(api: Api, request: UploadGet) -> Result<UploadStatus, ApiError> {
+    api
         .app
         .blocking(move |app| {
             let upload = app.uploads.find(request.upload)?;
@@ -167,15 +164,14 @@ pub(super) async fn commit(handler: Handler, request: UploadGet) -> Result<Uploa
             let status = upload.status(request.upload);
             app.uploads.forget(request.upload);
             if let Some(file) = upload.file.take() {
-                let sent = Hash::from(upload.hasher.finalize());
-                if sent != upload.hash {
-                    return Err(ApiError::invalid(format!(
-                        "the bytes hash to {sent}, {} was promised",
-                        upload.hash
-                    ))
-                    .with_hint("the file changed while it was sent; send it again"));
-                }
-                app.state.blobs.put_file(file.path()).map_err(api_error)?;
+                let path = file.into_temp_path();
+                app.state.blobs.adopt(&path, Some(upload.hash)).map_err(|error| match error {
+                    StoreError::Damaged { .. } => ApiError::invalid(error.to_string())
+                        .with_hint("the file changed while it was sent; send it again"),
+                    error => api_error(error),
+                })?;
+                // The file was renamed away: there is nothing left for the guard to remove.
+                path.keep().map_err(|error| disk("keeping an upload", &error.error))?;
                 app.state.blobs.sync().map_err(api_error)?;
             }
             Ok(status)
@@ -183,9 +179,9 @@ pub(super) async fn commit(handler: Handler, request: UploadGet) -> Result<Uploa
         .await
 }
 
-pub(super) async fn read(handler: Handler, request: BlobRead) -> Result<BlobChunk, ApiError> {
+pub(super) async fn read(api: Api, request: BlobRead) -> Result<BlobChunk, ApiError> {
     let BlobRead { hash, offset } = request;
-    let (bytes, size) = handler
+    let (bytes, size) = api
         .read(move |state| state.blobs.read_range(hash, offset, CHUNK_BYTES))
         .await?
         .ok_or_else(|| ApiError::not_found(format_args!("blob {hash}")))?;

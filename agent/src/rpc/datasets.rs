@@ -2,7 +2,7 @@
 
 use vigie_core::store::manifest::Manifest;
 use vigie_core::store::{Blobs, State, StoreError};
-use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetVersion, Decision};
+use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetRef, DatasetVersion, Decision};
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::service::{
@@ -10,86 +10,76 @@ use vigie_protocol::service::{
 };
 use vigie_protocol::{ApiError, Hash, Time};
 
-use super::Handler;
-use super::handler::Change;
+use super::Api;
+use super::api::Change;
 
-pub(super) async fn list(handler: Handler, request: DatasetList) -> Result<Page<DatasetVersion>, ApiError> {
+pub(super) async fn list(api: Api, request: DatasetList) -> Result<Page<DatasetVersion>, ApiError> {
     let DatasetList { project, lineage, page } = request;
-    handler.project(project.clone()).await?;
-    handler
+    api.project(project.clone()).await?;
+    api
         .read(move |state| {
             state.catalog.datasets(&project, lineage, page.cursor.as_ref(), page.capped_limit())
         })
         .await
 }
 
-pub(super) async fn get(handler: Handler, request: DatasetGet) -> Result<DatasetVersion, ApiError> {
+pub(super) async fn get(api: Api, request: DatasetGet) -> Result<DatasetVersion, ApiError> {
     let DatasetGet { project, dataset } = request;
-    handler.project(project.clone()).await?;
-    let what = format!("{dataset} of {project}");
-    handler
-        .read(move |state| state.catalog.dataset(&project, dataset))
-        .await?
-        .ok_or_else(|| ApiError::not_found(what).with_hint("see `vigie datasets list`"))
+    api.project(project.clone()).await?;
+    api.read(move |state| state.catalog.dataset(&project, dataset)).await
 }
 
-pub(super) async fn images(handler: Handler, request: DatasetImages) -> Result<Page<DatasetImage>, ApiError> {
+pub(super) async fn images(api: Api, request: DatasetImages) -> Result<Page<DatasetImage>, ApiError> {
     let version =
-        get(handler.clone(), DatasetGet { project: request.project.clone(), dataset: request.dataset }).await?;
-    handler.read(move |state| image_page(&read_manifest(state, version.manifest)?, &request)).await
+        get(api.clone(), DatasetGet { project: request.project.clone(), dataset: request.dataset }).await?;
+    api.read(move |state| image_page(&read_manifest(state, version.manifest)?, &request)).await
 }
 
-pub(super) async fn change_sets(handler: Handler, request: ChangeSetList) -> Result<Page<ChangeSet>, ApiError> {
+pub(super) async fn change_sets(api: Api, request: ChangeSetList) -> Result<Page<ChangeSet>, ApiError> {
     let ChangeSetList { project, page } = request;
-    handler.project(project.clone()).await?;
-    handler
+    api.project(project.clone()).await?;
+    api
         .read(move |state| state.catalog.change_sets(&project, page.cursor.as_ref(), page.capped_limit()))
         .await
 }
 
-pub(super) async fn change_set(handler: Handler, request: ChangeSetGet) -> Result<ChangeSet, ApiError> {
+pub(super) async fn change_set(api: Api, request: ChangeSetGet) -> Result<ChangeSet, ApiError> {
     let ChangeSetGet { project, change_set } = request;
-    handler
-        .read(move |state| state.catalog.change_set(&project, change_set))
-        .await?
-        .ok_or_else(|| ApiError::not_found(format_args!("change-set {change_set}")))
+    api.read(move |state| state.catalog.change_set(&project, change_set)).await
 }
 
-pub(super) async fn decide(handler: Handler, request: ChangeSetDecide) -> Result<ChangeSet, ApiError> {
+pub(super) async fn decide(api: Api, request: ChangeSetDecide) -> Result<ChangeSet, ApiError> {
     let ChangeSetDecide { key, project, change_set, expected_generation, accept, reason } = request;
     let target = format!("{project}/{change_set} {}", if accept { "accept" } else { "reject" });
     let change = Change { key, method: "change_set_decide", target, reason: reason.clone() };
     let receipt = change.receipt();
-    let decision = Decision { at: Time::now(), by: handler.who(), reason };
-    handler
-        .change::<ChangeSet, ChangeSet, _>(change, move |handler| async move {
+    let decision = Decision { at: Time::now(), by: api.who(), reason };
+    api
+        .change::<ChangeSet, ChangeSet, _>(change, move |api| async move {
             let name = project.clone();
-            let decided = handler
+            let change_set = api
                 .read(move |state| {
-                    let catalog = &state.catalog;
+                    let (catalog, expected) = (&state.catalog, Some(expected_generation));
                     if accept {
-                        catalog
-                            .accept(&name, change_set, Some(expected_generation), &decision, Some(&receipt))
-                            .map(|(change_set, version)| (change_set, Some(version.dataset)))
+                        catalog.accept(&name, change_set, expected, &decision, Some(&receipt))
                     } else {
-                        catalog
-                            .reject(&name, change_set, Some(expected_generation), &decision, Some(&receipt))
-                            .map(|change_set| (change_set, None))
+                        catalog.reject(&name, change_set, expected, &decision, Some(&receipt))
                     }
                 })
-                .await;
-            let (change_set, dataset) = decided?;
+                .await?;
+            let lineage = change_set.lineage;
+            let dataset = change_set.accepted_as.map(|number| DatasetRef { lineage, number });
             let (subject, text) = match dataset {
                 Some(dataset) => (
                     Subject::Dataset { dataset },
-                    format!("{dataset} was made from {} by {}", change_set.origin, handler.who()),
+                    format!("{dataset} was made from {} by {}", change_set.origin, api.who()),
                 ),
                 None => (
                     Subject::ChangeSet { change_set: change_set.id },
-                    format!("{} was rejected by {}", change_set.origin, handler.who()),
+                    format!("{} was rejected by {}", change_set.origin, api.who()),
                 ),
             };
-            handler.app.event(Some(project), Severity::Info, subject, text).await;
+            api.app.event(Some(project), Severity::Info, subject, text).await;
             Ok(change_set)
         })
         .await

@@ -8,13 +8,13 @@ use vigie_protocol::service::{
     TrainSubmitted,
 };
 use vigie_protocol::access::Role;
-use vigie_protocol::{ApiError, ErrorCode, JobId};
+use vigie_protocol::{ApiError, ErrorCode};
 
-use super::Handler;
-use super::handler::Change;
-use crate::jobs::{JobDraft, TrainingDraft};
+use super::Api;
+use super::api::Change;
+use crate::jobs::{JobDraft, TrainDraft};
 
-pub(super) async fn submit(handler: Handler, request: JobSubmit) -> Result<Job, ApiError> {
+pub(super) async fn submit(api: Api, request: JobSubmit) -> Result<Job, ApiError> {
     let JobSubmit { key, project, spec, after } = request;
     match (&spec, &project) {
         (JobSpec::Train { .. }, _) => {
@@ -24,88 +24,84 @@ pub(super) async fn submit(handler: Handler, request: JobSubmit) -> Result<Job, 
             return Err(ApiError::new(ErrorCode::Unsupported, "this agent does not know that kind of job")
                 .with_hint("update the agent"));
         }
-        (JobSpec::Gc { dry_run: false }, _) if handler.session.principal.role < Role::Admin => {
+        (JobSpec::Gc { dry_run: false }, _) if api.session.principal.role < Role::Admin => {
             return Err(ApiError::new(ErrorCode::Forbidden, "removing blobs needs the role admin")
                 .with_hint("a dry run does not"));
         }
         (JobSpec::Gc { .. }, _) => {}
         (_, None) => return Err(ApiError::invalid("this kind of job needs a project")),
-        (_, Some(name)) => drop(handler.project(name.clone()).await?),
+        (_, Some(name)) => drop(api.project(name.clone()).await?),
     }
     let target = project.as_ref().map_or_else(|| spec.kind().to_owned(), |p| format!("{p} {}", spec.kind()));
     let change = Change { key, method: "job_submit", target, reason: None };
     let receipt = change.receipt();
-    let draft = JobDraft { project, spec, after, by: handler.who() };
-    handler
-        .change::<Job, Job, _>(change, move |handler| async move {
-            handler.app.jobs.submit(draft, Some(receipt)).await
+    let draft = JobDraft { project, spec, after, by: api.who() };
+    api
+        .change::<Job, Job, _>(change, move |api| async move {
+            api.app.jobs.submit(draft, Some(receipt)).await
         })
         .await
 }
 
-pub(super) async fn train(handler: Handler, request: TrainSubmit) -> Result<TrainSubmitted, ApiError> {
+pub(super) async fn train(api: Api, request: TrainSubmit) -> Result<TrainSubmitted, ApiError> {
     let TrainSubmit { key, project, dataset, recipe, after } = request;
-    handler.project(project.clone()).await?;
+    api.project(project.clone()).await?;
     let change =
         Change { key, method: "train_submit", target: format!("{project} on {dataset}"), reason: None };
     let receipt = change.receipt();
-    let draft = TrainingDraft { project, dataset, recipe, after, by: handler.who() };
-    handler
-        .change::<TrainSubmitted, TrainSubmitted, _>(change, move |handler| async move {
-            handler.app.jobs.submit_training(draft, Some(receipt)).await
+    let draft = TrainDraft { project, dataset, recipe, after, by: api.who() };
+    api
+        .change::<TrainSubmitted, TrainSubmitted, _>(change, move |api| async move {
+            api.app.jobs.submit_training(draft, Some(receipt)).await
         })
         .await
 }
 
-pub(super) async fn list(handler: Handler, request: JobList) -> Result<Page<Job>, ApiError> {
-    handler.app.jobs.list(request).await
+pub(super) async fn list(api: Api, request: JobList) -> Result<Page<Job>, ApiError> {
+    api.app.jobs.list(request).await
 }
 
-pub(super) async fn get(handler: Handler, request: JobGet) -> Result<Job, ApiError> {
-    handler.app.jobs.get(request.job).await?.ok_or_else(|| no_job(request.job))
+pub(super) async fn get(api: Api, request: JobGet) -> Result<Job, ApiError> {
+    api.app.jobs.get(request.job).await
 }
 
-pub(super) async fn log(handler: Handler, request: JobLog) -> Result<JobLogPage, ApiError> {
-    get(handler.clone(), JobGet { job: request.job }).await?;
-    handler.app.jobs.log(request.job, request.offset).await
+pub(super) async fn log(api: Api, request: JobLog) -> Result<JobLogPage, ApiError> {
+    get(api.clone(), JobGet { job: request.job }).await?;
+    api.app.jobs.log(request.job, request.offset).await
 }
 
-pub(super) async fn cancel(handler: Handler, request: JobChange) -> Result<Job, ApiError> {
+pub(super) async fn cancel(api: Api, request: JobChange) -> Result<Job, ApiError> {
     let change =
         Change { key: request.key, method: "job_cancel", target: request.job.to_string(), reason: None };
-    handler
-        .change::<Job, Job, _>(change, move |handler| async move { handler.app.jobs.cancel(request.job).await })
+    api
+        .change::<Job, Job, _>(change, move |api| async move { api.app.jobs.cancel(request.job).await })
         .await
 }
 
-pub(super) async fn retry(handler: Handler, request: JobChange) -> Result<Job, ApiError> {
+pub(super) async fn retry(api: Api, request: JobChange) -> Result<Job, ApiError> {
     let change =
         Change { key: request.key, method: "job_retry", target: request.job.to_string(), reason: None };
-    handler
-        .change::<Job, Job, _>(change, move |handler| async move { handler.app.jobs.retry(request.job).await })
+    let receipt = change.receipt();
+    api
+        .change::<Job, Job, _>(change, move |api| async move {
+            api.app.jobs.retry(request.job, Some(receipt)).await
+        })
         .await
 }
 
-pub(super) async fn leases(handler: Handler, _: Empty) -> Result<Vec<Lease>, ApiError> {
-    handler.read(|state| state.catalog.leases()).await
+pub(super) async fn leases(api: Api, _: Empty) -> Result<Vec<Lease>, ApiError> {
+    api.app.jobs.leases().await
 }
 
-pub(super) async fn runs(handler: Handler, request: RunList) -> Result<Page<Run>, ApiError> {
+pub(super) async fn runs(api: Api, request: RunList) -> Result<Page<Run>, ApiError> {
     let RunList { project, page } = request;
-    handler.project(project.clone()).await?;
-    handler
+    api.project(project.clone()).await?;
+    api
         .read(move |state| state.catalog.runs(&project, page.cursor.as_ref(), page.capped_limit()))
         .await
 }
 
-pub(super) async fn run(handler: Handler, request: RunGet) -> Result<Run, ApiError> {
+pub(super) async fn run(api: Api, request: RunGet) -> Result<Run, ApiError> {
     let RunGet { project, run } = request;
-    handler
-        .read(move |state| state.catalog.run(&project, run))
-        .await?
-        .ok_or_else(|| ApiError::not_found(format_args!("run {run}")).with_hint("see `vigie runs list`"))
-}
-
-fn no_job(job: JobId) -> ApiError {
-    ApiError::not_found(format_args!("job {job}")).with_hint("see `vigie jobs list`")
+    api.read(move |state| state.catalog.run(&project, run)).await
 }

@@ -10,29 +10,29 @@ use vigie_protocol::service::{
 };
 use vigie_protocol::{ApiError, ErrorCode, Hash, Time};
 
-use super::Handler;
-use super::handler::Change;
+use super::Api;
+use super::api::Change;
 use crate::serving::Question;
 
 /// How long one page of predictions may be looked for before it is returned as it is.
 const PAGE_BUDGET: Duration = Duration::from_millis(50);
 
-pub(super) async fn predict(handler: Handler, request: Predict) -> Result<Prediction, ApiError> {
+pub(super) async fn predict(api: Api, request: Predict) -> Result<Prediction, ApiError> {
     let arrived = Instant::now();
     let Predict { project, image, blob, top, name } = request;
-    let project = handler.project(project).await?;
+    let project = api.project(project).await?;
     let image = match blob {
-        Some(hash) if image.is_empty() => read_blob(&handler, hash).await?,
+        Some(hash) if image.is_empty() => read_blob(&api, hash).await?,
         Some(_) => return Err(ApiError::invalid("give the image's bytes or its blob, not both")),
         None => image,
     };
-    let question = Question { image, top, name, by: handler.who(), arrived };
-    handler.app.serving.predict(&project, question, Time::now()).await
+    let question = Question { image, top, name, by: api.who(), arrived };
+    api.app.serving.predict(&project, question, Time::now()).await
 }
 
-async fn read_blob(handler: &Handler, hash: Hash) -> Result<Vec<u8>, ApiError> {
-    let limit = handler.app.config.serving.max_image_mib << 20;
-    handler
+async fn read_blob(api: &Api, hash: Hash) -> Result<Vec<u8>, ApiError> {
+    let limit = api.app.config.serving.max_image_mib << 20;
+    api
         .app
         .blocking(move |app| {
             let size = app.state.blobs.size(hash).map_err(crate::fault::api_error)?;
@@ -51,31 +51,31 @@ async fn read_blob(handler: &Handler, hash: Hash) -> Result<Vec<u8>, ApiError> {
         .await
 }
 
-pub(super) async fn list(handler: Handler, request: PredictionList) -> Result<Page<Prediction>, ApiError> {
+pub(super) async fn list(api: Api, request: PredictionList) -> Result<Page<Prediction>, ApiError> {
     let PredictionList { project, filter, page } = request;
-    handler.project(project.clone()).await?;
-    handler
+    api.project(project.clone()).await?;
+    api
         .read(move |state| {
             state.log.page(&project, &filter, page.cursor.as_ref(), page.capped_limit(), PAGE_BUDGET)
         })
         .await
 }
 
-pub(super) async fn get(handler: Handler, request: PredictionGet) -> Result<Prediction, ApiError> {
+pub(super) async fn get(api: Api, request: PredictionGet) -> Result<Prediction, ApiError> {
     let PredictionGet { project, prediction } = request;
-    handler
+    api
         .read(move |state| state.log.get(&project, prediction))
         .await?
         .ok_or_else(|| ApiError::not_found(format_args!("prediction {prediction}")))
 }
 
-pub(super) async fn forget(handler: Handler, request: PredictionForget) -> Result<Empty, ApiError> {
+pub(super) async fn forget(api: Api, request: PredictionForget) -> Result<Empty, ApiError> {
     let PredictionForget { key, project, prediction } = request;
     let change =
         Change { key, method: "prediction_forget", target: format!("{project}/{prediction}"), reason: None };
-    handler
-        .change::<Empty, Empty, _>(change, move |handler| async move {
-            handler
+    api
+        .change::<Empty, Empty, _>(change, move |api| async move {
+            api
                 .app
                 .blocking(move |app| {
                     let forgotten =
@@ -88,10 +88,10 @@ pub(super) async fn forget(handler: Handler, request: PredictionForget) -> Resul
         .await
 }
 
-pub(super) async fn counts(handler: Handler, request: PredictionCounts) -> Result<Vec<HourCount>, ApiError> {
+pub(super) async fn counts(api: Api, request: PredictionCounts) -> Result<Vec<HourCount>, ApiError> {
     let PredictionCounts { project, since, until } = request;
     if until.since(since) > Duration::from_secs(92 * 24 * 3_600) {
         return Err(ApiError::invalid("at most 92 days are counted at once"));
     }
-    handler.read(move |state| state.log.counts(&project, since, until)).await
+    api.read(move |state| state.log.counts(&project, since, until)).await
 }

@@ -2,47 +2,47 @@
 
 use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
 use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
-use vigie_protocol::{ApiError, ProjectName, Time};
+use vigie_protocol::{ApiError, ErrorCode, ProjectName, Time};
 
-use super::Handler;
-use super::handler::Change;
+use super::Api;
+use super::api::Change;
 
-pub(super) async fn list(handler: Handler, _: Empty) -> Result<Vec<Project>, ApiError> {
-    handler.read(|state| state.catalog.projects()).await
+pub(super) async fn list(api: Api, _: Empty) -> Result<Vec<Project>, ApiError> {
+    api.read(|state| state.catalog.projects()).await
 }
 
-pub(super) async fn get(handler: Handler, request: InProject) -> Result<Project, ApiError> {
-    handler.project(request.project).await
+pub(super) async fn get(api: Api, request: InProject) -> Result<Project, ApiError> {
+    api.project(request.project).await
 }
 
-pub(super) async fn create(handler: Handler, request: ProjectCreate) -> Result<Project, ApiError> {
+pub(super) async fn create(api: Api, request: ProjectCreate) -> Result<Project, ApiError> {
     check(&request.settings)?;
     let ProjectCreate { key, name, description, settings } = request;
     let change = Change { key, method: "project_create", target: name.to_string(), reason: None };
     let receipt = change.receipt();
     let project =
-        Project { name, description, created: Time::now(), by: handler.who(), settings, generation: 0 };
-    handler
-        .change::<Project, Project, _>(change, |handler| async move {
-            handler.read(move |state| state.catalog.create_project(&project, Some(&receipt))).await
+        Project { name, description, created: Time::now(), by: api.who(), settings, generation: 0 };
+    api
+        .change::<Project, Project, _>(change, |api| async move {
+            api.read(move |state| state.catalog.create_project(&project, Some(&receipt))).await
         })
         .await
 }
 
-pub(super) async fn update(handler: Handler, request: ProjectUpdate) -> Result<Project, ApiError> {
+pub(super) async fn update(api: Api, request: ProjectUpdate) -> Result<Project, ApiError> {
     check(&request.settings)?;
     let ProjectUpdate { key, project, expected_generation, description, settings } = request;
     let change = Change { key, method: "project_update", target: project.to_string(), reason: None };
     let receipt = change.receipt();
-    handler
-        .change::<Project, Project, _>(change, move |handler| async move {
-            handler
+    api
+        .change::<Project, Project, _>(change, move |api| async move {
+            api
                 .read(move |state| {
                     state.catalog.update_project(
                         &project,
                         expected_generation,
-                        description,
-                        settings,
+                        &description,
+                        &settings,
                         Some(&receipt),
                     )
                 })
@@ -51,14 +51,16 @@ pub(super) async fn update(handler: Handler, request: ProjectUpdate) -> Result<P
         .await
 }
 
-impl Handler {
+impl Api {
     /// The project, or `NotFound` with what to do.
     pub(super) async fn project(&self, name: ProjectName) -> Result<Project, ApiError> {
         let wanted = name.clone();
-        self.read(move |state| state.catalog.project(&wanted)).await?.ok_or_else(|| {
-            ApiError::not_found(format_args!("project {name}")).with_hint(format!(
+        let found = self.read(move |state| state.catalog.project(&wanted)).await;
+        found.map_err(|error| match error.code {
+            ErrorCode::NotFound => error.with_hint(format!(
                 "see what there is with `vigie projects list`, or make it with `vigie projects create {name}`"
-            ))
+            )),
+            _ => error,
         })
     }
 }

@@ -54,7 +54,10 @@ pub(super) fn answer(
     let wanted = if top == 0 { DEFAULT_TOP } else { (top as usize).min(MAX_TOP) };
     let top = top_k(&probabilities, wanted)
         .into_iter()
-        .map(|(class, probability)| Scored { class: model.passport.classes[class].clone(), probability })
+        .map(|class| Scored {
+            class: model.passport.classes[class].clone(),
+            probability: probabilities[class] as f32,
+        })
         .collect();
     let micros = |span: Duration| u32::try_from(span.as_micros()).unwrap_or(u32::MAX);
     let prediction = Prediction {

@@ -15,7 +15,7 @@ use vigie_protocol::project::Project;
 use vigie_protocol::{ApiError, ErrorCode, ProjectName, Time};
 
 pub use answer::Question;
-pub use loaded::{Loaded, load};
+pub use loaded::{Loaded, load, read_passport};
 pub use pool::Pool;
 pub use recorder::{Recorder, RecorderHealth};
 

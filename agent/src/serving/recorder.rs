@@ -22,8 +22,8 @@ const GROUP_MAX: usize = 64;
 /// Records answers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    pictures: mpsc::SyncSender<Picture>,
-    writer: LogWriter,
+    waiting: mpsc::SyncSender<Waiting>,
+    writer: Arc<LogWriter>,
     shed: Arc<AtomicU64>,
 }
 
@@ -34,6 +34,12 @@ pub struct RecorderHealth {
     pub log: LogHealth,
     /// Pictures not kept since the start, because too many waited or the disk refused.
     pub pictures_shed: u64,
+}
+
+enum Waiting {
+    Picture(Picture),
+    /// Answered once everything before it is with the log.
+    Barrier(mpsc::SyncSender<()>),
 }
 
 struct Picture {
@@ -48,11 +54,12 @@ impl Recorder {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(blobs: Arc<FolderBlobs>, writer: LogWriter) -> std::io::Result<Self> {
-        let (pictures, waiting) = mpsc::sync_channel(WAITING);
+        let (sender, waiting) = mpsc::sync_channel(WAITING);
+        let writer = Arc::new(writer);
         let shed = Arc::new(AtomicU64::new(0));
         let keeper = Keeper { blobs, writer: writer.clone(), shed: shed.clone() };
         thread::Builder::new().name("pictures".to_owned()).spawn(move || keeper.run(&waiting))?;
-        Ok(Self { pictures, writer, shed })
+        Ok(Self { waiting: sender, writer, shed })
     }
 
     /// Records an answer; never blocks. Returns it as it will be logged.
@@ -61,7 +68,7 @@ impl Recorder {
         if wants_picture(project.settings.keep_pictures, &prediction) {
             prediction.picture_kept = true;
             let picture = Picture { project: name.clone(), prediction: prediction.clone(), image };
-            if self.pictures.try_send(picture).is_ok() {
+            if self.waiting.try_send(Waiting::Picture(picture)).is_ok() {
                 return prediction;
             }
             self.shed.fetch_add(1, Ordering::Relaxed);
@@ -70,6 +77,20 @@ impl Recorder {
         // A full log queue counts what it sheds; the answer goes out all the same.
         self.writer.submit(name, prediction.clone());
         prediction
+    }
+
+    /// Waits until everything recorded so far is durable; `false` when that took longer than
+    /// `timeout`. Blocks.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.waiting.send(Waiting::Barrier(answer)).is_ok()
+            && answered.recv_timeout(timeout).is_ok()
+            && self.writer.flush(timeout)
+    }
+
+    /// Why the log's disk refuses, while it does.
+    pub fn error(&self) -> Option<String> {
+        self.writer.error()
     }
 
     /// How recording keeps up.
@@ -92,21 +113,33 @@ fn wants_picture(policy: PicturePolicy, prediction: &Prediction) -> bool {
 
 struct Keeper {
     blobs: Arc<FolderBlobs>,
-    writer: LogWriter,
+    writer: Arc<LogWriter>,
     shed: Arc<AtomicU64>,
 }
 
 impl Keeper {
-    fn run(&self, waiting: &mpsc::Receiver<Picture>) {
+    fn run(&self, waiting: &mpsc::Receiver<Waiting>) {
         while let Ok(first) = waiting.recv() {
-            let mut group = vec![first];
+            let mut next = Some(first);
+            let mut group = Vec::new();
+            let mut barrier = None;
             let end = Instant::now() + GROUP;
-            while group.len() < GROUP_MAX
-                && let Ok(next) = waiting.recv_timeout(end.saturating_duration_since(Instant::now()))
-            {
-                group.push(next);
+            while let Some(item) = next {
+                match item {
+                    Waiting::Picture(picture) => group.push(picture),
+                    Waiting::Barrier(answer) => {
+                        barrier = Some(answer);
+                        break;
+                    }
+                }
+                let left = end.saturating_duration_since(Instant::now());
+                next = if group.len() < GROUP_MAX { waiting.recv_timeout(left).ok() } else { None };
             }
             self.keep(group);
+            if let Some(answer) = barrier {
+                // Who asked may have stopped waiting.
+                let _ = answer.send(());
+            }
         }
     }
 

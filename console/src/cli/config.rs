@@ -1,7 +1,7 @@
 //! `vigie config`.
 
 use clap::{Args, Subcommand};
-use toml_edit::value;
+use toml_edit::{DocumentMut, table, value};
 use vigie_protocol::ProjectName;
 
 use crate::app::App;
@@ -79,12 +79,7 @@ impl Configs {
             Verb::Add { name, target } => {
                 session::target(Some(&target))?;
                 let project = app.named_on_command_line().map(ProjectName::to_string);
-                edit(&app.config_path, |document| {
-                    document["contexts"][&name]["target"] = value(target);
-                    if let Some(project) = project {
-                        document["contexts"][&name]["project"] = value(project);
-                    }
-                })?;
+                edit(&app.config_path, |document| add(document, &name, &target, project))?;
                 note(format!(
                     "added {name} to {}; `vigie config use {name}` makes it the default",
                     app.config_path.display()
@@ -101,6 +96,19 @@ impl Configs {
     }
 }
 
+/// Sets a context, as `[contexts.NAME]`.
+fn add(document: &mut DocumentMut, name: &str, target: &str, project: Option<String>) {
+    let contexts = document["contexts"].or_insert(table());
+    if let Some(contexts) = contexts.as_table_mut() {
+        contexts.set_implicit(true);
+    }
+    let context = contexts[name].or_insert(table());
+    context["target"] = value(target);
+    if let Some(project) = project {
+        context["project"] = value(project);
+    }
+}
+
 fn show(app: &App) -> anyhow::Result<()> {
     let chosen = app.chosen()?;
     let target = session::target(chosen.target.as_deref())?;
@@ -112,4 +120,28 @@ fn show(app: &App) -> anyhow::Result<()> {
             .field("Project", Cell::maybe(app.named_project().ok().flatten()))
             .render(style)
     })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contexts_are_written_as_a_person_would() {
+        let mut document = DocumentMut::new();
+        add(&mut document, "lab", "ssh://lab", Some("birds".to_owned()));
+        add(&mut document, "here", "unix:/run/a.sock", None);
+        add(&mut document, "lab", "ssh://vigie@lab", None);
+        document["default"] = value("lab");
+        insta::assert_snapshot!(document.to_string(), @r#"
+        default = "lab"
+
+        [contexts.lab]
+        target = "ssh://vigie@lab"
+        project = "birds"
+
+        [contexts.here]
+        target = "unix:/run/a.sock"
+        "#);
+    }
 }

@@ -3,7 +3,7 @@
 mod agents;
 mod audit;
 mod backup;
-mod blobs;
+pub mod blobs;
 mod changesets;
 mod completions;
 mod config;
@@ -53,17 +53,15 @@ Examples:
     after_help = EXAMPLES,
     after_long_help = format!("{EXAMPLES}\n{}", Exit::help()),
     max_term_width = 100,
-    disable_help_subcommand = true,
-    subcommand_required = true,
-    arg_required_else_help = true
+    disable_help_subcommand = true
 )]
 pub struct Cli {
     /// Where, in which project, in which form.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// What to do; help when absent.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// Options of every command.
@@ -71,20 +69,26 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The agent: a context's name, unix:PATH or ssh://[USER@]HOST
-    #[arg(long, short, global = true, env = "VIGIE_AGENT", value_name = "NAME|TARGET")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "VIGIE_AGENT",
+        hide_env_values = true,
+        value_name = "NAME|TARGET"
+    )]
     pub agent: Option<String>,
     /// The project; not needed when the context names one or the agent has only one
-    #[arg(long, short, global = true, env = "VIGIE_PROJECT", value_name = "NAME")]
+    #[arg(long, short, global = true, env = "VIGIE_PROJECT", hide_env_values = true, value_name = "NAME")]
     pub project: Option<ProjectName>,
     /// The form of the output
-    // No clap default: `--help` should not differ by it, and the configuration may come to set it.
-    #[arg(long, short, global = true, value_name = "FORM")]
-    pub output: Option<Format>,
+    #[arg(long, short, global = true, value_name = "FORM", default_value = "table")]
+    pub output: Format,
     /// The longest wait for one answer of the agent
     #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = parse::span)]
     pub timeout: Duration,
     /// The configuration file [default: ~/.config/vigie/config.toml]
-    #[arg(long, global = true, env = "VIGIE_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "VIGIE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Say on standard error what the connection does; twice for more
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]

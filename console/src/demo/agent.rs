@@ -55,7 +55,7 @@ impl Agent {
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut child = Command::new(&assets.agent)
             .args(["run".as_ref(), "--state".as_ref(), state.as_os_str()])
-            .env("VIGIE_WEIGHTS_DIR", &assets.weights)
+            .env("VIGIE_AGENT_WEIGHTS", &assets.weights)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

@@ -19,10 +19,9 @@ pub use table::{Cell, Column, Table, Tone};
 pub use text::{safe, sparkline};
 
 /// In which form data is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For people: aligned columns, rounded figures.
-    #[default]
     Table,
     /// For programs: the protocol's own types.
     Json,

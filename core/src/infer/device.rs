@@ -5,7 +5,9 @@ use burn::tensor::Device;
 
 use super::EngineError;
 
-/// The device of this name: `cpu`, `cuda` (the first GPU) or `cuda:N`.
+/// The device of this name: `cpu`, `cuda` (the first GPU) or `cuda:N`. `cpu-burn` is the CPU as well;
+/// engines on it go through burn and not through our own kernels, which is slower and good for
+/// comparison.
 ///
 /// The driver is asked before any tensor exists, for a tensor on a GPU that is not there ends the
 /// process. The number of CPU threads is that of rayon's global pool.
@@ -15,7 +17,7 @@ use super::EngineError;
 pub fn pick(name: &str) -> Result<Device, EngineError> {
     let refuse = |detail: String| EngineError::NoDevice { device: name.to_owned(), detail };
     let index = match name.split_once(':') {
-        None if name == "cpu" => return Ok(Device::flex()),
+        None if name == "cpu" || name == "cpu-burn" => return Ok(Device::flex()),
         None if name == "cuda" => 0,
         Some(("cuda", index)) => {
             index.parse().map_err(|_| refuse("what follows cuda: must be a number".to_owned()))?

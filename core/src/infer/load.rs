@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use burn::tensor::Device;
 use vigie_protocol::Hash;
 use vigie_protocol::model::Architecture;
 use vigie_protocol::preprocess::{PREPROCESS_REVISION, PreprocessSpec};
 
 use super::burn_engine::BurnEngine;
+use super::cpu_engine::CpuEngine;
 use super::{Engine, EngineError, FeatureExtractor, device, image_bytes};
 use crate::nets::fold::Folded;
 use crate::nets::weights::Weights;
@@ -26,7 +26,7 @@ pub struct LoadSpec<'a> {
     pub preprocess_hash: Hash,
     /// The safetensors.
     pub weights: WeightsFrom<'a>,
-    /// `cpu`, `cuda`, `cuda:N`.
+    /// As [`device::pick`] takes it.
     pub device: &'a str,
 }
 
@@ -61,7 +61,12 @@ pub fn load(spec: &LoadSpec<'_>) -> Result<Arc<dyn Engine>, EngineError> {
     check(spec.preprocess)?;
     let device = device::pick(spec.device)?;
     let folded = Folded::new(spec.architecture, &spec.weights.read()?, Some(spec.classes))?;
-    let engine = engine(&folded, spec.preprocess.clone(), device);
+    let preprocess = spec.preprocess.clone();
+    let engine: Arc<dyn Engine> = if ours(spec.device) {
+        Arc::new(CpuEngine::new(&folded, preprocess))
+    } else {
+        Arc::new(BurnEngine::new(&folded, preprocess, device))
+    };
     engine.logits(&vec![0; image_bytes(spec.preprocess)])?;
     Ok(engine)
 }
@@ -78,13 +83,20 @@ pub fn features(
     device: &str,
 ) -> Result<Arc<dyn FeatureExtractor>, EngineError> {
     check(preprocess)?;
-    let device = device::pick(device)?;
+    let device_name = device;
+    let device = device::pick(device_name)?;
     let folded = Folded::new(architecture, &weights.read()?, None)?;
-    Ok(Arc::new(BurnEngine::new(&folded, preprocess.clone(), device)))
+    Ok(if ours(device_name) {
+        Arc::new(CpuEngine::new(&folded, preprocess.clone()))
+    } else {
+        Arc::new(BurnEngine::new(&folded, preprocess.clone(), device))
+    })
 }
 
-fn engine(folded: &Folded, preprocess: PreprocessSpec, device: Device) -> Arc<dyn Engine> {
-    Arc::new(BurnEngine::new(folded, preprocess, device))
+/// Whether a device is served by our own engine: a CPU with vectors. burn serves the others, and
+/// CPUs too by the name `cpu-burn`, for comparison.
+fn ours(device: &str) -> bool {
+    device == "cpu" && CpuEngine::fits()
 }
 
 /// Largest input side. Activations of one image at this size take about 200 MiB.

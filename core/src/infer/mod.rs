@@ -1,6 +1,7 @@
 //! Inference: engines, golden sets, and the choice of a device.
 
 mod burn_engine;
+mod cpu_engine;
 pub mod device;
 pub mod golden;
 mod load;

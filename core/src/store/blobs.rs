@@ -87,6 +87,12 @@ impl FolderBlobs {
         Ok((hash, size))
     }
 
+    /// The folder of unfinished blobs: what is written there can be taken over with
+    /// [`FolderBlobs::adopt`].
+    pub fn temporaries(&self) -> PathBuf {
+        self.root.join(TEMPORARY)
+    }
+
     /// Stores a copy of a file; see [`FolderBlobs::put_reader`].
     ///
     /// # Errors

@@ -148,6 +148,10 @@ failures!(
 fn failed(path: &Path, error: redb::Error) -> StoreError {
     match error {
         redb::Error::DatabaseAlreadyOpen => StoreError::Locked(path.to_owned()),
+        // What redb answers for a file that is no database.
+        redb::Error::Io(source) if source.kind() == std::io::ErrorKind::InvalidData => {
+            StoreError::Damaged { what: path.display().to_string(), detail: source.to_string() }
+        }
         redb::Error::Io(source) => StoreError::Io { what: path.display().to_string(), source },
         redb::Error::Corrupted(detail) => StoreError::Damaged { what: path.display().to_string(), detail },
         other => StoreError::Database { what: path.display().to_string(), detail: other.to_string() },

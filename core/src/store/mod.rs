@@ -3,6 +3,8 @@
 //! Three narrow traits; nothing redb-shaped crosses them, so that other stores can stand behind
 //! them. Calls block and come from CPU threads.
 
+pub mod audit;
+pub mod backup;
 pub mod blobs;
 pub mod catalog;
 mod codec;
@@ -10,9 +12,14 @@ mod codec;
 mod conformance;
 mod database;
 pub mod facts;
+pub mod gc;
 mod key;
+mod state;
+pub mod log;
 pub mod manifest;
+pub mod passport;
 mod traits;
 
 pub use database::RepairProgress;
+pub use state::State;
 pub use traits::*;

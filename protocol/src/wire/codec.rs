@@ -95,3 +95,6 @@ impl<T: DeserializeOwned> tokio_serde::Deserializer<T> for WireCodec {
         self.decode(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

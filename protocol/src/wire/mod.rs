@@ -6,6 +6,7 @@
 //! one [`client::AgentClient`] for each agent; agents accept streams and hand them to
 //! [`transport::server`]. The methods themselves are in [`crate::service`].
 
+pub mod blobs;
 pub mod client;
 pub mod codec;
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub mod stdio;
 pub mod target;
 pub mod transport;
 pub mod unix;
+pub mod watch;
 
 pub use client::{AgentClient, ClientOptions, LinkState};
 pub use codec::WireCodec;

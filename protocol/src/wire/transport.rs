@@ -35,12 +35,19 @@ pub fn client<S: WireStream>(stream: S, codec: WireCodec) -> ClientTransport<S> 
 
 /// What a server speaks after the handshake.
 pub fn server<S: WireStream>(stream: S, codec: WireCodec) -> ServerTransport<S> {
-    serde_transport::new(frame::framed(stream), ServerCodec(codec))
+    serde_transport::new(frame::framed(stream), ServerCodec::new(codec))
 }
 
 /// A [`WireCodec`] that distrusts the deadlines it reads and minds the size of what it writes.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerCodec(WireCodec);
+
+impl ServerCodec {
+    /// The server's form of a codec.
+    pub fn new(codec: WireCodec) -> Self {
+        Self(codec)
+    }
+}
 
 impl<T: DeserializeOwned> tokio_serde::Deserializer<ClientMessage<T>> for ServerCodec {
     type Error = io::Error;

@@ -28,6 +28,9 @@ pub(super) struct Archive {
     limits: ImportLimits,
     /// Bytes unpacked so far.
     unpacked: AtomicU64,
+    /// Those of entries within their own limits. Only these are held against the ratio of the
+    /// whole, so that one bomb among good images stays one bad file.
+    taken: AtomicU64,
 }
 
 impl Archive {
@@ -39,11 +42,12 @@ impl Archive {
             name: name.to_owned(),
             limits,
             unpacked: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
         })
     }
 
     /// Walks the central directory, entry by entry.
-    pub fn list(&self, listing: &mut Listing, observer: &dyn Observer) -> Result<(), DataError> {
+    pub fn list(self: &Arc<Self>, listing: &mut Listing, observer: &dyn Observer) -> Result<(), DataError> {
         let mut archive =
             ZipIterable::try_new(self.file.clone(), Config::default()).map_err(|e| self.broken(&e))?;
         for entry in archive.files().map_err(|e| self.broken(&e))? {
@@ -78,7 +82,8 @@ impl Archive {
                 }
                 Some(path) => {
                     drop(name);
-                    let place = Place::Entry(Box::new(OwnedZipFileEntry::from(entry)));
+                    let entry = Box::new(OwnedZipFileEntry::from(entry));
+                    let place = Place::Entry(Arc::clone(self), entry);
                     listing.candidates.push(Candidate { path, place });
                 }
             }
@@ -107,22 +112,31 @@ impl Archive {
                     .map_err(|error| left_out(format!("damaged in the zip file: {error}")))
             });
 
-        let unpacked = self.unpacked.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
-        let whole = RATIO_FREE.max(self.file.len.saturating_mul(max_ratio)).min(max_unpacked);
-        if unpacked > whole {
-            let what = format!("unpacks to more than {whole} bytes");
-            return Err(Unread::Stop(DataError::TooMuch { name: self.name.clone(), what }));
+        let count = bytes.len() as u64;
+        let add = |counter: &AtomicU64| counter.fetch_add(count, Ordering::Relaxed) + count;
+        if add(&self.unpacked) > max_unpacked {
+            return Err(self.too_much(max_unpacked));
         }
         read?;
-        if bytes.len() as u64 > image.max_bytes {
+        if count > image.max_bytes {
             return Err(left_out(format!("unpacks to more than {} bytes", image.max_bytes)));
         }
-        if bytes.len() as u64 > suspicious {
+        if count > suspicious {
             return Err(left_out(format!(
                 "unpacks to more than {max_ratio} times its size, as zip bombs do"
             )));
         }
+        // Entries may overlap, so that each is modest and their sum is not.
+        let whole = RATIO_FREE.max(self.file.len.saturating_mul(max_ratio));
+        if add(&self.taken) > whole {
+            return Err(self.too_much(whole));
+        }
         Ok(bytes)
+    }
+
+    fn too_much(&self, limit: u64) -> Unread {
+        let what = format!("unpacks to more than {limit} bytes");
+        Unread::Stop(DataError::TooMuch { name: self.name.clone(), what })
     }
 
     fn broken(&self, error: &ZipError) -> DataError {

@@ -1,6 +1,5 @@
 //! Folders as a source.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,9 +16,19 @@ use crate::observe::Observer;
 pub(super) fn list(root: &Path, listing: &mut Listing, observer: &dyn Observer) -> Result<(), DataError> {
     let cannot_read = "cannot read the folder";
     let root = root.canonicalize().map_err(DataError::io(cannot_read, root))?;
-    let top = fs::read_dir(&root).map_err(DataError::io(cannot_read, &root))?;
-    let mut open = vec![(top, String::new())];
-    while let Some((entries, prefix)) = open.pop() {
+    fs::read_dir(&root).map_err(DataError::io(cannot_read, &root))?;
+    // Folders yet to be listed. Not opened before their turn: there may be more of them than a
+    // process may have files open.
+    let mut pending = vec![(root.clone(), String::new())];
+    while let Some((folder, prefix)) = pending.pop() {
+        let unlistable = |error: io::Error| format!("cannot list the folder: {error}");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                listing.refuse(prefix, unlistable(error));
+                continue;
+            }
+        };
         for entry in entries {
             if observer.cancelled() {
                 return Err(DataError::Cancelled);
@@ -28,22 +37,24 @@ pub(super) fn list(root: &Path, listing: &mut Listing, observer: &dyn Observer) 
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    listing.refuse(prefix.clone(), format!("cannot list the folder: {error}"));
+                    listing.refuse(prefix.clone(), unlistable(error));
                     break;
                 }
             };
-            let name = entry.file_name();
-            let path = format!("{prefix}{}", name.to_string_lossy());
-            if is_hidden(&name.to_string_lossy()) {
+            let file_name = entry.file_name();
+            let name = file_name.to_string_lossy();
+            let path = format!("{prefix}{name}");
+            if is_hidden(&name) {
                 listing.ignored += 1;
                 continue;
             }
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() => match enter(&entry.path(), &name) {
-                    Ok(entries) => open.push((entries, format!("{path}/"))),
-                    Err(reason) => listing.refuse(path, reason),
-                },
-                Ok(_) if !names_image(&name.to_string_lossy()) => listing.ignored += 1,
+                // Its name would become part of a class's.
+                Ok(kind) if kind.is_dir() && file_name.to_str().is_none() => {
+                    listing.refuse(path, "the folder's name is not UTF-8");
+                }
+                Ok(kind) if kind.is_dir() => pending.push((entry.path(), format!("{path}/"))),
+                Ok(_) if !names_image(&name) => listing.ignored += 1,
                 Ok(kind) if kind.is_symlink() => match target(&entry.path(), &root) {
                     Ok(target) => listing.candidates.push(Candidate { path, place: Place::File(target) }),
                     Err(reason) => listing.refuse(path, reason),
@@ -60,14 +71,6 @@ pub(super) fn list(root: &Path, listing: &mut Listing, observer: &dyn Observer) 
 }
 
 const NOT_A_FILE: &str = "not a regular file";
-
-fn enter(path: &Path, name: &OsStr) -> Result<fs::ReadDir, String> {
-    if name.to_str().is_none() {
-        // It would become part of a class's name.
-        return Err("the folder's name is not UTF-8".to_owned());
-    }
-    fs::read_dir(path).map_err(|error| format!("cannot list the folder: {error}"))
-}
 
 /// Where a symbolic link leads, if that is allowed.
 fn target(link: &Path, root: &Path) -> Result<PathBuf, String> {

@@ -2,10 +2,12 @@
 
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use vigie_protocol::dataset::Quarantined;
 use zip::read::OwnedZipFileEntry;
 
+use super::archive::Archive;
 use crate::data::DataError;
 
 /// Endings of image files, those included that cannot be read: leaving out a GIF is worth a
@@ -27,8 +29,8 @@ pub(super) struct Candidate {
 pub(super) enum Place {
     /// In the file system.
     File(PathBuf),
-    /// In the archive; boxed, because it is large.
-    Entry(Box<OwnedZipFileEntry>),
+    /// In a zip file; boxed, because the entry is large.
+    Entry(Arc<Archive>, Box<OwnedZipFileEntry>),
 }
 
 /// Why a file was not read.

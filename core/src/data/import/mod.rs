@@ -1,9 +1,9 @@
 //! Import: files of a folder or zip become the proposal of a dataset version.
 //!
-//! Three passes. The first lists names and reads the layout from them ([`layout`]); the second
-//! reads, decodes, measures and stores the images on all cores, one in flight per core; the third
-//! finds duplicates and contradictions and deals the splits ([`gather`]). One bad file never
-//! stops an import: it is left out with its reason.
+//! Three passes. The first lists names and reads the layout from them; the second reads, decodes,
+//! measures and stores the images on all cores, one in flight per core; the third finds duplicates
+//! and contradictions and deals the splits. One bad file never stops an import: it is left out
+//! with its reason.
 
 mod archive;
 mod folder;
@@ -12,6 +12,7 @@ mod layout;
 mod listing;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
@@ -131,8 +132,7 @@ impl Default for ImportLimits {
 /// when this machine refuses.
 pub fn import(plan: &ImportPlan, blobs: &dyn Blobs, observer: &dyn Observer) -> Result<Proposal, DataError> {
     observer.step(Step { stage: "listing files", done: 0, total: 0, unit: "files", fraction: 0.0 });
-    let (listing, archive) = list(plan, observer)?;
-    let Listing { candidates, ignored, mut refused, .. } = listing;
+    let Listing { candidates, ignored, mut refused, .. } = list(plan, observer)?;
     if ignored > 0 {
         observer.note(Level::Info, &format!("{ignored} files are no images and were left aside"));
     }
@@ -149,7 +149,7 @@ pub fn import(plan: &ImportPlan, blobs: &dyn Blobs, observer: &dyn Observer) -> 
         return Err(DataError::NoImages { name: plan.name.clone() });
     }
 
-    let reader = Reader { plan, archive: archive.as_ref(), blobs, known: plan.base.as_ref() };
+    let reader = Reader { plan, blobs, known: plan.base.as_ref() };
     let total = labelled.len() as u64;
     let done = AtomicU64::new(0);
     let read: Vec<Result<(Hash, Quality), String>> = labelled
@@ -185,38 +185,32 @@ pub fn import(plan: &ImportPlan, blobs: &dyn Blobs, observer: &dyn Observer) -> 
     Ok(proposal)
 }
 
-fn list(plan: &ImportPlan, observer: &dyn Observer) -> Result<(Listing, Option<Archive>), DataError> {
+fn list(plan: &ImportPlan, observer: &dyn Observer) -> Result<Listing, DataError> {
     let mut listing = Listing::new(&plan.name, plan.limits.max_entries);
-    let archive = match &plan.source {
-        ImportFile::Folder(path) => {
-            folder::list(path, &mut listing, observer)?;
-            None
-        }
+    match &plan.source {
+        ImportFile::Folder(path) => folder::list(path, &mut listing, observer)?,
         ImportFile::Zip(path) => {
-            let archive = Archive::open(path, &plan.name, plan.limits)?;
+            let archive = Arc::new(Archive::open(path, &plan.name, plan.limits)?);
             archive.list(&mut listing, observer)?;
-            Some(archive)
         }
-    };
+    }
     // Directory order is the file system's whim; of two equal files the same one shall stay.
     listing.candidates.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok((listing, archive))
+    Ok(listing)
 }
 
 /// Carries one file from its place to its blob.
 struct Reader<'a> {
     plan: &'a ImportPlan,
-    archive: Option<&'a Archive>,
     blobs: &'a dyn Blobs,
     known: Option<&'a Manifest>,
 }
 
 impl Reader<'_> {
     fn read(&self, candidate: &Candidate) -> Result<(Hash, Quality), Unread> {
-        let bytes = match (&candidate.place, self.archive) {
-            (Place::File(path), _) => folder::read(path, self.plan.limits.image.max_bytes)?,
-            (Place::Entry(entry), Some(archive)) => archive.read(entry)?,
-            (Place::Entry(_), None) => return Err(Unread::LeftOut("its archive is closed".to_owned())),
+        let bytes = match &candidate.place {
+            Place::File(path) => folder::read(path, self.plan.limits.image.max_bytes)?,
+            Place::Entry(archive, entry) => archive.read(entry)?,
         };
         let hash = Hash::of(&bytes);
         let known: &[DatasetImage] = self.known.map(Manifest::images).unwrap_or_default();

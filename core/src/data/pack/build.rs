@@ -73,9 +73,9 @@ pub fn build(
             // Each row has its place, so threads write without waiting for their turn.
             file.write_all_at(&pixels, header.pixels_at(i) as u64)
                 .map_err(DataError::io(cannot_write, path))?;
-            let label = header.classes.binary_search(&image.label).unwrap_or_default();
+            let label = header.classes.binary_search(&image.label).expect("the classes are the manifest's");
+            let label = u32::try_from(label).expect("a manifest of 2^32 classes does not fit memory");
             report(observer, done.fetch_add(1, Ordering::Relaxed) + 1, images.len());
-            let label = u32::try_from(label).expect("there are no more classes than images");
             Ok(Row { image: image.image, pixels: Hash::of(&pixels), label, split: image.split })
         })
         .collect::<Result<_, _>>()?;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use rand::{Rng, RngExt};
+use rand::RngExt;
 
 /// The waits of one client.
 #[derive(Clone, Copy, Debug)]
@@ -29,10 +29,10 @@ impl Backoff {
     }
 
     /// The next wait.
-    pub fn next(&mut self, rng: &mut impl Rng) -> Duration {
+    pub fn next(&mut self) -> Duration {
         let doubled = self.first.saturating_mul(1 << self.failures.min(20));
         self.failures = self.failures.saturating_add(1);
-        doubled.min(self.longest).mul_f64(rng.random_range(0.0..=1.0))
+        doubled.min(self.longest).mul_f64(rand::rng().random_range(0.0..=1.0))
     }
 
     /// Starts again from the shortest wait.
@@ -47,20 +47,19 @@ mod tests {
 
     #[test]
     fn waits_grow_to_the_cap_and_fill_their_range() {
-        let mut rng = rand::rng();
         let mut longest_seen = Duration::ZERO;
         for _ in 0..50 {
             let mut backoff = Backoff::default();
             for bound in [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 15_000, 15_000] {
-                let wait = backoff.next(&mut rng);
+                let wait = backoff.next();
                 assert!(wait <= Duration::from_millis(bound), "{wait:?} > {bound} ms");
                 longest_seen = longest_seen.max(wait);
             }
             backoff.reset();
-            assert!(backoff.next(&mut rng) <= Duration::from_millis(100));
+            assert!(backoff.next() <= Duration::from_millis(100));
         }
         assert!(longest_seen > Duration::from_secs(10));
         let mut tired = Backoff { failures: u32::MAX, ..Backoff::default() };
-        assert!(tired.next(&mut rng) <= Duration::from_secs(15));
+        assert!(tired.next() <= Duration::from_secs(15));
     }
 }

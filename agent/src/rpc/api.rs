@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use tarpc::context::Context;
+use tarpc::server::Serve;
 use vigie_core::store::audit::AuditDraft;
 use vigie_core::store::catalog::Receipt;
 use vigie_core::store::{State, StoreError};
@@ -22,20 +23,20 @@ use vigie_protocol::run::Run;
 use vigie_protocol::service::*;
 use vigie_protocol::{ApiError, IdempotencyKey, Time};
 
-use super::Session;
-use super::mutation::owned;
+use super::guard::{Answer, Handler};
+use super::session::Session;
 use crate::app::App;
 
 /// Answers one connection's requests.
 #[derive(Clone)]
-pub struct Handler {
-    pub(super) session: Session,
+pub struct Api {
+    pub(super) session: Arc<Session>,
     pub(super) app: Arc<App>,
 }
 
-impl Handler {
+impl Api {
     /// Answers for `session`.
-    pub fn new(session: Session, app: Arc<App>) -> Self {
+    pub fn new(session: Arc<Session>, app: Arc<App>) -> Self {
         Self { session, app }
     }
 
@@ -67,7 +68,8 @@ impl Handler {
         let work = work(self.clone());
         let app = self.app.clone();
         let principal = self.session.principal.clone();
-        owned(async move {
+        let mutations = app.mutations.clone();
+        let change = async move {
             let result = work.await;
             let draft = AuditDraft {
                 at: Time::now(),
@@ -79,14 +81,20 @@ impl Handler {
                 outcome: result.as_ref().map_or_else(ToString::to_string, |_| "ok".to_owned()),
                 reason: change.reason,
             };
-            app.store(move |state| state.audit.append(draft)).await?;
+            app.store(move |state| state.audit.append(&draft)).await?;
             result
-        })
-        .await
+        };
+        mutations.owned(change).await
     }
 
     pub(super) fn who(&self) -> String {
         self.session.principal.name.clone()
+    }
+}
+
+impl Handler for Api {
+    fn handle(self, context: Context, request: VigieRequest) -> Answer {
+        Box::pin(self.serve().serve(context, request))
     }
 }
 
@@ -106,7 +114,7 @@ impl Change {
 
 macro_rules! answer_with {
     ($($method:ident($request:ty) -> $response:ty = $function:path;)*) => {
-        impl Vigie for Handler {
+        impl Vigie for Api {
             $(async fn $method(self, _: Context, request: $request) -> Result<$response, ApiError> {
                 $function(self, request).await
             })*

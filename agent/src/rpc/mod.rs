@@ -1,0 +1,26 @@
+//! The agent's RPC server: it takes connections ([`server`]), knows who is behind each
+//! ([`session`]), lets through what their role allows ([`guard`]) and carries changes to their end
+//! whatever becomes of the connection ([`mutation`]). [`api`] hands each method to the file of its
+//! group.
+
+mod agent;
+pub mod api;
+pub mod blobs;
+mod datasets;
+pub mod guard;
+mod jobs;
+mod models;
+pub mod mutation;
+mod predictions;
+mod projects;
+pub mod server;
+pub mod session;
+
+pub use api::Api;
+pub use guard::Handler;
+pub use mutation::Mutations;
+pub use server::{Server, ServerOptions};
+pub use session::Session;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,332 @@
+//! A running agent from its start to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use vigie_core::infer;
+use vigie_core::store::log::LogWriter;
+use vigie_core::store::{State, StoreError, gc};
+use vigie_core::vision;
+use vigie_protocol::event::{Severity, Subject, Update};
+use vigie_protocol::health::ServiceState;
+use vigie_protocol::wire::Greeting;
+use vigie_protocol::wire::unix::Listener;
+use vigie_protocol::{AliasName, Time};
+
+use crate::access::Access;
+use crate::app::App;
+use crate::config::{Config, LogConfig, LogFormat, ServingConfig};
+use crate::hub::Hub;
+use crate::jobs::{self, JobEngine, JobOptions, ProcessLauncher};
+use crate::rpc::blobs::Uploads;
+use crate::rpc::{Api, Mutations, Server, ServerOptions};
+use crate::services::Services;
+use crate::serving::{self, Pool, Recorder, Serving};
+use crate::telemetry;
+
+/// Runs until a signal has stopped everything in order, or a second one at once.
+///
+/// # Errors
+/// When the agent cannot start: the state cannot be opened, the socket is taken.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    start_log(&config.log)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let started = Time::now();
+    let mut signals = Signals::listen()?;
+    let state = open_state(&config, started).await?;
+    // The socket comes last of what can fail, and first of what others see.
+    let listener = Listener::bind(&config.agent.socket).await?;
+    let stop = CancellationToken::new();
+    let (app, engine) = assemble(config, state, started, stop.clone()).await?;
+    let jobs = tokio::spawn(engine.run(stop.clone()));
+
+    let greeting = Greeting {
+        agent_id: app.state.agent_id,
+        epoch: app.hub.epoch(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let access = Access::new(app.config.access.clone(), rustix::process::geteuid().as_raw());
+    let answerer = app.clone();
+    let server = Server::new(listener, greeting, access, ServerOptions::default(), move |session| {
+        Api::new(session, answerer.clone())
+    });
+    let answering = tokio::spawn(server.run(stop.clone()));
+    tokio::spawn(watch_services(app.clone(), stop.clone()));
+    load_production(&app).await;
+    app.event(None, Severity::Info, Subject::Agent, "the agent started".to_owned()).await;
+    tracing::info!(
+        socket = %app.config.agent.socket.display(),
+        state = %app.config.agent.state.display(),
+        device = app.config.agent.device,
+        "ready"
+    );
+    notify(NotifyState::Ready);
+
+    let signal = signals.next().await;
+    tracing::info!(signal, "stopping; a second signal does not wait");
+    notify(NotifyState::Stopping);
+    app.event(None, Severity::Info, Subject::Agent, format!("the agent stops on {signal}")).await;
+    stop.cancel();
+    let drained = async {
+        // Requests first: they may still ask for jobs.
+        report(answering.await);
+        let left = app.mutations.drain(DRAIN).await;
+        if left > 0 {
+            tracing::warn!(left, "changes were cut off");
+        }
+        report(jobs.await);
+        let flushing = app.clone();
+        report(tokio::task::spawn_blocking(move || flushing.serving.recorder().flush(DRAIN)).await.map(drop));
+    };
+    tokio::select! {
+        () = drained => tracing::info!("stopped"),
+        signal = signals.next() => tracing::warn!(signal, "stopped at once; jobs are taken up at the next start"),
+    }
+    Ok(())
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a part of the agent ended badly");
+    }
+}
+
+async fn open_state(config: &Config, now: Time) -> anyhow::Result<Arc<State>> {
+    let dir = config.agent.state.clone();
+    let shown = dir.display().to_string();
+    let open = move || {
+        // After a crash the database reads itself through; systemd must know that it is no hang.
+        let repairing = Box::new(|share: f64| {
+            tracing::info!("checking the store after a crash: {:.0} %", share * 100.0);
+            notify(NotifyState::Status(&format!("checking the store: {:.0} %", share * 100.0)));
+            notify(NotifyState::ExtendTimeoutUsec(60_000_000));
+        });
+        State::open(&dir, now, repairing)
+    };
+    let opened = tokio::task::spawn_blocking(open).await?;
+    let state = opened.map_err(|error| match error {
+        StoreError::Locked(_) => anyhow::anyhow!("{error}; is another agent running on {shown}?"),
+        StoreError::Newer { .. } => anyhow::anyhow!("{error}; {shown} needs a newer vigie-agent"),
+        error => anyhow::Error::new(error).context(format!("cannot open the state in {shown}")),
+    })?;
+    Ok(Arc::new(state))
+}
+
+async fn assemble(
+    config: Config,
+    state: Arc<State>,
+    started: Time,
+    stop: CancellationToken,
+) -> anyhow::Result<(Arc<App>, JobEngine)> {
+    let hub = Arc::new(Hub::new(rand::random()));
+    let services = Arc::new(Services::default());
+    let writer = LogWriter::start(state.log.clone()).context("cannot start the prediction log")?;
+    let recorder = Recorder::start(state.blobs.clone(), writer)?;
+    let serving = Serving::new(start_pool(&config.serving)?, limits(&config.serving), recorder);
+    let sink = Arc::new(HubSink { hub: hub.clone(), state: state.clone() });
+    let collected = state.clone();
+    let collect: jobs::Collector = Arc::new(move |dry_run| gc::collect(&collected, Time::now(), dry_run));
+    let options = job_options(&config);
+    let launcher = Arc::new(ProcessLauncher::new(&options.device, options.worker_threads));
+    let (engine, jobs) = JobEngine::with_launcher(
+        options,
+        state.catalog.clone(),
+        launcher,
+        collect,
+        sink,
+    )?;
+    let uploads = Uploads::new(state.blobs.temporaries());
+    let samples = telemetry::start(config.agent.state.clone(), stop).await;
+    let app = App {
+        config,
+        started,
+        state,
+        hub,
+        services,
+        jobs,
+        serving,
+        mutations: Mutations::default(),
+        uploads,
+        samples,
+        moves: Mutex::new(()),
+    };
+    Ok((Arc::new(app), engine))
+}
+
+fn start_pool(config: &ServingConfig) -> std::io::Result<Pool> {
+    let threads = or_one_a_core(config.threads);
+    Pool::start(threads, config.queue, Duration::from_millis(config.max_wait_ms))
+}
+
+fn limits(config: &ServingConfig) -> vision::Limits {
+    vision::Limits {
+        max_bytes: config.max_image_mib << 20,
+        max_pixels: config.max_megapixels * 1_000_000,
+        ..vision::Limits::default()
+    }
+}
+
+fn job_options(config: &Config) -> JobOptions {
+    let grace = Duration::from_secs(config.jobs.stop_grace_s);
+    let mut options = JobOptions::new(&config.agent.state);
+    options.weights = config.agent.weights.clone();
+    options.device = config.agent.device.clone();
+    options.max_workers = config.jobs.max_workers;
+    options.worker_threads = or_one_a_core(config.jobs.worker_threads);
+    options.memory_limit_mb = Some(config.jobs.memory_limit_mib).filter(|&limit| limit > 0);
+    options.cancel_grace = grace;
+    options.drain_grace = grace;
+    options.max_unpacked_bytes = config.jobs.max_unpacked_gib << 30;
+    options
+}
+
+/// What the configuration says; 0 means a thread for each core.
+fn or_one_a_core(threads: usize) -> usize {
+    match threads {
+        0 => std::thread::available_parallelism().map_or(2, usize::from),
+        threads => threads,
+    }
+}
+
+/// Tells watchers what the job engine does.
+struct HubSink {
+    hub: Arc<Hub>,
+    state: Arc<State>,
+}
+
+impl jobs::EventSink for HubSink {
+    fn event(&self, draft: vigie_core::store::catalog::EventDraft) {
+        match self.state.catalog.append_event(&draft) {
+            Ok(event) => self.hub.publish(Update::Event { event }),
+            Err(error) => tracing::error!(%error, "an event was not recorded"),
+        }
+    }
+
+    fn job(&self, job: &vigie_protocol::job::Job) {
+        self.hub.publish(Update::Job { job: Box::new(job.clone()) });
+    }
+}
+
+/// Loads every project's production model. One that cannot be loaded is down, and says why; the
+/// others serve.
+async fn load_production(app: &Arc<App>) {
+    let projects = match app.store(|state| state.catalog.projects()).await {
+        Ok(projects) => projects,
+        Err(error) => return tracing::error!(%error, "the projects cannot be read"),
+    };
+    for project in projects {
+        let (name, service) = (project.name.clone(), format!("serving:{}", project.name));
+        let loaded = app
+            .blocking(move |app| {
+                match app.state.catalog.alias(&name, &AliasName::production()) {
+                    Ok(alias) => {
+                        serving::load(&app.state, &name, alias.model, &app.config.agent.device).map(Some)
+                    }
+                    Err(StoreError::NotFound { .. }) => Ok(None),
+                    Err(error) => Err(crate::fault::api_error(error)),
+                }
+            })
+            .await;
+        match loaded {
+            Ok(Some(loaded)) => {
+                let detail = format!("model {}", loaded.version.number);
+                app.serving.swap(&project.name, Arc::new(loaded));
+                app.service(&service, ServiceState::Up, detail).await;
+            }
+            Ok(None) => app.service(&service, ServiceState::Off, "no production model").await,
+            Err(error) => app.service(&service, ServiceState::Down, error.message).await,
+        }
+    }
+}
+
+/// How long changes under way may take once the agent stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Between two looks at the services that do not speak up themselves.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Keeps the states of the store, the log, the device and the telemetry true.
+async fn watch_services(app: Arc<App>, stop: CancellationToken) {
+    let device = app.config.agent.device.clone();
+    match infer::device::pick(&device) {
+        Ok(_) => app.service("device", ServiceState::Up, device).await,
+        Err(error) => app.service("device", ServiceState::Down, error.to_string()).await,
+    }
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = looks.tick() => look(&app).await,
+        }
+        notify(NotifyState::Watchdog);
+    }
+}
+
+async fn look(app: &Arc<App>) {
+    match app.store(|state| state.catalog.prune_receipts(Time::now())).await {
+        Ok(_) => app.service("store", ServiceState::Up, "").await,
+        Err(error) => app.service("store", ServiceState::Down, error.message).await,
+    }
+    let counts = app.jobs.counts();
+    let detail = format!("{} running, {} waiting", counts.running, counts.waiting);
+    app.service("jobs", ServiceState::Up, detail).await;
+    match app.serving.recorder().error() {
+        None => app.service("prediction-log", ServiceState::Up, "").await,
+        Some(error) => app.service("prediction-log", ServiceState::Degraded, error).await,
+    }
+    let fault = app.samples.borrow().gpu_fault.clone();
+    match fault {
+        None => app.service("telemetry", ServiceState::Up, "").await,
+        Some(fault) => app.service("telemetry", ServiceState::Degraded, fault).await,
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Tells systemd, when it listens.
+fn notify(state: NotifyState<'_>) {
+    // Without systemd there is nobody to tell, and that is no error.
+    let _ = sd_notify::notify(&[state]);
+}
+
+fn start_log(config: &LogConfig) -> anyhow::Result<()> {
+    use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+    let filter = EnvFilter::try_new(&config.filter).context("log.filter cannot be used")?;
+    let registry = tracing_subscriber::registry().with(filter);
+    match config.format {
+        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).init(),
+        LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).init(),
+        LogFormat::Journald => registry
+            .with(tracing_journald::layer().context("the systemd journal does not listen; set log.format")?)
+            .init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! How jobs, their logs and leases are shown.
+
+use vigie_protocol::job::{FailureCause, Job, JobOutcome, JobSpec, JobState, Lease, LogLine};
+
+use crate::cli::blobs::gc_line;
+use crate::follow;
+use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, bytes, count, duration, percent, safe, when};
+
+/// A line of a job's log.
+pub fn log_line(line: &LogLine, style: &Style) -> String {
+    let tone = match line.level.as_str() {
+        "error" => Tone::Bad,
+        "warn" => Tone::Warn,
+        _ => Tone::Plain,
+    };
+    let at = line.at.timestamp().strftime("%H:%M:%S");
+    format!("{at} {:<5} {}", safe(&line.level), tone.paint(&safe(&line.text), style))
+}
+
+/// Jobs, one a row.
+pub fn table(jobs: &[Job], style: &Style) -> Table {
+    let mut table = Table::new(
+        [
+            Column::text("ID"),
+            Column::text("KIND"),
+            Column::text("PROJECT"),
+            Column::text("STATE"),
+            Column::figure("DONE"),
+            Column::text("CREATED"),
+            Column::text("BY"),
+            Column::flexible("REMARK"),
+        ],
+        "no jobs",
+    );
+    for job in jobs {
+        table.row([
+            job.id.to_string().into(),
+            job.spec.kind().into(),
+            Cell::maybe(job.project.as_ref()),
+            state(job.state),
+            format!("{:.0} %", f64::from(job.progress.fraction) * 100.0).into(),
+            age(style.now, job.created).into(),
+            job.by.as_str().into(),
+            remark(job).into(),
+        ]);
+    }
+    table
+}
+
+/// A job's state in its colour.
+fn state(state: JobState) -> Cell {
+    let tone = match state {
+        JobState::Succeeded => Tone::Good,
+        JobState::Failed => Tone::Bad,
+        JobState::Cancelling => Tone::Warn,
+        JobState::Queued | JobState::Running => Tone::Plain,
+        JobState::Cancelled | JobState::Unknown => Tone::Dim,
+    };
+    Cell::toned(state.to_string(), tone)
+}
+
+/// The one thing worth knowing of a job in its state.
+fn remark(job: &Job) -> String {
+    match job.state {
+        JobState::Queued => {
+            job.waits_for.first().map(|wait| format!("waits for {}", follow::waits_for(wait)))
+        }
+        JobState::Running | JobState::Cancelling => Some(job.progress.stage.clone()),
+        JobState::Succeeded => job.outcome.as_ref().map(outcome),
+        JobState::Failed => job.failure.as_ref().map(|failure| failure.message.clone()),
+        JobState::Cancelled | JobState::Unknown => None,
+    }
+    .unwrap_or_default()
+}
+
+/// What a job made, in one line.
+pub fn outcome(outcome: &JobOutcome) -> String {
+    match outcome {
+        JobOutcome::ChangeSet { dataset: Some(dataset), change_set: _ } => format!("made {dataset}"),
+        JobOutcome::ChangeSet { dataset: None, change_set } => {
+            format!("proposed change-set {change_set}; `vigie changesets show {change_set}` shows it")
+        }
+        JobOutcome::NoChange { dataset: Some(dataset) } => {
+            format!("nothing to change, {dataset} holds everything already")
+        }
+        JobOutcome::NoChange { dataset: None } => "nothing to change".to_owned(),
+        JobOutcome::Pack { pack, images, bytes: size, reused } => {
+            let verb = if *reused { "reused" } else { "packed" };
+            format!("{verb} {} images, {} (pack {})", count(*images), bytes(*size), pack.short())
+        }
+        JobOutcome::Run { run, best_epoch } => format!("run {run}, best epoch {best_epoch}"),
+        JobOutcome::Model { number } => format!("registered model {number}"),
+        JobOutcome::Gc { report } => gc_line(report),
+        JobOutcome::Unknown => "made something this console does not know".to_owned(),
+    }
+}
+
+/// A job in full.
+pub fn sheet(job: &Job, style: &Style) -> Sheet {
+    let Job {
+        id,
+        project,
+        spec,
+        after,
+        state: job_state,
+        waits_for,
+        progress,
+        attempts,
+        outcome: made,
+        failure,
+        created,
+        started,
+        finished,
+        by,
+        worker_pid,
+        generation: _,
+    } = job;
+    let mut sheet = Sheet::new()
+        .field("Job", id.to_string())
+        .field("Does", does(spec))
+        .maybe("Project", project.as_ref())
+        .field("State", state(*job_state))
+        .field("Created", format!("{} by {by}", when(style.now, *created)));
+    for job in after {
+        sheet = sheet.field("After", job.to_string());
+    }
+    for wait in waits_for {
+        sheet = sheet.field("Waits for", follow::waits_for(wait));
+    }
+    if let Some(started) = started {
+        let until = finished.unwrap_or(style.now);
+        sheet = sheet
+            .field("Started", when(style.now, *started))
+            .field(if finished.is_some() { "Took" } else { "For" }, duration(until.since(*started)));
+    }
+    if matches!(job_state, JobState::Running | JobState::Cancelling) {
+        sheet = sheet
+            .field("Progress", format!("{} · {}", percent(f64::from(progress.fraction)), progress.stage));
+    }
+    sheet = sheet
+        .maybe("Attempts", (*attempts > 1).then_some(attempts))
+        .maybe("Worker", worker_pid.map(|pid| format!("pid {pid}")))
+        .maybe("Made", made.as_ref().map(outcome));
+    if let Some(failure) = failure {
+        let cause = follow::cause(failure.cause).map(|cause| format!("{cause}: ")).unwrap_or_default();
+        let tone = if failure.cause == FailureCause::Unknown { Tone::Plain } else { Tone::Bad };
+        sheet = sheet
+            .field("Failure", Cell::toned(format!("{cause}{}", failure.message), tone))
+            .maybe("Hint", failure.hint.as_ref());
+    }
+    sheet
+}
+
+/// What a job is to do, in one line.
+fn does(spec: &JobSpec) -> String {
+    match spec {
+        JobSpec::Import { source, lineage, accept } => {
+            format!("import {} into {lineage}{}", source.name(), accepting(*accept))
+        }
+        JobSpec::Propose { from, into, accept } => {
+            format!("bring what {from} has into {into}{}", accepting(*accept))
+        }
+        JobSpec::Preprocess { dataset, spec } => format!("pack {dataset} at {0}×{0} pixels", spec.crop),
+        JobSpec::Train { dataset, recipe, run } => {
+            format!("train {} on {dataset}, run {run}", recipe.architecture)
+        }
+        JobSpec::Evaluate { run } => format!("evaluate run {run}"),
+        JobSpec::Gc { dry_run: true } => "look for blobs that nothing refers to".to_owned(),
+        JobSpec::Gc { dry_run: false } => "remove blobs that nothing refers to".to_owned(),
+        JobSpec::Unknown => "something this console does not know".to_owned(),
+    }
+}
+
+fn accepting(accept: bool) -> &'static str {
+    if accept { "" } else { ", for review" }
+}
+
+/// Who holds what, one a row.
+pub fn leases(leases: &[Lease], style: &Style) -> Table {
+    let mut table = Table::new(
+        [
+            Column::flexible("RESOURCE"),
+            Column::text("HELD BY"),
+            Column::text("SINCE"),
+            Column::figure("TOKEN"),
+        ],
+        "no resource is held",
+    );
+    for lease in leases {
+        table.row([
+            lease.resource.as_str().into(),
+            lease.holder.to_string().into(),
+            age(style.now, lease.since).into(),
+            lease.token.to_string().into(),
+        ]);
+    }
+    table
+}

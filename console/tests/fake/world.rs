@@ -1,0 +1,445 @@
+//! What the fake agent believes in.
+
+use std::collections::BTreeMap;
+
+use vigie_protocol::access::{Principal, Role};
+use vigie_protocol::dataset::{DatasetRef, DatasetVersion, Lineage, SplitCounts};
+use vigie_protocol::event::{Update, WatchCursor};
+use vigie_protocol::job::{FailureCause, Job, JobFailure, JobOutcome, JobSpec, JobState, Progress};
+use vigie_protocol::model::{
+    Alias, AliasMove, Architecture, GateCheck, GateVerdict, ModelVersion, MoveKind, Proportion,
+};
+use vigie_protocol::page::{Page, PageCursor, PageRequest};
+use vigie_protocol::prediction::{Prediction, Scored, Timings};
+use vigie_protocol::preprocess::PreprocessSpec;
+use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::run::{EpochMetrics, Run, RunState};
+use vigie_protocol::service::{
+    AliasMoved, JobLogPage, ModelDetail, TrainSubmitted, VigieRequest, VigieResponse, Watched,
+};
+use vigie_protocol::{
+    AliasName, ApiError, ChangeSetId, ErrorCode, Hash, JobId, ModelNumber, PredictionId, ProjectName, RunId,
+    Time,
+};
+
+pub struct World {
+    pub projects: Vec<Project>,
+    pub datasets: Vec<DatasetVersion>,
+    pub jobs: Vec<Job>,
+    pub runs: Vec<Run>,
+    pub models: Vec<ModelVersion>,
+    pub production: Option<Alias>,
+    /// The kinds of the jobs that were asked for.
+    pub submitted: Vec<&'static str>,
+    /// A kind of job that fails.
+    pub fails: Option<&'static str>,
+    /// Jobs stay where they are.
+    pub stands_still: bool,
+    /// Whether the gate lets candidates through.
+    pub gate_passes: bool,
+    /// What `whoami` answers instead; `Some(None)` is silence.
+    pub whoami: Option<Option<ApiError>>,
+    /// Every watch says that something was missed.
+    pub resyncs: bool,
+}
+
+const CLASSES: [&str; 2] = ["owl", "猫"];
+
+impl World {
+    pub fn empty() -> Self {
+        Self {
+            projects: Vec::new(),
+            datasets: Vec::new(),
+            jobs: Vec::new(),
+            runs: Vec::new(),
+            models: Vec::new(),
+            production: None,
+            submitted: Vec::new(),
+            fails: None,
+            stands_still: false,
+            gate_passes: true,
+            whoami: None,
+            resyncs: false,
+        }
+    }
+
+    /// With one project, `birds`.
+    pub fn birds() -> Self {
+        let mut world = Self::empty();
+        world.projects.push(project("birds"));
+        world
+    }
+
+    /// The answer; nothing at all when the agent is to stay silent.
+    pub fn answer(&mut self, request: VigieRequest) -> Option<VigieResponse> {
+        use {VigieRequest as Q, VigieResponse as A};
+        Some(match request {
+            Q::Whoami { .. } => A::Whoami(match self.whoami.clone() {
+                None => Ok(Principal {
+                    name: "alice".to_owned(),
+                    role: Role::Admin,
+                    via: "unix socket".to_owned(),
+                }),
+                Some(Some(error)) => Err(error),
+                Some(None) => return None,
+            }),
+            Q::ProjectList { .. } => A::ProjectList(Ok(self.projects.clone())),
+            Q::ProjectGet { request } => {
+                let found = self.projects.iter().find(|project| project.name == request.project);
+                A::ProjectGet(found.cloned().ok_or_else(|| ApiError::not_found("that project")))
+            }
+            Q::ProjectCreate { request } => {
+                self.projects.push(project(request.name.as_str()));
+                A::ProjectCreate(Ok(project(request.name.as_str())))
+            }
+            Q::DatasetList { request } => {
+                let line = self.datasets.iter().rev().filter(|version| {
+                    request.lineage.is_none_or(|lineage| version.dataset.lineage == lineage)
+                });
+                A::DatasetList(Ok(page(line.cloned().collect(), &request.page)))
+            }
+            Q::DatasetGet { request } => {
+                let found = self.datasets.iter().find(|version| version.dataset == request.dataset);
+                A::DatasetGet(found.cloned().ok_or_else(|| ApiError::not_found(request.dataset)))
+            }
+            Q::JobSubmit { request } => {
+                let job = self.submit(JobId::new(), request.project, request.spec);
+                A::JobSubmit(Ok(job))
+            }
+            Q::TrainSubmit { request } => {
+                let run = RunId::new();
+                let id = JobId::new();
+                self.runs.push(Run {
+                    id: run,
+                    job: id,
+                    dataset: request.dataset,
+                    manifest: Hash::of(b"manifest"),
+                    preprocess: PreprocessSpec::for_network(
+                        request.recipe.architecture,
+                        request.recipe.input,
+                    ),
+                    recipe: request.recipe.clone(),
+                    state: RunState::Running,
+                    created: Time::now(),
+                    by: "alice".to_owned(),
+                    epochs: Vec::new(),
+                    best_epoch: None,
+                    resumed: 0,
+                });
+                let spec = JobSpec::Train { dataset: request.dataset, recipe: request.recipe, run };
+                A::TrainSubmit(Ok(TrainSubmitted { job: self.submit(id, Some(request.project), spec), run }))
+            }
+            Q::JobGet { request } => {
+                let found = self.jobs.iter().find(|job| job.id == request.job);
+                A::JobGet(found.cloned().ok_or_else(|| ApiError::not_found(format!("job {}", request.job))))
+            }
+            Q::JobList { request } => {
+                A::JobList(Ok(page(self.jobs.iter().rev().cloned().collect(), &request.page)))
+            }
+            Q::JobRetry { request } => {
+                let job = self.jobs.iter_mut().find(|job| job.id == request.job);
+                A::JobRetry(job.ok_or_else(|| ApiError::not_found("that job")).map(|job| {
+                    job.state = JobState::Queued;
+                    job.clone()
+                }))
+            }
+            Q::JobLog { request } => {
+                A::JobLog(Ok(JobLogPage { lines: Vec::new(), offset: request.offset, end: true }))
+            }
+            Q::RunList { request } => {
+                A::RunList(Ok(page(self.runs.iter().rev().cloned().collect(), &request.page)))
+            }
+            Q::RunGet { request } => {
+                let found = self.runs.iter().find(|run| run.id == request.run);
+                A::RunGet(found.cloned().ok_or_else(|| ApiError::not_found("that run")))
+            }
+            Q::ModelList { request } => {
+                A::ModelList(Ok(page(self.models.iter().rev().cloned().collect(), &request.page)))
+            }
+            Q::ModelGet { request } => A::ModelGet(self.model(request.number)),
+            Q::GateTest { request } => A::GateTest(Ok(self.verdict(request.candidate))),
+            Q::AliasList { .. } => A::AliasList(Ok(self.production.clone().into_iter().collect())),
+            Q::Promote { request } => {
+                let verdict = self.verdict(request.candidate);
+                let kind = match (verdict.passed(), request.override_gate) {
+                    (true, _) => MoveKind::Promote,
+                    (false, true) => MoveKind::Override,
+                    (false, false) => {
+                        let refused = ApiError::new(ErrorCode::GateRefused, "the gate refused");
+                        return Some(A::Promote(Err(refused)));
+                    }
+                };
+                A::Promote(Ok(self.move_alias(request.candidate, kind, Some(verdict))))
+            }
+            Q::Rollback { .. } => {
+                let previous = self.production.as_ref().and_then(|alias| alias.previous);
+                A::Rollback(match previous {
+                    Some(previous) => Ok(self.move_alias(previous, MoveKind::Rollback, None)),
+                    None => Err(ApiError::new(ErrorCode::Precondition, "there is no previous holder")),
+                })
+            }
+            Q::Predict { request } => A::Predict(if request.image.starts_with(b"not an image") {
+                Err(ApiError::new(ErrorCode::BadImage, "neither JPEG, PNG nor WebP"))
+            } else {
+                Ok(prediction(request.name))
+            }),
+            Q::Watch { request } => {
+                let next = WatchCursor { epoch: 1, seq: request.cursor.map_or(0, |cursor| cursor.seq + 1) };
+                let mut updates = Vec::new();
+                if request.cursor.is_some() {
+                    if self.stands_still {
+                        return None;
+                    }
+                    let moved = self.step();
+                    updates.extend(moved.into_iter().map(|job| Update::Job { job: Box::new(job) }));
+                }
+                if self.resyncs {
+                    updates.clear();
+                }
+                A::Watch(Ok(Watched { updates, next, resync: self.resyncs }))
+            }
+            other => panic!("the fake agent has no answer to {other:?}"),
+        })
+    }
+
+    fn submit(&mut self, id: JobId, project: Option<ProjectName>, spec: JobSpec) -> Job {
+        self.submitted.push(spec.kind());
+        let job = Job {
+            id,
+            project,
+            spec,
+            after: Vec::new(),
+            state: JobState::Queued,
+            waits_for: Vec::new(),
+            progress: Progress::default(),
+            attempts: 0,
+            outcome: None,
+            failure: None,
+            created: Time::now(),
+            started: None,
+            finished: None,
+            by: "alice".to_owned(),
+            worker_pid: None,
+            generation: 1,
+        };
+        self.jobs.push(job.clone());
+        job
+    }
+
+    /// Every unfinished job goes one step: queued, running, done.
+    fn step(&mut self) -> Vec<Job> {
+        let mut moved = Vec::new();
+        for i in 0..self.jobs.len() {
+            let mut job = self.jobs[i].clone();
+            match job.state {
+                JobState::Queued => {
+                    job.state = JobState::Running;
+                    job.attempts += 1;
+                    job.progress = Progress {
+                        stage: "working".to_owned(),
+                        done: 5,
+                        total: 10,
+                        unit: "images".to_owned(),
+                        fraction: 0.5,
+                        eta_s: Some(1.0),
+                    };
+                }
+                JobState::Running if self.fails == Some(job.spec.kind()) => {
+                    job.state = JobState::Failed;
+                    job.failure = Some(JobFailure {
+                        cause: FailureCause::OutOfMemory,
+                        message: "the worker used 9 GiB".to_owned(),
+                        hint: None,
+                    });
+                    self.run_ends(&job, RunState::Failed);
+                }
+                JobState::Running => {
+                    job.state = JobState::Succeeded;
+                    job.progress.fraction = 1.0;
+                    job.outcome = Some(self.outcome(&job.spec));
+                    self.run_ends(&job, RunState::Finished);
+                }
+                _ => continue,
+            }
+            job.generation += 1;
+            self.jobs[i] = job.clone();
+            moved.push(job);
+        }
+        moved
+    }
+
+    fn run_ends(&mut self, job: &Job, state: RunState) {
+        for run in self.runs.iter_mut().filter(|run| run.job == job.id) {
+            run.state = state;
+            run.best_epoch = Some(1);
+            run.epochs = vec![EpochMetrics {
+                epoch: 1,
+                train_loss: 0.5,
+                valid_loss: 0.4,
+                valid_accuracy: 0.9,
+                learning_rate: 1e-3,
+                seconds: 1.0,
+                at: Time::now(),
+            }];
+        }
+    }
+
+    fn outcome(&mut self, spec: &JobSpec) -> JobOutcome {
+        match spec {
+            JobSpec::Import { lineage, .. } => self.version(*lineage),
+            JobSpec::Propose { into, .. } => self.version(*into),
+            JobSpec::Preprocess { .. } => {
+                JobOutcome::Pack { pack: Hash::of(b"pack"), images: 20, bytes: 3_000_000, reused: false }
+            }
+            JobSpec::Train { run, .. } => JobOutcome::Run { run: *run, best_epoch: 1 },
+            JobSpec::Evaluate { run } => {
+                let number = ModelNumber(self.models.len() as u32 + 1);
+                self.models.push(ModelVersion {
+                    number,
+                    passport: Hash::of(b"passport"),
+                    weights: Hash::of(b"weights"),
+                    architecture: Architecture::EfficientnetLite0,
+                    classes: 2,
+                    dataset: DatasetRef { lineage: Lineage::Reference, number: 1 },
+                    run: *run,
+                    accuracy: Proportion { value: 0.9, low: 0.7, high: 0.97, n: 20 },
+                    created: Time::now(),
+                    by: "alice".to_owned(),
+                });
+                JobOutcome::Model { number }
+            }
+            JobSpec::Gc { .. } | JobSpec::Unknown => JobOutcome::Unknown,
+        }
+    }
+
+    /// A second import of the same finds nothing new.
+    fn version(&mut self, lineage: Lineage) -> JobOutcome {
+        let dataset = DatasetRef { lineage, number: 1 };
+        if self.datasets.iter().any(|version| version.dataset == dataset) {
+            return JobOutcome::NoChange { dataset: Some(dataset) };
+        }
+        let change_set = ChangeSetId::new();
+        let counts = SplitCounts { train: 7, valid: 1, test: 2 };
+        self.datasets.push(DatasetVersion {
+            dataset,
+            manifest: Hash::of(b"manifest"),
+            created: Time::now(),
+            by: "alice".to_owned(),
+            change_set,
+            classes: CLASSES.map(|class| (class.to_owned(), counts)).into_iter().collect::<BTreeMap<_, _>>(),
+            bytes: 12_345,
+        });
+        JobOutcome::ChangeSet { change_set, dataset: Some(dataset) }
+    }
+
+    fn model(&self, number: ModelNumber) -> Result<ModelDetail, ApiError> {
+        let model = self.models.iter().find(|model| model.number == number).cloned();
+        let model = model.ok_or_else(|| ApiError::not_found(format!("model {number}")))?;
+        Ok(ModelDetail { passport: passport(&model), model, aliases: vec![AliasName::production()] })
+    }
+
+    fn verdict(&self, candidate: ModelNumber) -> GateVerdict {
+        let check = GateCheck {
+            name: "test-accuracy".to_owned(),
+            passed: self.gate_passes,
+            detail: "90.0 % of 20".to_owned(),
+        };
+        GateVerdict { candidate, against: None, checks: vec![check], at: Time::now() }
+    }
+
+    fn move_alias(&mut self, to: ModelNumber, kind: MoveKind, verdict: Option<GateVerdict>) -> AliasMoved {
+        let before = self.production.take();
+        let (from, generation) = before.map_or((None, 1), |alias| (Some(alias.model), alias.generation + 1));
+        let alias = Alias {
+            project: "birds".parse().expect("a name"),
+            name: AliasName::production(),
+            model: to,
+            previous: from,
+            generation,
+            since: Time::now(),
+        };
+        self.production = Some(alias.clone());
+        let moved = AliasMove {
+            alias: alias.name.clone(),
+            generation,
+            kind,
+            from,
+            to,
+            at: Time::now(),
+            by: "alice".to_owned(),
+            reason: None,
+            verdict,
+        };
+        AliasMoved { alias, moved, swap_ms: 12 }
+    }
+}
+
+fn project(name: &str) -> Project {
+    Project {
+        name: name.parse().expect("a name"),
+        description: "Birds\x1b[2J at the feeder".to_owned(),
+        created: Time::now(),
+        by: "alice".to_owned(),
+        settings: ProjectSettings::default(),
+        generation: 1,
+    }
+}
+
+fn prediction(name: Option<String>) -> Prediction {
+    Prediction {
+        id: PredictionId::new(),
+        at: Time::now(),
+        model: ModelNumber(1),
+        weights: Hash::of(b"weights"),
+        image: Hash::of(b"image"),
+        picture_kept: true,
+        top: vec![
+            Scored { class: "owl".to_owned(), probability: 0.931 },
+            Scored { class: "猫".to_owned(), probability: 0.069 },
+        ],
+        timings: Timings { queue: 10, decode: 400, infer: 9_000, total: 9_500 },
+        by: "alice".to_owned(),
+        name,
+    }
+}
+
+fn passport(model: &ModelVersion) -> vigie_protocol::model::Passport {
+    let preprocess = PreprocessSpec::for_network(model.architecture, 96);
+    vigie_protocol::model::Passport {
+        architecture: model.architecture,
+        classes: CLASSES.map(str::to_owned).into(),
+        preprocess_hash: preprocess.hash(),
+        preprocess,
+        weights: model.weights,
+        dataset: model.dataset,
+        manifest: Hash::of(b"manifest"),
+        run: model.run,
+        epoch: 1,
+        temperature: 1.2,
+        evaluation: vigie_protocol::model::Evaluation {
+            dataset: model.dataset,
+            manifest: Hash::of(b"manifest"),
+            accuracy: model.accuracy,
+            top3_accuracy: model.accuracy,
+            balanced_accuracy: 0.9,
+            macro_f1: 0.9,
+            log_loss: 0.3,
+            calibration_error: 0.02,
+            calibration_error_raw: 0.05,
+            classes: Vec::new(),
+            confusion: vec![vec![9, 1], vec![2, 8]],
+            outcomes: Vec::new(),
+        },
+        golden: Vec::new(),
+        made_by: "vigie-agent 0.1.0 on cpu".to_owned(),
+    }
+}
+
+/// Two rows a page, whatever is asked for: clients must follow the cursor.
+fn page<T>(rows: Vec<T>, request: &PageRequest) -> Page<T> {
+    let start = request.cursor.as_ref().map_or(0, |cursor| cursor.0.parse().expect("our own cursor"));
+    let total = rows.len();
+    let items: Vec<T> = rows.into_iter().skip(start).take(2.min(request.capped_limit())).collect();
+    let end = start + items.len();
+    Page { items, next: (end < total).then(|| PageCursor(end.to_string())) }
+}

@@ -1,0 +1,295 @@
+//! The prediction log: one redb file per UTC day, so that retention is an unlink, a crash's repair
+//! reads one day, and a damaged file costs that day only.
+
+mod cursor;
+mod day;
+mod group;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use vigie_protocol::page::{Page, PageCursor};
+use vigie_protocol::prediction::{HourCount, Prediction, PredictionFilter};
+use vigie_protocol::{PredictionId, ProjectName, Time};
+
+use self::cursor::Position;
+use self::day::{Day, Room};
+use super::{PredictionLog, Result, StoreError};
+
+pub use writer::{LogWriter, QUEUE_RECORDS, WINDOW};
+
+/// Days kept open. Each costs a file handle and up to its cache.
+const OPEN_DAYS: usize = 8;
+/// A page ends once its records have this many bytes: its answer must fit a frame.
+const PAGE_BYTES: usize = 1 << 20;
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const EXTENSION: &str = ".redb";
+
+/// Predictions in a folder of day files.
+#[derive(Debug)]
+pub struct DayLog {
+    folder: PathBuf,
+    /// The most recently used last.
+    open: Mutex<Vec<Slot>>,
+    faults: Mutex<BTreeMap<String, String>>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    day: String,
+    /// Locked while the file is opened, so that a long repair of one day holds up no other.
+    file: Arc<Mutex<Option<Arc<Day>>>>,
+}
+
+impl DayLog {
+    /// Opens the folder, creating it when it is missing. Day files are opened when they are needed.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when it cannot be created.
+    pub fn open(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(|e| io_error("creating", folder, e))?;
+        Ok(Self { folder: folder.to_owned(), open: Mutex::default(), faults: Mutex::default() })
+    }
+
+    /// The days whose files could not be read since the log was opened, and why. Lists and counters
+    /// leave them out.
+    pub fn faults(&self) -> BTreeMap<String, String> {
+        lock(&self.faults).clone()
+    }
+
+    /// The file of a day.
+    pub(super) fn path_of(&self, day: &str) -> PathBuf {
+        self.folder.join(format!("{day}{EXTENSION}"))
+    }
+
+    /// Calls `each` with every prediction of a day, in the order they were logged.
+    pub(super) fn each_of_day(&self, day: &str, each: &mut dyn FnMut(Prediction)) -> Result<()> {
+        self.day(day)?.map_or(Ok(()), |file| file.each(each))
+    }
+
+    /// Writes a consistent copy of a day's file.
+    pub(super) fn copy_day(&self, day: &str, target: &Path) -> Result<()> {
+        self.day(day)?.map_or(Ok(()), |file| file.copy_to(target))
+    }
+
+    /// The file of a day, if it is there.
+    fn day(&self, day: &str) -> Result<Option<Arc<Day>>> {
+        let path = self.path_of(day);
+        if path.exists() { self.open_day(day, &path).map(Some) } else { Ok(None) }
+    }
+
+    /// The file of a day, made when it is missing. One that is beyond repair is moved aside: the log
+    /// of a day must not stop because its beginning is lost.
+    fn day_for_append(&self, day: &str) -> Result<Arc<Day>> {
+        let path = self.path_of(day);
+        match self.open_day(day, &path) {
+            Err(StoreError::Damaged { detail, .. }) => {
+                let aside = (1..)
+                    .map(|n| self.folder.join(format!("{day}.damaged-{n}")))
+                    .find(|aside| !aside.exists())
+                    .unwrap_or_else(|| self.folder.join(format!("{day}.damaged")));
+                fs::rename(&path, &aside).map_err(|e| io_error("renaming", &path, e))?;
+                self.fault(day, format!("{detail}; moved to {}", aside.display()));
+                self.open_day(day, &path)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_day(&self, day: &str, path: &Path) -> Result<Arc<Day>> {
+        let slot = self.slot(day);
+        let mut file = lock(&slot);
+        if let Some(file) = file.as_ref() {
+            return Ok(file.clone());
+        }
+        let fresh = !path.exists();
+        let opened = Arc::new(Day::open(path)?);
+        if fresh {
+            sync_folder(&self.folder)?;
+        }
+        *file = Some(opened.clone());
+        Ok(opened)
+    }
+
+    fn slot(&self, day: &str) -> Arc<Mutex<Option<Arc<Day>>>> {
+        let mut open = lock(&self.open);
+        let slot = match open.iter().position(|slot| slot.day == day) {
+            Some(index) => open.remove(index),
+            None => Slot { day: day.to_owned(), file: Arc::default() },
+        };
+        let file = slot.file.clone();
+        open.push(slot);
+        // One that is in use stays: a file cannot be opened twice.
+        while open.len() > OPEN_DAYS
+            && let Some(idle) = open.iter().position(Slot::is_idle)
+        {
+            open.remove(idle);
+        }
+        file
+    }
+
+    fn fault(&self, day: &str, detail: String) {
+        tracing::error!(day, detail, "a day of the prediction log is damaged");
+        lock(&self.faults).insert(day.to_owned(), detail);
+    }
+
+    /// Runs `body` on a day. A damaged day counts as empty and is reported.
+    fn on_day<T: Default>(&self, day: &str, body: impl FnOnce(&Day) -> Result<T>) -> Result<T> {
+        match self.day(day).and_then(|file| file.map_or_else(|| Ok(T::default()), |file| body(&file))) {
+            Err(error @ StoreError::Damaged { .. }) => {
+                self.fault(day, error.to_string());
+                Ok(T::default())
+            }
+            done => done,
+        }
+    }
+
+    /// Runs `body` on the days a prediction of this identity can be in: a UUIDv7 tells its time, and
+    /// the answer's own time is close to it.
+    fn find<T>(
+        &self,
+        id: PredictionId,
+        mut body: impl FnMut(&Day) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let Some((seconds, _)) = id.uuid().get_timestamp().map(|stamp| stamp.to_unix()) else {
+            return Ok(None);
+        };
+        let made = Time::from_micros(0).plus(Duration::from_secs(seconds));
+        for near in [made, made.plus(DAY), made.minus(DAY)] {
+            if let Some(found) = self.on_day(&near.day(), &mut body)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Slot {
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.file) == 1
+            && self
+                .file
+                .try_lock()
+                .is_ok_and(|file| file.as_ref().is_none_or(|file| Arc::strong_count(file) == 1))
+    }
+}
+
+impl PredictionLog for DayLog {
+    /// A group over midnight takes two commits. Records that are there already are skipped, so that
+    /// a group may be appended again when it is not known how the first time ended.
+    fn append(&self, group: &[(ProjectName, Prediction)]) -> Result<()> {
+        let mut days: BTreeMap<String, Vec<&(ProjectName, Prediction)>> = BTreeMap::new();
+        for record in group {
+            days.entry(record.1.at.day()).or_default().push(record);
+        }
+        for (day, records) in days {
+            self.day_for_append(&day)?.append(&records)?;
+        }
+        Ok(())
+    }
+
+    fn page(
+        &self,
+        project: &ProjectName,
+        filter: &PredictionFilter,
+        cursor: Option<&PageCursor>,
+        limit: usize,
+        budget: Duration,
+    ) -> Result<Page<Prediction>> {
+        let started = Instant::now();
+        let before = cursor.map(Position::decode).transpose()?;
+        let mut room = Room { rows: limit.max(1), bytes: PAGE_BYTES, until: started.checked_add(budget) };
+        let mut items = Vec::new();
+        let wanted = |day: &String| {
+            before.is_none_or(|position| position.reaches(day)) && overlaps(day, filter.since, filter.until)
+        };
+        let mut days = self.days()?.into_iter().rev().filter(wanted).peekable();
+        while let Some(day) = days.next() {
+            let part = self.on_day(&day, |file| file.page(project, filter, before, &mut room))?;
+            items.extend(part.items);
+            if let Some(stopped) = part.stopped {
+                return Ok(Page { items, next: Some(stopped.encode()) });
+            }
+            if room.is_used_up() && days.peek().is_some() {
+                return Ok(Page { items, next: Some(Position::start_of(&day)?.encode()) });
+            }
+        }
+        Ok(Page::whole(items))
+    }
+
+    fn get(&self, project: &ProjectName, id: PredictionId) -> Result<Option<Prediction>> {
+        self.find(id, |day| day.get(project, id))
+    }
+
+    fn forget(&self, project: &ProjectName, id: PredictionId) -> Result<Option<Prediction>> {
+        self.find(id, |day| day.forget(project, id))
+    }
+
+    fn counts(&self, project: &ProjectName, since: Time, until: Time) -> Result<Vec<HourCount>> {
+        let mut counts = Vec::new();
+        for day in self.days()?.iter().filter(|day| overlaps(day, Some(since), Some(until))) {
+            counts.extend(self.on_day(day, |file| file.counts(project, since.hour(), until.hour()))?);
+        }
+        Ok(counts)
+    }
+
+    fn days(&self) -> Result<Vec<String>> {
+        let entries = fs::read_dir(&self.folder).map_err(|e| io_error("reading", &self.folder, e))?;
+        let mut days = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(|e| io_error("reading", &self.folder, e))?.file_name();
+            if let Some(day) = name.to_str().and_then(|name| name.strip_suffix(EXTENSION))
+                && is_day(day)
+            {
+                days.push(day.to_owned());
+            }
+        }
+        days.sort();
+        Ok(days)
+    }
+
+    fn drop_day(&self, day: &str) -> Result<()> {
+        if !is_day(day) {
+            return Err(StoreError::NotFound { what: format!("the day {day:?}") });
+        }
+        lock(&self.open).retain(|slot| slot.day != day);
+        lock(&self.faults).remove(day);
+        let path = self.path_of(day);
+        match fs::remove_file(&path) {
+            Ok(()) => sync_folder(&self.folder),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(io_error("removing", &path, error)),
+        }
+    }
+}
+
+/// Whether a text is a day as files are named: no path of an attacker's choice.
+fn is_day(text: &str) -> bool {
+    text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok_and(|date| date.to_string() == text)
+}
+
+/// Whether a day has a part in a span of time.
+fn overlaps(day: &str, since: Option<Time>, until: Option<Time>) -> bool {
+    Position::start_of(day).is_ok_and(|Position { at: start, .. }| {
+        since.is_none_or(|since| since < start.plus(DAY)) && until.is_none_or(|until| start <= until)
+    })
+}
+
+fn sync_folder(folder: &Path) -> Result<()> {
+    fs::File::open(folder).and_then(|file| file.sync_all()).map_err(|e| io_error("syncing", folder, e))
+}
+
+fn io_error(doing: &str, path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Io { what: format!("{doing} {}", path.display()), source }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

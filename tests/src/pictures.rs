@@ -1,0 +1,74 @@
+//! Archives of pictures: subsets of the bundled ones, and hostile ones.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use anyhow::Result;
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
+
+/// A file of an archive: its name and bytes.
+pub type Entry<'a> = (&'a str, &'a [u8]);
+
+/// Writes the first `per_class` pictures of each class of an ImageFolder archive to a smaller one.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn subset(from: &Path, to: &Path, per_class: usize) -> Result<()> {
+    let mut source = ZipArchive::new(File::open(from)?)?;
+    let mut target = ZipWriter::new(File::create(to)?);
+    let mut taken: HashMap<String, usize> = HashMap::new();
+    for index in 0..source.len() {
+        let mut entry = source.by_index(index)?;
+        let name = entry.name().to_owned();
+        let class = name.rsplit('/').nth(1).unwrap_or_default().to_owned();
+        let count = taken.entry(class).or_default();
+        if entry.is_file() && *count < per_class {
+            *count += 1;
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            target.start_file(name, SimpleFileOptions::default())?;
+            target.write_all(&bytes)?;
+        }
+    }
+    target.finish()?;
+    Ok(())
+}
+
+/// Writes an archive of the given entries, names as they are.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn zip_of(to: &Path, entries: &[Entry<'_>]) -> Result<()> {
+    let mut target = ZipWriter::new(File::create(to)?);
+    for (name, bytes) in entries {
+        target.start_file(*name, SimpleFileOptions::default())?;
+        target.write_all(bytes)?;
+    }
+    target.finish()?;
+    Ok(())
+}
+
+/// Adds to `entries` one that unpacks to `size` zeros, under `name`.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn bomb(to: &Path, entries: &[Entry<'_>], name: &str, size: u64) -> Result<()> {
+    let mut target = ZipWriter::new(File::create(to)?);
+    for (name, bytes) in entries {
+        target.start_file(*name, SimpleFileOptions::default())?;
+        target.write_all(bytes)?;
+    }
+    target.start_file(name, SimpleFileOptions::default().large_file(true))?;
+    let zeros = vec![0; 1 << 20];
+    let mut left = size;
+    while left > 0 {
+        let piece = usize::try_from(left.min(zeros.len() as u64))?;
+        target.write_all(&zeros[..piece])?;
+        left -= piece as u64;
+    }
+    target.finish()?;
+    Ok(())
+}
