@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use vigie_core::nets::default_preprocess;
 use vigie_core::store::StoreError;
 use vigie_core::store::catalog::Receipt;
+use vigie_core::train::recipe;
 use vigie_protocol::job::{FailureCause, Job, JobFailure, JobSpec, JobState, Progress};
 use vigie_protocol::run::{Run, RunState};
 use vigie_protocol::service::TrainSubmitted;
@@ -28,10 +29,15 @@ impl JobEngine {
         let JobDraft { project, spec, after, by } = draft;
         match &spec {
             JobSpec::Train { .. } => {
-                return Err(ApiError::invalid("a training is asked for with its recipe, which makes its run too"));
+                return Err(ApiError::invalid(
+                    "a training is asked for with its recipe, which makes its run too",
+                ));
             }
             JobSpec::Unknown => {
-                return Err(ApiError::new(ErrorCode::Unsupported, "this agent does not know that kind of job"));
+                return Err(ApiError::new(
+                    ErrorCode::Unsupported,
+                    "this agent does not know that kind of job",
+                ));
             }
             JobSpec::Gc { .. } => {}
             _ if project.is_none() => return Err(ApiError::invalid("this kind of job needs a project")),
@@ -54,6 +60,7 @@ impl JobEngine {
         receipt: Option<Receipt>,
     ) -> Result<TrainSubmitted, ApiError> {
         let TrainDraft { project, dataset, recipe, after, by } = draft;
+        recipe::validate(&recipe).map_err(|error| ApiError::invalid(error.to_string()))?;
         let (pending, doomed) = self.admit(&after).await?;
         let (job, run) = (JobId::new(), RunId::new());
         let spec = JobSpec::Train { dataset, recipe: recipe.clone(), run };
@@ -149,9 +156,12 @@ impl JobEngine {
             return Err(stopping());
         }
         if self.jobs.len() >= self.options.max_unfinished {
-            return Err(ApiError::new(ErrorCode::Overloaded, format!("{} jobs are waiting already", self.jobs.len()))
-                .with_hint("cancel some, or wait until some are done")
-                .retry_after_ms(60_000));
+            return Err(ApiError::new(
+                ErrorCode::Overloaded,
+                format!("{} jobs are waiting already", self.jobs.len()),
+            )
+            .with_hint("cancel some, or wait until some are done")
+            .retry_after_ms(60_000));
         }
         if after.len() > MAX_AFTER {
             return Err(ApiError::invalid(format!("a job may wait for at most {MAX_AFTER} others")));
@@ -201,8 +211,9 @@ impl JobEngine {
 
     /// Gives the run of a training the state that its job has come to.
     pub(super) async fn close_run(&mut self, id: JobId, state: RunState) {
-        let Some(Active { job: Job { project: Some(project), spec: JobSpec::Train { run, .. }, .. }, .. }) =
-            self.jobs.get(&id)
+        let Some(Active {
+            job: Job { project: Some(project), spec: JobSpec::Train { run, .. }, .. }, ..
+        }) = self.jobs.get(&id)
         else {
             return;
         };

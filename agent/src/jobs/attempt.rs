@@ -86,4 +86,3 @@ pub(super) async fn write(logs: &JobLogs, job: JobId, lines: Vec<LogLine>) {
         Err(error) => tracing::warn!(%job, %error, "writing the job's log failed"),
     }
 }
-

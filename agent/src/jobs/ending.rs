@@ -150,7 +150,11 @@ mod tests {
             (by_signal(11), Crashed, "signal 11"),
             (abort(&["memory allocation of 4096 bytes failed", ""]), OutOfMemory, "4096"),
             (abort(&["stack overflow"]), Crashed, "stack overflow"),
-            (by_code(101, &["thread 'main' panicked at a.rs:1:2:", "index 7", "note: run"]), Crashed, "index 7"),
+            (
+                by_code(101, &["thread 'main' panicked at a.rs:1:2:", "index 7", "note: run"]),
+                Crashed,
+                "index 7",
+            ),
             (by_code(101, &["thread 'main' panicked at x", "CUDA: out of memory"]), OutOfMemory, "CUDA"),
             (by_code(3, &[]), Killed, "someone other"),
             (by_code(0, &[]), Error, "code 0 and no result"),
@@ -176,7 +180,10 @@ mod tests {
         let failure = |cause, message: &str| JobFailure { cause, message: message.into(), hint: None };
         let table = [
             (failure(FailureCause::Refused, "no images"), FailureCause::Refused),
-            (failure(FailureCause::Error, "reading: Cannot allocate memory (os error 12)"), FailureCause::OutOfMemory),
+            (
+                failure(FailureCause::Error, "reading: Cannot allocate memory (os error 12)"),
+                FailureCause::OutOfMemory,
+            ),
             (failure(FailureCause::Error, "disk"), FailureCause::Error),
         ];
         for (failure, cause) in table {

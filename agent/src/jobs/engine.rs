@@ -237,9 +237,10 @@ impl JobEngine {
 
     async fn hear(&mut self, news: News) {
         let News { job: id, attempt: number, what } = news;
-        let current = self.jobs.get(&id).is_some_and(|active| {
-            active.attempt.is_some() && active.job.attempts == number
-        });
+        let current = self
+            .jobs
+            .get(&id)
+            .is_some_and(|active| active.attempt.is_some() && active.job.attempts == number);
         if !current {
             tracing::debug!(job = %id, number, "news of an earlier attempt is void");
             return;
@@ -253,15 +254,7 @@ impl JobEngine {
         }
     }
 
-    async fn step(
-        &mut self,
-        id: JobId,
-        stage: String,
-        done: u64,
-        total: u64,
-        unit: String,
-        fraction: f32,
-    ) {
+    async fn step(&mut self, id: JobId, stage: String, done: u64, total: u64, unit: String, fraction: f32) {
         let Some(active) = self.jobs.get_mut(&id) else { return };
         let Some(attempt) = &mut active.attempt else { return };
         let progress = &mut active.job.progress;
@@ -339,6 +332,10 @@ impl JobEngine {
         };
         attempt::write(&self.logs, id, vec![attempt::line(level, text)]).await;
         self.save(id).await;
+        if state.is_final() || state == JobState::Queued {
+            // Before anyone hears of it: whoever then asks for the same resource finds it free.
+            self.release(id).await;
+        }
         self.publish(id);
         self.tell(draft).await;
         if state.is_final() {
@@ -382,10 +379,8 @@ impl JobEngine {
 
     /// A job that ended is the store's once its last row is on disk.
     fn forget_if_settled(&mut self, id: JobId) {
-        let settled = self
-            .jobs
-            .get(&id)
-            .is_some_and(|active| active.job.state.is_final() && active.unsaved.is_none());
+        let settled =
+            self.jobs.get(&id).is_some_and(|active| active.job.state.is_final() && active.unsaved.is_none());
         if settled {
             self.jobs.remove(&id);
             self.live.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
@@ -441,7 +436,9 @@ pub(super) fn name(job: &Job) -> String {
     match &job.spec {
         JobSpec::Import { source, .. } => format!("{kind} of {}", source.name()),
         JobSpec::Propose { from, into, .. } => format!("{kind} from {from} into {into}"),
-        JobSpec::Preprocess { dataset, .. } | JobSpec::Train { dataset, .. } => format!("{kind} of {dataset}"),
+        JobSpec::Preprocess { dataset, .. } | JobSpec::Train { dataset, .. } => {
+            format!("{kind} of {dataset}")
+        }
         JobSpec::Evaluate { run } => format!("{kind} of run {run}"),
         JobSpec::Gc { .. } | JobSpec::Unknown => kind.to_owned(),
     }

@@ -39,7 +39,6 @@ impl JobEngine {
             }
             AttemptEnd::Failed(failure) => self.attempt_failed(id, failure, attempt.got_further).await,
         }
-        self.release(id).await;
     }
 
     /// Lands a result and ends the job.

@@ -151,7 +151,9 @@ impl JobsHandle {
     pub async fn log(&self, job: JobId, offset: u64) -> Result<JobLogPage, ApiError> {
         let logs = self.logs.clone();
         let page = tokio::task::spawn_blocking(move || logs.read(job, offset)).await.map_err(internal)?;
-        page.map_err(|error| ApiError::new(ErrorCode::Storage, format!("reading the log of job {job}: {error}")))
+        page.map_err(|error| {
+            ApiError::new(ErrorCode::Storage, format!("reading the log of job {job}: {error}"))
+        })
     }
 
     /// How many jobs run and how many wait.

@@ -1,6 +1,6 @@
 //! What each kind of job claims, and what its worker is told.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use vigie_core::data::pack;
 use vigie_core::store::blobs::FolderBlobs;
@@ -142,17 +142,18 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
             }
         }
         JobSpec::Evaluate { run } => {
-            let run = catalog.run(project(job)?, *run)?;
-            let epoch = run.best_epoch.ok_or_else(|| {
-                refused("the run has no finished epoch to evaluate; train it first")
-            })?;
+            let project = project(job)?;
+            let run = catalog.run(project, *run)?;
+            let epoch = run
+                .best_epoch
+                .ok_or_else(|| refused("the run has no finished epoch to evaluate; train it first"))?;
             Work::Evaluate {
                 pack: pack_work(options, &run),
                 run: run.id,
                 run_dir: options.run(run.id),
                 epoch,
                 dataset: run.dataset,
-                recipe: run.recipe,
+                weights: initial_weights(catalog, options, project, &run.recipe.init)?,
                 device: options.worker_device(),
                 threads: options.worker_threads,
                 made_by: format!("vigie-agent {} on {}", env!("CARGO_PKG_VERSION"), options.device),
@@ -189,9 +190,11 @@ fn initial_weights(
     options: &JobOptions,
     project: &ProjectName,
     init: &Init,
-) -> Result<Option<std::path::PathBuf>, PlanError> {
+) -> Result<PathBuf, PlanError> {
     match init {
-        Init::Random => Ok(None),
+        Init::Random => {
+            Err(refused("this agent trains from pretrained weights or a model, not from random weights"))
+        }
         Init::Pretrained { name } => {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
             if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
@@ -202,11 +205,11 @@ fn initial_weights(
                 let folder = options.weights.display();
                 return Err(refused(format!("there is no {name}.safetensors in {folder}; put it there")));
             }
-            Ok(Some(file))
+            Ok(file)
         }
         Init::Model { number } => {
             let weights = catalog.model(project, *number)?.weights;
-            Ok(Some(FolderBlobs::open(&options.blobs())?.path_of(weights)))
+            Ok(FolderBlobs::open(&options.blobs())?.path_of(weights))
         }
     }
 }

@@ -7,7 +7,9 @@
 use uuid::Uuid;
 use vigie_core::store::StoreError;
 use vigie_core::store::catalog::{Catalog, EventDraft, ModelDraft, Receipt};
-use vigie_protocol::dataset::{ChangeSet, ChangeSetState, ClassChange, DatasetRef, Decision, Lineage, SplitCounts};
+use vigie_protocol::dataset::{
+    ChangeSet, ChangeSetState, ClassChange, DatasetRef, Decision, Lineage, SplitCounts,
+};
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::job::{Job, JobOutcome, JobSpec, Lease};
 use vigie_protocol::run::{EpochMetrics, Run, RunState};
@@ -49,11 +51,21 @@ pub(super) fn land(
             let origin = format!("import of {}", base_name(source.name()));
             // Only what adds and takes nothing away goes in without a person's look.
             let accept = *accept && only_adds(&proposed);
-            land_change_set(catalog, job, &Draft { project, lineage: *lineage, base, origin, accept, now }, proposed)
+            land_change_set(
+                catalog,
+                job,
+                &Draft { project, lineage: *lineage, base, origin, accept, now },
+                proposed,
+            )
         }
         (WorkDone::Proposed(proposed), JobSpec::Propose { from, into, accept }) => {
             let origin = format!("update from {from}");
-            land_change_set(catalog, job, &Draft { project, lineage: *into, base, origin, accept: *accept, now }, proposed)
+            land_change_set(
+                catalog,
+                job,
+                &Draft { project, lineage: *into, base, origin, accept: *accept, now },
+                proposed,
+            )
         }
         (WorkDone::Pack { id, images, bytes, reused }, JobSpec::Preprocess { .. }) => Ok(Landed {
             outcome: JobOutcome::Pack { pack: id, images, bytes, reused },
@@ -88,11 +100,8 @@ pub(super) fn land_epoch(
     // An attempt that went on from an earlier checkpoint measures epochs again.
     run.epochs.retain(|epoch| epoch.epoch < metrics.epoch);
     run.epochs.push(metrics);
-    run.best_epoch = run
-        .epochs
-        .iter()
-        .min_by(|a, b| a.valid_loss.total_cmp(&b.valid_loss))
-        .map(|best| best.epoch);
+    run.best_epoch =
+        run.epochs.iter().min_by(|a, b| a.valid_loss.total_cmp(&b.valid_loss)).map(|best| best.epoch);
     catalog.save_run(project, &run)?;
     Ok(run)
 }

@@ -1,9 +1,9 @@
 //! Starting worker processes and listening to them.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::os::unix::process::ExitStatusExt;
 
 use futures::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};

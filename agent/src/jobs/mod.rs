@@ -32,9 +32,6 @@ mod retry;
 mod start;
 mod wait;
 
-#[cfg(test)]
-mod tests;
-
 pub use ending::Ending;
 pub use engine::{Collector, EventSink, JobEngine};
 pub(crate) use error::with_source;
@@ -42,3 +39,6 @@ pub use handle::{JobCounts, JobDraft, JobsHandle, TrainDraft};
 pub use launch::{Launcher, Order, ProcessLauncher, Worker, WorkerEvent};
 pub use log::JobLogs;
 pub use options::JobOptions;
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,10 @@ mod tests {
     #[test]
     fn both_versions_of_control_groups() {
         let table = [
-            ("0::/system.slice/vigie.service", Some("/sys/fs/cgroup/system.slice/vigie.service/memory.events")),
+            (
+                "0::/system.slice/vigie.service",
+                Some("/sys/fs/cgroup/system.slice/vigie.service/memory.events"),
+            ),
             ("8:cpu,memory:/a", Some("/sys/fs/cgroup/memory/a/memory.oom_control")),
             ("7:blkio:/", None),
             ("nonsense", None),

@@ -7,9 +7,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use vigie_core::store::catalog::Catalog;
 use vigie_core::store::{Result, StoreError};
+use vigie_protocol::JobId;
 use vigie_protocol::job::{FailureCause, Job, JobFailure, JobState};
 use vigie_protocol::run::{Run, RunState};
-use vigie_protocol::JobId;
 
 use super::admit::needed;
 use super::engine::{Active, JobEngine};

@@ -35,10 +35,9 @@ impl Failures {
                 self.out_of_memory += 1;
                 self.out_of_memory < MAX_OUT_OF_MEMORY
             }
-            FailureCause::Error
-            | FailureCause::Killed
-            | FailureCause::Crashed
-            | FailureCause::Unknown => true,
+            FailureCause::Error | FailureCause::Killed | FailureCause::Crashed | FailureCause::Unknown => {
+                true
+            }
         };
         if !again || self.all >= MAX_FAILURES {
             return None;

@@ -115,7 +115,9 @@ impl JobEngine {
                 let leases = match catalog.acquire_leases(id, &resources, Time::now())? {
                     Ok(leases) => leases,
                     Err((resource, holder)) => {
-                        return Err(StoreError::Conflict { what: format!("{resource}, held by job {holder},") });
+                        return Err(StoreError::Conflict {
+                            what: format!("{resource}, held by job {holder},"),
+                        });
                     }
                 };
                 Ok((leases, kinds::plan(catalog, &options, &job)))
@@ -124,7 +126,6 @@ impl JobEngine {
         match prepared {
             Ok((leases, Ok(plan))) => self.launch(id, leases, plan).await,
             Ok((_, Err(error))) => {
-                self.release(id).await;
                 self.attempt_failed(id, error.failure(), false).await;
             }
             Err(error) => self.attempt_failed(id, PlanError::Store(error).failure(), false).await,
@@ -165,7 +166,6 @@ impl JobEngine {
                 self.change_state(id, JobState::Running, format!("attempt {number} begins")).await;
             }
             Err(error) => {
-                self.release(id).await;
                 let message = format!("the worker cannot be started: {error}");
                 let failure = JobFailure { cause: FailureCause::Error, message, hint: None };
                 self.attempt_failed(id, failure, false).await;

@@ -83,7 +83,8 @@ mod tests {
         let after_first = BTreeSet::from([ids[0]]);
         let until = Time::from_micros(5);
         let [a, ab, b, c, d] = [&["a"][..], &["a", "b"], &["b"], &["c"], &["d"]].map(names);
-        let candidate = |i: usize, pending, backoff, resources| Candidate { id: ids[i], pending, backoff, resources };
+        let candidate =
+            |i: usize, pending, backoff, resources| Candidate { id: ids[i], pending, backoff, resources };
         let queue = [
             candidate(1, &after_first, None, &[][..]),
             candidate(2, &none, Some(until), &a),

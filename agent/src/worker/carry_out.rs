@@ -1,10 +1,208 @@
 //! Carries a task out with core's functions.
-use vigie_core::observe::Observer;
-use vigie_protocol::job::{FailureCause, JobFailure};
 
-use super::task::{Work, WorkDone};
+use std::path::{Path, PathBuf};
 
+use vigie_core::data::changeset::{self, Proposal};
+use vigie_core::data::import::{ImportFile, ImportPlan, import};
+use vigie_core::data::pack::{self, Pack};
+use vigie_core::evaluate::{EvaluatePlan, evaluate};
+use vigie_core::observe::{Level, Observer};
+use vigie_core::store::Blobs;
+use vigie_core::store::blobs::FolderBlobs;
+use vigie_core::store::manifest::Manifest;
+use vigie_core::train::{TrainPlan, train};
+use vigie_protocol::job::JobFailure;
+use vigie_protocol::model::Passport;
+use vigie_protocol::{Hash, Time};
+
+use super::failure::{Failure, refused};
+use super::part::Part;
+use super::task::{ImportInput, MadeModel, PackWork, Proposed, Work, WorkDone};
+
+/// The longest path or reason of a file left out, in bytes: a thousand of them fit in a frame.
+const MAX_QUARANTINE_TEXT: usize = 1_000;
+
+/// Share of a training or evaluation that making its pack is, when it is missing.
+const PACK_SHARE: f32 = 0.15;
+
+/// Does the work.
+///
+/// # Errors
+/// The failure that the job shows.
 pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone, JobFailure> {
-    let _ = (work, observer);
-    Err(JobFailure { cause: FailureCause::Refused, message: "not yet".into(), hint: None })
+    let done = match work {
+        Work::Import { input, name, base, blobs, split_percent, max_unpacked } => {
+            carry_out_import(input, name, *base, blobs, *split_percent, *max_unpacked, observer)
+        }
+        Work::Propose { from, from_ref, into, blobs } => (|| {
+            let blobs = FolderBlobs::open(blobs)?;
+            let (from, into) = (manifest(&blobs, *from)?, base_manifest(&blobs, *into)?);
+            let proposal = changeset::propose(&from, *from_ref, into.as_ref());
+            Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
+        })(),
+        Work::Preprocess { pack } => carry_out_preprocess(pack, observer),
+        Work::Train { .. } => carry_out_train(work, observer),
+        Work::Evaluate { .. } => carry_out_evaluate(work, observer),
+    };
+    done.map_err(JobFailure::from)
+}
+
+fn carry_out_import(
+    input: &ImportInput,
+    name: &str,
+    base: Option<Hash>,
+    blobs: &Path,
+    split_percent: [u8; 3],
+    max_unpacked: u64,
+    observer: &dyn Observer,
+) -> Result<WorkDone, Failure> {
+    let blobs = FolderBlobs::open(blobs)?;
+    let source = match input {
+        ImportInput::Path(path) if !path.exists() => {
+            return Err(refused(format!("{} is not on the agent's machine", path.display())));
+        }
+        ImportInput::Path(path) => ImportFile::at(path),
+        ImportInput::Zip(path) => ImportFile::Zip(path.clone()),
+    };
+    let mut plan = ImportPlan::new(source, name, base_manifest(&blobs, base)?, split_percent);
+    plan.limits.max_unpacked = max_unpacked;
+    let proposal = import(&plan, &blobs, observer)?;
+    if proposal.quarantined > 0 {
+        observer.note(Level::Warn, &format!("{} files were left out", proposal.quarantined));
+        for left_out in proposal.quarantine.iter().take(20) {
+            observer.note(Level::Warn, &format!("left out {}: {}", left_out.origin, left_out.reason));
+        }
+    }
+    Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
+}
+
+fn carry_out_preprocess(work: &PackWork, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+    let reused = make_pack(work, observer)?;
+    let images = Pack::open(&work.path)?.len() as u64;
+    let bytes = std::fs::metadata(&work.path)?.len();
+    Ok(WorkDone::Pack { id: work.id, images, bytes, reused })
+}
+
+fn carry_out_train(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+    let Work::Train { pack, recipe, weights, run_dir, device, threads } = work else {
+        return Err(refused("the task is no training"));
+    };
+    let share = share_of_pack(pack);
+    make_pack(pack, &Part::new(observer, 0.0, share))?;
+    let plan = TrainPlan {
+        pack: &pack.path,
+        recipe,
+        preprocess: &pack.spec,
+        weights,
+        run_dir,
+        device,
+        threads: *threads,
+        now: Time::now(),
+    };
+    let result = train(&plan, &Part::new(observer, share, 1.0))?;
+    Ok(WorkDone::Trained {
+        best_epoch: result.best_epoch,
+        epochs: result.epochs,
+        resumed_from: result.resumed_from,
+    })
+}
+
+fn carry_out_evaluate(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+    let Work::Evaluate { pack, weights, run, run_dir, epoch, dataset, device, threads, made_by } = work
+    else {
+        return Err(refused("the task is no evaluation"));
+    };
+    let share = share_of_pack(pack);
+    make_pack(pack, &Part::new(observer, 0.0, share))?;
+    let plan = EvaluatePlan {
+        pack: &pack.path,
+        run_dir,
+        weights,
+        run: *run,
+        epoch: Some(*epoch),
+        dataset: *dataset,
+        preprocess: &pack.spec,
+        device,
+        threads: *threads,
+        made_by,
+    };
+    let evaluated = evaluate(&plan, &Part::new(observer, share, 1.0))?;
+    let blobs = FolderBlobs::open(&pack.blobs)?;
+    let made = store_model(&blobs, &evaluated.passport, &evaluated.weights_file)?;
+    blobs.sync()?;
+    Ok(WorkDone::Evaluated(made))
+}
+
+fn store_model(blobs: &FolderBlobs, passport: &Passport, weights: &PathBuf) -> Result<MadeModel, Failure> {
+    let weights = blobs.put(&std::fs::read(weights)?)?;
+    if weights != passport.weights {
+        return Err(Failure::error("the exported weights changed while they were stored"));
+    }
+    Ok(MadeModel {
+        passport: blobs.put(&encode(passport)?)?,
+        weights,
+        architecture: passport.architecture,
+        classes: u32::try_from(passport.classes.len()).map_err(|_| refused("there are too many classes"))?,
+        accuracy: passport.evaluation.accuracy,
+    })
+}
+
+/// A passport's blob: a version byte, then MessagePack.
+fn encode(passport: &Passport) -> Result<Vec<u8>, Failure> {
+    let mut bytes = vec![1];
+    rmp_serde::encode::write_named(&mut bytes, passport).map_err(|error| refused(error.to_string()))?;
+    Ok(bytes)
+}
+
+/// Makes a pack unless a good one is there; says whether it was.
+fn make_pack(work: &PackWork, observer: &dyn Observer) -> Result<bool, Failure> {
+    match Pack::open(&work.path) {
+        Ok(pack) if pack.manifest() == work.manifest => return Ok(true),
+        Ok(_) => observer.note(Level::Warn, "the pack is of another dataset version; making it again"),
+        Err(error) if work.path.exists() => {
+            observer.note(Level::Warn, &format!("{error}; making it again"));
+        }
+        Err(_) => {}
+    }
+    let blobs = FolderBlobs::open(&work.blobs)?;
+    let manifest = manifest(&blobs, work.manifest)?;
+    pack::build(&manifest, work.manifest, &work.spec, &blobs, &work.path, observer)?;
+    Ok(false)
+}
+
+fn share_of_pack(work: &PackWork) -> f32 {
+    if work.path.exists() { 0.0 } else { PACK_SHARE }
+}
+
+/// Stores the manifest of a proposal, durably, and makes the rest fit in a frame.
+fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure> {
+    let manifest = blobs.put(&proposal.manifest.encode())?;
+    blobs.sync()?;
+    let mut quarantine = proposal.quarantine;
+    for left_out in &mut quarantine {
+        for text in [&mut left_out.origin, &mut left_out.reason] {
+            text.truncate(text.floor_char_boundary(MAX_QUARANTINE_TEXT));
+        }
+    }
+    Ok(Proposed {
+        manifest,
+        classes: proposal.classes,
+        result: proposal.result,
+        bytes: proposal.bytes,
+        unchanged: proposal.unchanged,
+        duplicates: proposal.duplicates,
+        quarantine,
+        quarantined: proposal.quarantined,
+    })
+}
+
+fn base_manifest(blobs: &FolderBlobs, hash: Option<Hash>) -> Result<Option<Manifest>, Failure> {
+    hash.map(|hash| manifest(blobs, hash)).transpose()
+}
+
+fn manifest(blobs: &FolderBlobs, hash: Hash) -> Result<Manifest, Failure> {
+    match blobs.get(hash)? {
+        Some(bytes) => Ok(Manifest::decode(&bytes)?),
+        None => Err(refused(format!("the manifest {} is missing from the blobs", hash.short()))),
+    }
 }

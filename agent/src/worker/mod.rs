@@ -9,12 +9,14 @@
 //! * on SIGTERM, at the next good place, with [`EXIT_STOPPED`];
 //! * when its standard input closes: the agent is gone, and nobody would read the result.
 //!
-//! Memory is bounded by `RLIMIT_DATA` when the configuration says so (see [`limits`]), so that a
+//! Memory is bounded by `RLIMIT_DATA` when the configuration says so (see the module `limits`), so that a
 //! job that wants too much fails in its own process.
 
 mod carry_out;
+mod failure;
 pub mod frames;
-pub mod limits;
+mod limits;
+mod part;
 mod pipe;
 mod task;
 

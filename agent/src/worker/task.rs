@@ -66,8 +66,8 @@ pub enum Work {
         pack: PackWork,
         /// How.
         recipe: Recipe,
-        /// Safetensors file that the weights start from; absent for random ones.
-        weights: Option<PathBuf>,
+        /// Safetensors file that the weights start from.
+        weights: PathBuf,
         /// The run's folder with its checkpoints.
         run_dir: PathBuf,
         /// `cpu` or `cuda:0`, as this process sees it.
@@ -79,8 +79,8 @@ pub enum Work {
     Evaluate {
         /// What to judge on; made first when it is missing.
         pack: PackWork,
-        /// How the run was trained.
-        recipe: Recipe,
+        /// Safetensors file that the run's weights started from.
+        weights: PathBuf,
         /// The run.
         run: RunId,
         /// Its folder.
