@@ -1,7 +1,8 @@
 //! The agent's self-check: what is wrong, and what to do about it.
 
 use vigie_core::infer;
-use vigie_core::store::gc;
+use vigie_core::observe::Silent;
+use vigie_core::store::gc::{self, GcPlan};
 use vigie_protocol::Time;
 use vigie_protocol::health::{Finding, ServiceState};
 
@@ -81,7 +82,9 @@ fn audit(app: &App) -> Finding {
 }
 
 fn blobs(app: &App) -> Finding {
-    match gc::collect(&app.state, Time::now(), true) {
+    let plan = GcPlan { now: Time::now(), grace: gc::GRACE, dry_run: true };
+    let (catalog, log, blobs) = (&app.state.catalog, &app.state.log, &app.state.blobs);
+    match gc::collect(catalog, log, blobs, &plan, &Silent) {
         Ok(report) if report.missing.is_empty() => finding(
             "blobs",
             ServiceState::Up,

@@ -9,8 +9,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use vigie_core::infer;
+use vigie_core::observe::Silent;
+use vigie_core::store::gc::{self, GcPlan};
 use vigie_core::store::log::LogWriter;
-use vigie_core::store::{State, StoreError, gc};
+use vigie_core::store::{State, StoreError};
 use vigie_core::vision;
 use vigie_protocol::event::{Severity, Subject, Update};
 use vigie_protocol::health::ServiceState;
@@ -49,7 +51,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let jobs = tokio::spawn(engine.run(stop.clone()));
 
     let greeting = Greeting {
-        agent_id: app.state.agent_id,
+        agent_id: app.state.agent,
         epoch: app.hub.epoch(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
@@ -109,7 +111,7 @@ async fn open_state(config: &Config, now: Time) -> anyhow::Result<Arc<State>> {
             notify(NotifyState::Status(&format!("checking the store: {:.0} %", share * 100.0)));
             notify(NotifyState::ExtendTimeoutUsec(60_000_000));
         });
-        State::open(&dir, now, repairing)
+        State::open(&dir, now, Some(repairing))
     };
     let opened = tokio::task::spawn_blocking(open).await?;
     let state = opened.map_err(|error| match error {
@@ -133,16 +135,13 @@ async fn assemble(
     let serving = Serving::new(start_pool(&config.serving)?, limits(&config.serving), recorder);
     let sink = Arc::new(HubSink { hub: hub.clone(), state: state.clone() });
     let collected = state.clone();
-    let collect: jobs::Collector = Arc::new(move |dry_run| gc::collect(&collected, Time::now(), dry_run));
+    let collect: jobs::Collector = Arc::new(move |dry_run| {
+        let plan = GcPlan { now: Time::now(), grace: gc::GRACE, dry_run };
+        gc::collect(&collected.catalog, &collected.log, &collected.blobs, &plan, &Silent)
+    });
     let options = job_options(&config);
     let launcher = Arc::new(ProcessLauncher::new(&options.device, options.worker_threads));
-    let (engine, jobs) = JobEngine::with_launcher(
-        options,
-        state.catalog.clone(),
-        launcher,
-        collect,
-        sink,
-    )?;
+    let (engine, jobs) = JobEngine::with_launcher(options, state.catalog.clone(), launcher, collect, sink)?;
     let uploads = Uploads::new(state.blobs.temporaries());
     let samples = telemetry::start(config.agent.state.clone(), stop).await;
     let app = App {
@@ -225,14 +224,12 @@ async fn load_production(app: &Arc<App>) {
     for project in projects {
         let (name, service) = (project.name.clone(), format!("serving:{}", project.name));
         let loaded = app
-            .blocking(move |app| {
-                match app.state.catalog.alias(&name, &AliasName::production()) {
-                    Ok(alias) => {
-                        serving::load(&app.state, &name, alias.model, &app.config.agent.device).map(Some)
-                    }
-                    Err(StoreError::NotFound { .. }) => Ok(None),
-                    Err(error) => Err(crate::fault::api_error(error)),
+            .blocking(move |app| match app.state.catalog.alias(&name, &AliasName::production()) {
+                Ok(alias) => {
+                    serving::load(&app.state, &name, alias.model, &app.config.agent.device).map(Some)
                 }
+                Err(StoreError::NotFound { .. }) => Ok(None),
+                Err(error) => Err(crate::fault::api_error(error)),
             })
             .await;
         match loaded {
@@ -297,10 +294,7 @@ struct Signals {
 
 impl Signals {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     async fn next(&mut self) -> &'static str {

@@ -162,9 +162,8 @@ impl Agent {
         let mut cursor = None;
         loop {
             let request = Watch { cursor, max_wait_ms: 5_000 };
-            let watched = self.client.call(move |client, context| async move {
-                client.watch(context, request).await
-            });
+            let watched =
+                self.client.call(move |client, context| async move { client.watch(context, request).await });
             cursor = Some(watched.await?.next);
             let job = self
                 .client
@@ -196,10 +195,8 @@ impl Agent {
     }
 
     async fn answers(&self) -> Result<()> {
-        let answer: Result<_, ApiError> = self
-            .client
-            .call(|client, context| async move { client.whoami(context, Empty {}).await })
-            .await;
+        let answer: Result<_, ApiError> =
+            self.client.call(|client, context| async move { client.whoami(context, Empty {}).await }).await;
         answer.with_context(|| format!("the agent does not answer; its log:\n{}", self.log()))?;
         Ok(())
     }

@@ -111,8 +111,7 @@ async fn commands_work_over_a_real_sshd() -> Result<()> {
     // A zip of this side goes up as a blob and is imported over there.
     let pictures = folder.path().join("pictures.zip");
     vigie_tests::subset(&vigie_tests::data("samples/digits.zip"), &pictures, 3)?;
-    let imported =
-        over_ssh(&["datasets", "import", pictures.to_str().context("path")?, "-p", "far-away"])?;
+    let imported = over_ssh(&["datasets", "import", pictures.to_str().context("path")?, "-p", "far-away"])?;
     ensure!(imported.code == 0, "{imported:?}\nagent:\n{}", agent.log());
     let versions = agent.vigie_json(&["datasets", "list", "-p", "far-away"])?;
     ensure!(versions.as_array().context("versions")?.len() == 1, "{versions}");

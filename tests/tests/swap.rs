@@ -80,13 +80,8 @@ async fn twenty_moves_under_a_thousand_predictions() -> Result<()> {
 }
 
 async fn predict(agent: &Agent, project: &ProjectName, picture: &[u8]) -> Result<Prediction> {
-    let request = Predict {
-        project: project.clone(),
-        image: picture.to_owned(),
-        blob: None,
-        top: 3,
-        name: None,
-    };
+    let request =
+        Predict { project: project.clone(), image: picture.to_owned(), blob: None, top: 3, name: None };
     let answer = agent.client().call(move |client, context| {
         let request = request.clone();
         async move { client.predict(context, request).await }

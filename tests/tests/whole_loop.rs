@@ -53,8 +53,17 @@ async fn from_pictures_to_answers_and_back_after_a_power_cut() -> Result<()> {
 
 /// A picture of the test split, fetched from the agent's blobs.
 fn a_test_picture(agent: &Agent) -> Result<String> {
-    let images =
-        agent.vigie_json(&["datasets", "images", "reference@v1", "-p", "shop", "--split", "test", "-n", "1"])?;
+    let images = agent.vigie_json(&[
+        "datasets",
+        "images",
+        "reference@v1",
+        "-p",
+        "shop",
+        "--split",
+        "test",
+        "-n",
+        "1",
+    ])?;
     let hash = images[0]["image"].as_str().context("hash")?.to_owned();
     let path = agent.state().join("picture.png").display().to_string();
     let said = agent.vigie(&["blobs", "get", &hash, &path])?;

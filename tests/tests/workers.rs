@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use vigie_protocol::job::{FailureCause, Job, JobState};
-use vigie_protocol::service::{JobGet, RunGet, TrainSubmit};
 use vigie_protocol::run::Recipe;
+use vigie_protocol::service::{JobGet, RunGet, TrainSubmit};
 use vigie_protocol::{IdempotencyKey, JobId, ProjectName, RunId};
 use vigie_tests::{Agent, AgentOptions, data, subset};
 

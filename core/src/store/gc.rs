@@ -51,7 +51,7 @@ pub fn collect(
     plan: &GcPlan,
     observer: &dyn Observer,
 ) -> Result<GcReport> {
-    let mut mark = Mark { blobs, observer, marked: HashSet::new(), missing: BTreeSet::new(), unread: false };
+    let mut mark = Mark::new(blobs, observer);
     let since = mark.jobs(catalog, plan.now.minus(plan.grace))?;
     mark.catalog(catalog)?;
     mark.predictions(catalog, log, plan.now)?;
@@ -95,6 +95,34 @@ pub fn collect(
     Ok(report)
 }
 
+/// Removes one blob at once, without a grace period, unless something refers to it; answers whether
+/// it was removed. For what a person asked to have erased.
+///
+/// # Errors
+/// Those of the store, and when a list of references cannot be read: then nothing is removed.
+pub fn erase(
+    catalog: &Catalog,
+    log: &DayLog,
+    blobs: &FolderBlobs,
+    hash: Hash,
+    now: Time,
+    observer: &dyn Observer,
+) -> Result<bool> {
+    let mut mark = Mark::new(blobs, observer);
+    mark.jobs(catalog, now)?;
+    mark.catalog(catalog)?;
+    mark.predictions(catalog, log, now)?;
+    if mark.unread {
+        let text = "a list of references cannot be read, so nothing can be erased safely";
+        return Err(StoreError::Precondition(text.to_owned()));
+    }
+    if mark.marked.contains(&hash) {
+        return Ok(false);
+    }
+    blobs.delete(hash)?;
+    Ok(true)
+}
+
 /// The blobs that something refers to, as they are found.
 struct Mark<'a> {
     blobs: &'a FolderBlobs,
@@ -105,7 +133,11 @@ struct Mark<'a> {
     unread: bool,
 }
 
-impl Mark<'_> {
+impl<'a> Mark<'a> {
+    fn new(blobs: &'a FolderBlobs, observer: &'a dyn Observer) -> Self {
+        Self { blobs, observer, marked: HashSet::new(), missing: BTreeSet::new(), unread: false }
+    }
+
     /// Marks what unfinished jobs were given and returns the time since which blobs stay: a job may
     /// name what it put when it began.
     fn jobs(&mut self, catalog: &Catalog, since: Time) -> Result<Time> {
