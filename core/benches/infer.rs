@@ -9,6 +9,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vigie_core::infer::{self, LoadSpec, WeightsFrom};
 use vigie_core::nets::{self, Network};
 use vigie_protocol::model::Architecture;
+use vigie_protocol::preprocess::PreprocessSpec;
 
 fn engines(criterion: &mut Criterion) {
     for architecture in Architecture::ALL {
@@ -16,7 +17,7 @@ fn engines(criterion: &mut Criterion) {
         let network = Network::new(architecture, 10, 0.0, 1, &Device::flex()).expect("a known network");
         let weights = network.to_weights().to_bytes(architecture).expect("weights of f32");
         for side in [224, 112] {
-            let preprocess = nets::default_preprocess(architecture, side);
+            let preprocess = PreprocessSpec::for_network(architecture, side);
             for batch in [1, 8] {
                 let mut group = criterion.benchmark_group(format!("{architecture}/{side}/b{batch}"));
                 group.throughput(Throughput::Elements(batch as u64));

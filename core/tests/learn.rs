@@ -7,7 +7,6 @@ use vigie_core::data::import::{ImportFile, ImportPlan, import};
 use vigie_core::data::pack;
 use vigie_core::evaluate::{EvaluatePlan, Evaluated, evaluate};
 use vigie_core::infer::{LoadSpec, WeightsFrom, golden, load};
-use vigie_core::nets::default_preprocess;
 use vigie_core::observe::{Level, Observer, Silent, Step};
 use vigie_core::store::Blobs;
 use vigie_core::store::blobs::FolderBlobs;
@@ -32,7 +31,7 @@ fn bundled(name: &str) -> PathBuf {
 impl World {
     fn new() -> Self {
         let recipe = Recipe { input: INPUT, epochs: 12, mirror: false, ..Recipe::default() };
-        let preprocess = default_preprocess(recipe.architecture, INPUT);
+        let preprocess = PreprocessSpec::for_network(recipe.architecture, INPUT);
         let folder = tempfile::tempdir().expect("a folder");
         let blobs = FolderBlobs::open(&folder.path().join("blobs")).expect("blobs");
         let source = ImportFile::Zip(bundled("samples/products.zip"));

@@ -39,7 +39,7 @@ fn b0_engine_matches_torchvision_and_the_network() {
 #[test]
 fn lite0_features_match_pytorch() {
     let file = lite0_file();
-    let spec = nets::default_preprocess(LITE0, 224);
+    let spec = PreprocessSpec::for_network(LITE0, 224);
     let expected = floats(&answers(LITE0)["features"]["photo_cat"]);
     for device in ["cpu", "cpu-burn"] {
         let extractor = infer::features(LITE0, WeightsFrom::Path(&file), &spec, device).unwrap();
@@ -51,7 +51,7 @@ fn lite0_features_match_pytorch() {
 #[test]
 fn a_batch_answers_as_its_images_do() {
     for (architecture, weights) in [(LITE0, Weights::read(&lite0_file()).unwrap()), (B0, b0_weights())] {
-        let spec = nets::default_preprocess(architecture, 96);
+        let spec = PreprocessSpec::for_network(architecture, 96);
         let engine = engine(architecture, &weights, &spec, "cpu");
         let cat = photo("photo_cat");
         // Nine different images: more than there are cores, and not a multiple of them.
@@ -70,7 +70,7 @@ fn engines_take_odd_sides() {
     // 33 → 17 → 9 → 5 → 3 → 2: every padding that a stride of 2 can need.
     for (architecture, weights) in [(LITE0, Weights::read(&lite0_file()).unwrap()), (B0, b0_weights())] {
         for side in [33, 97] {
-            let spec = nets::default_preprocess(architecture, side as u32);
+            let spec = PreprocessSpec::for_network(architecture, side as u32);
             let network = Network::from_weights(architecture, &weights, 1000, 0.0, &Device::flex()).unwrap();
             let pixels = crop(&photo("photo_coffee"), 40, 60, side);
             let expected = run(&network, &pixels, &spec);
@@ -164,7 +164,7 @@ fn pytorch_checkpoints_are_read_in_both_formats() {
 #[test]
 fn another_preprocess_is_refused() {
     let file = lite0_file();
-    let trained = nets::default_preprocess(LITE0, 224);
+    let trained = PreprocessSpec::for_network(LITE0, 224);
     let asked = PreprocessSpec { std: [255.0; 3], ..trained.clone() };
     let spec = LoadSpec {
         architecture: LITE0,
@@ -182,7 +182,7 @@ fn another_preprocess_is_refused() {
 fn network_matches(architecture: Architecture, weights: &Weights) {
     let network = Network::from_weights(architecture, weights, 1000, 0.2, &Device::flex()).unwrap();
     for (name, side, pixels, expected) in cases(architecture) {
-        let found = run(&network, &pixels, &nets::default_preprocess(architecture, side));
+        let found = run(&network, &pixels, &PreprocessSpec::for_network(architecture, side));
         assert_close(&found, &expected, 1e-3, &name);
     }
 }
@@ -190,7 +190,7 @@ fn network_matches(architecture: Architecture, weights: &Weights) {
 fn engine_matches(architecture: Architecture, weights: &Weights) {
     let network = Network::from_weights(architecture, weights, 1000, 0.2, &Device::flex()).unwrap();
     for (name, side, pixels, expected) in cases(architecture) {
-        let spec = nets::default_preprocess(architecture, side);
+        let spec = PreprocessSpec::for_network(architecture, side);
         let golden = [(pixels.clone(), expected)];
         let unfolded = run(&network, &pixels, &spec);
         for device in ["cpu", "cpu-burn"] {

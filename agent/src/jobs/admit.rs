@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use tokio::time::Instant;
-use vigie_core::nets::default_preprocess;
 use vigie_core::store::StoreError;
 use vigie_core::store::catalog::Receipt;
 use vigie_core::train::recipe;
 use vigie_protocol::job::{FailureCause, Job, JobFailure, JobSpec, JobState, Progress};
+use vigie_protocol::preprocess::PreprocessSpec;
 use vigie_protocol::run::{Run, RunState};
 use vigie_protocol::service::TrainSubmitted;
 use vigie_protocol::{ApiError, ErrorCode, JobId, RunId, Time};
@@ -73,7 +73,7 @@ impl JobEngine {
                     job: row.id,
                     dataset,
                     manifest: catalog.dataset(&project, dataset)?.manifest,
-                    preprocess: default_preprocess(recipe.architecture, recipe.input),
+                    preprocess: PreprocessSpec::for_network(recipe.architecture, recipe.input),
                     recipe,
                     state: RunState::Running,
                     created: row.created,

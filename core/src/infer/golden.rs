@@ -49,7 +49,6 @@ fn difference(found: &[f32], expected: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nets::default_preprocess;
     use vigie_protocol::model::Architecture;
     use vigie_protocol::preprocess::PreprocessSpec;
 
@@ -69,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_worst_difference_decides() {
-        let engine = Fixed(default_preprocess(Architecture::EfficientnetLite0, 32), vec![1.0, 2.0]);
+        let engine = Fixed(PreprocessSpec::for_network(Architecture::EfficientnetLite0, 32), vec![1.0, 2.0]);
         let run = |golden: &[Vec<f32>]| {
             let golden: Vec<_> = golden.iter().map(|logits| (Vec::new(), logits.clone())).collect();
             check(&engine, &golden, 0.01).expect("the engine answers")

@@ -18,7 +18,6 @@ use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use vigie_protocol::model::Architecture;
-use vigie_protocol::preprocess::{Interpolation, PREPROCESS_REVISION, PreprocessSpec};
 
 use layers::{Block, ConvNorm};
 use plan::Plan;
@@ -197,25 +196,5 @@ pub fn plan(architecture: Architecture) -> Result<Plan, WeightsError> {
         Architecture::EfficientnetLite0 => Ok(lite0::plan()),
         Architecture::EfficientnetB0 => Ok(b0::plan()),
         Architecture::Unknown => Err(WeightsError::Architecture(architecture)),
-    }
-}
-
-/// How images become the input of a network whose input side is `input` pixels: the scaling its
-/// pretrained weights were made with, and a crop of the central 87.5 %.
-pub fn default_preprocess(architecture: Architecture, input: u32) -> PreprocessSpec {
-    let (mean, std) = match architecture {
-        Architecture::EfficientnetLite0 => ([127.0; 3], [128.0; 3]),
-        // ImageNet's, which any other network is likeliest to want as well.
-        Architecture::EfficientnetB0 | Architecture::Unknown => {
-            ([0.485, 0.456, 0.406].map(|m: f32| m * 255.0), [0.229, 0.224, 0.225].map(|s: f32| s * 255.0))
-        }
-    };
-    PreprocessSpec {
-        revision: PREPROCESS_REVISION,
-        resize: (f64::from(input) / 0.875).round() as u32,
-        crop: input,
-        interpolation: Interpolation::Bicubic,
-        mean,
-        std,
     }
 }
