@@ -84,9 +84,11 @@ impl Options {
         let Self { config, state, socket } = self;
         // A flag is the strongest word: it stands for the variable of the same key.
         let flag = |path: Option<PathBuf>, name: &str| -> anyhow::Result<Option<String>> {
-            path.map(|path| std::path::absolute(&path)?.into_os_string().into_string().ok().context("bad path"))
-                .transpose()
-                .with_context(|| format!("the path given for {name} cannot be used"))
+            path.map(|path| {
+                std::path::absolute(&path)?.into_os_string().into_string().ok().context("bad path")
+            })
+            .transpose()
+            .with_context(|| format!("the path given for {name} cannot be used"))
         };
         let (state, socket) = (flag(state, "--state")?, flag(socket, "--socket")?);
         let environment = |name: &str| match name {

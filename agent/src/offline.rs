@@ -30,11 +30,12 @@ pub fn backup(config: &Config, target: &Path) -> anyhow::Result<()> {
         let client = AgentClient::spawn(Target::Unix(config.agent.socket.clone()), options);
         client.first_attempt().await?;
         let request = Backup { key: IdempotencyKey::new(), path };
-        client.call(move |client, context| {
-            let request = request.clone();
-            async move { client.backup(context, request).await }
-        })
-        .await
+        client
+            .call(move |client, context| {
+                let request = request.clone();
+                async move { client.backup(context, request).await }
+            })
+            .await
     });
     let made = made.map_err(|error: ApiError| with_hint(&error))?;
     eprintln!("{}: {} files, {} bytes, {:.1} s", made.path, made.files, made.bytes, made.seconds);

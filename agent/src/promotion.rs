@@ -117,8 +117,9 @@ pub async fn rollback(
         Some(loaded) => loaded,
         None => {
             let project = project.clone();
-            let load =
-                move |app: &App| serving::load(&app.state, &project, to, &app.config.agent.device).map(Arc::new);
+            let load = move |app: &App| {
+                serving::load(&app.state, &project, to, &app.config.agent.device).map(Arc::new)
+            };
             app.blocking(load).await?
         }
     };

@@ -136,13 +136,7 @@ async fn assemble(
     let collect: jobs::Collector = Arc::new(move |dry_run| gc::collect(&collected, Time::now(), dry_run));
     let options = job_options(&config);
     let launcher = Arc::new(ProcessLauncher::new(&options.device, options.worker_threads));
-    let (engine, jobs) = JobEngine::with_launcher(
-        options,
-        state.catalog.clone(),
-        launcher,
-        collect,
-        sink,
-    )?;
+    let (engine, jobs) = JobEngine::with_launcher(options, state.catalog.clone(), launcher, collect, sink)?;
     let uploads = Uploads::new(state.blobs.temporaries());
     let samples = telemetry::start(config.agent.state.clone(), stop).await;
     let app = App {
@@ -225,14 +219,12 @@ async fn load_production(app: &Arc<App>) {
     for project in projects {
         let (name, service) = (project.name.clone(), format!("serving:{}", project.name));
         let loaded = app
-            .blocking(move |app| {
-                match app.state.catalog.alias(&name, &AliasName::production()) {
-                    Ok(alias) => {
-                        serving::load(&app.state, &name, alias.model, &app.config.agent.device).map(Some)
-                    }
-                    Err(StoreError::NotFound { .. }) => Ok(None),
-                    Err(error) => Err(crate::fault::api_error(error)),
+            .blocking(move |app| match app.state.catalog.alias(&name, &AliasName::production()) {
+                Ok(alias) => {
+                    serving::load(&app.state, &name, alias.model, &app.config.agent.device).map(Some)
                 }
+                Err(StoreError::NotFound { .. }) => Ok(None),
+                Err(error) => Err(crate::fault::api_error(error)),
             })
             .await;
         match loaded {
@@ -297,10 +289,7 @@ struct Signals {
 
 impl Signals {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     async fn next(&mut self) -> &'static str {

@@ -44,8 +44,7 @@ pub(super) async fn doctor(api: Api, _: Empty) -> Result<Vec<Finding>, ApiError>
 
 pub(super) async fn events(api: Api, request: EventList) -> Result<Page<Event>, ApiError> {
     let EventList { project, page } = request;
-    api
-        .read(move |state| state.catalog.events(project.as_ref(), page.cursor.as_ref(), page.capped_limit()))
+    api.read(move |state| state.catalog.events(project.as_ref(), page.cursor.as_ref(), page.capped_limit()))
         .await
 }
 
@@ -56,7 +55,9 @@ pub(super) async fn watch(api: Api, request: Watch) -> Result<Watched, ApiError>
 
 pub(super) async fn audit_list(api: Api, request: AuditList) -> Result<Page<AuditEntry>, ApiError> {
     let before = match &request.page.cursor {
-        Some(cursor) => Some(cursor.0.parse().map_err(|_| ApiError::invalid("not a cursor of the audit log"))?),
+        Some(cursor) => {
+            Some(cursor.0.parse().map_err(|_| ApiError::invalid("not a cursor of the audit log"))?)
+        }
         None => None,
     };
     let limit = request.page.capped_limit();
@@ -85,23 +86,21 @@ pub(super) async fn backup(api: Api, request: Backup) -> Result<BackupMade, ApiE
         return Err(ApiError::invalid(format!("{path:?} is not an absolute path on the agent's machine")));
     }
     let change = Change { key, method: "backup", target: path.clone(), reason: None };
-    api
-        .change::<BackupMade, BackupMade, _>(change, move |api| async move {
-            let began = Instant::now();
-            api
-                .app
-                .blocking(move |app| {
-                    app.serving.recorder().flush(FLUSH);
-                    let made = vigie_core::store::backup::backup(&app.state, &target, Time::now())
-                        .map_err(api_error)?;
-                    Ok(BackupMade {
-                        path,
-                        files: made.files,
-                        bytes: made.bytes,
-                        seconds: began.elapsed().as_secs_f64(),
-                    })
+    api.change::<BackupMade, BackupMade, _>(change, move |api| async move {
+        let began = Instant::now();
+        api.app
+            .blocking(move |app| {
+                app.serving.recorder().flush(FLUSH);
+                let made =
+                    vigie_core::store::backup::backup(&app.state, &target, Time::now()).map_err(api_error)?;
+                Ok(BackupMade {
+                    path,
+                    files: made.files,
+                    bytes: made.bytes,
+                    seconds: began.elapsed().as_secs_f64(),
                 })
-                .await
-        })
-        .await
+            })
+            .await
+    })
+    .await
 }

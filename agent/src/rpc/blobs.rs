@@ -67,21 +67,17 @@ impl Uploads {
             return Ok(lock(upload).status(*id));
         }
         if under_way.len() >= MAX_UPLOADS {
-            return Err(ApiError::new(ErrorCode::Overloaded, "too many uploads are under way")
-                .retry_after_ms(5_000));
+            return Err(
+                ApiError::new(ErrorCode::Overloaded, "too many uploads are under way").retry_after_ms(5_000)
+            );
         }
         let file = if present {
             None
         } else {
             Some(NamedTempFile::new_in(&self.folder).map_err(|error| disk("beginning an upload", &error))?)
         };
-        let upload = Upload {
-            hash,
-            size,
-            offset: if present { size } else { 0 },
-            touched: Instant::now(),
-            file,
-        };
+        let upload =
+            Upload { hash, size, offset: if present { size } else { 0 }, touched: Instant::now(), file };
         let id = UploadId::new();
         let status = upload.status(id);
         under_way.insert(id, Arc::new(Mutex::new(upload)));
@@ -91,7 +87,8 @@ impl Uploads {
     fn find(&self, id: UploadId) -> Result<Arc<Mutex<Upload>>, ApiError> {
         let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         under_way.get(&id).cloned().ok_or_else(|| {
-            ApiError::not_found(format_args!("upload {id}")).with_hint("begin it again; the agent may have restarted")
+            ApiError::not_found(format_args!("upload {id}"))
+                .with_hint("begin it again; the agent may have restarted")
         })
     }
 
@@ -101,8 +98,7 @@ impl Uploads {
 }
 
 pub(super) async fn begin(api: Api, request: UploadBegin) -> Result<UploadStatus, ApiError> {
-    api
-        .app
+    api.app
         .blocking(move |app| {
             let present = app.state.blobs.size(request.hash).map_err(api_error)?;
             app.uploads.begin(request, present == Some(request.size))
@@ -111,8 +107,7 @@ pub(super) async fn begin(api: Api, request: UploadBegin) -> Result<UploadStatus
 }
 
 pub(super) async fn chunk(api: Api, request: UploadChunk) -> Result<UploadStatus, ApiError> {
-    api
-        .app
+    api.app
         .blocking(move |app| {
             let upload = app.uploads.find(request.upload)?;
             let mut upload = lock(&upload);
@@ -150,8 +145,7 @@ pub(super) async fn status(api: Api, request: UploadGet) -> Result<UploadStatus,
 }
 
 pub(super) async fn commit(api: Api, request: UploadGet) -> Result<UploadStatus, ApiError> {
-    api
-        .app
+    api.app
         .blocking(move |app| {
             let upload = app.uploads.find(request.upload)?;
             let mut upload = lock(&upload);

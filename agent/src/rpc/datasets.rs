@@ -16,11 +16,10 @@ use super::api::Change;
 pub(super) async fn list(api: Api, request: DatasetList) -> Result<Page<DatasetVersion>, ApiError> {
     let DatasetList { project, lineage, page } = request;
     api.project(project.clone()).await?;
-    api
-        .read(move |state| {
-            state.catalog.datasets(&project, lineage, page.cursor.as_ref(), page.capped_limit())
-        })
-        .await
+    api.read(move |state| {
+        state.catalog.datasets(&project, lineage, page.cursor.as_ref(), page.capped_limit())
+    })
+    .await
 }
 
 pub(super) async fn get(api: Api, request: DatasetGet) -> Result<DatasetVersion, ApiError> {
@@ -38,8 +37,7 @@ pub(super) async fn images(api: Api, request: DatasetImages) -> Result<Page<Data
 pub(super) async fn change_sets(api: Api, request: ChangeSetList) -> Result<Page<ChangeSet>, ApiError> {
     let ChangeSetList { project, page } = request;
     api.project(project.clone()).await?;
-    api
-        .read(move |state| state.catalog.change_sets(&project, page.cursor.as_ref(), page.capped_limit()))
+    api.read(move |state| state.catalog.change_sets(&project, page.cursor.as_ref(), page.capped_limit()))
         .await
 }
 
@@ -54,35 +52,34 @@ pub(super) async fn decide(api: Api, request: ChangeSetDecide) -> Result<ChangeS
     let change = Change { key, method: "change_set_decide", target, reason: reason.clone() };
     let receipt = change.receipt();
     let decision = Decision { at: Time::now(), by: api.who(), reason };
-    api
-        .change::<ChangeSet, ChangeSet, _>(change, move |api| async move {
-            let name = project.clone();
-            let change_set = api
-                .read(move |state| {
-                    let (catalog, expected) = (&state.catalog, Some(expected_generation));
-                    if accept {
-                        catalog.accept(&name, change_set, expected, &decision, Some(&receipt))
-                    } else {
-                        catalog.reject(&name, change_set, expected, &decision, Some(&receipt))
-                    }
-                })
-                .await?;
-            let lineage = change_set.lineage;
-            let dataset = change_set.accepted_as.map(|number| DatasetRef { lineage, number });
-            let (subject, text) = match dataset {
-                Some(dataset) => (
-                    Subject::Dataset { dataset },
-                    format!("{dataset} was made from {} by {}", change_set.origin, api.who()),
-                ),
-                None => (
-                    Subject::ChangeSet { change_set: change_set.id },
-                    format!("{} was rejected by {}", change_set.origin, api.who()),
-                ),
-            };
-            api.app.event(Some(project), Severity::Info, subject, text).await;
-            Ok(change_set)
-        })
-        .await
+    api.change::<ChangeSet, ChangeSet, _>(change, move |api| async move {
+        let name = project.clone();
+        let change_set = api
+            .read(move |state| {
+                let (catalog, expected) = (&state.catalog, Some(expected_generation));
+                if accept {
+                    catalog.accept(&name, change_set, expected, &decision, Some(&receipt))
+                } else {
+                    catalog.reject(&name, change_set, expected, &decision, Some(&receipt))
+                }
+            })
+            .await?;
+        let lineage = change_set.lineage;
+        let dataset = change_set.accepted_as.map(|number| DatasetRef { lineage, number });
+        let (subject, text) = match dataset {
+            Some(dataset) => (
+                Subject::Dataset { dataset },
+                format!("{dataset} was made from {} by {}", change_set.origin, api.who()),
+            ),
+            None => (
+                Subject::ChangeSet { change_set: change_set.id },
+                format!("{} was rejected by {}", change_set.origin, api.who()),
+            ),
+        };
+        api.app.event(Some(project), Severity::Info, subject, text).await;
+        Ok(change_set)
+    })
+    .await
 }
 
 fn read_manifest(state: &State, hash: Hash) -> Result<Manifest, StoreError> {

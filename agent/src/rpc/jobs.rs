@@ -1,5 +1,6 @@
 //! Jobs, leases and runs.
 
+use vigie_protocol::access::Role;
 use vigie_protocol::job::{Job, JobSpec, Lease};
 use vigie_protocol::page::Page;
 use vigie_protocol::run::Run;
@@ -7,7 +8,6 @@ use vigie_protocol::service::{
     Empty, JobChange, JobGet, JobList, JobLog, JobLogPage, JobSubmit, RunGet, RunList, TrainSubmit,
     TrainSubmitted,
 };
-use vigie_protocol::access::Role;
 use vigie_protocol::{ApiError, ErrorCode};
 
 use super::Api;
@@ -36,11 +36,11 @@ pub(super) async fn submit(api: Api, request: JobSubmit) -> Result<Job, ApiError
     let change = Change { key, method: "job_submit", target, reason: None };
     let receipt = change.receipt();
     let draft = JobDraft { project, spec, after, by: api.who() };
-    api
-        .change::<Job, Job, _>(change, move |api| async move {
-            api.app.jobs.submit(draft, Some(receipt)).await
-        })
-        .await
+    api.change::<Job, Job, _>(
+        change,
+        move |api| async move { api.app.jobs.submit(draft, Some(receipt)).await },
+    )
+    .await
 }
 
 pub(super) async fn train(api: Api, request: TrainSubmit) -> Result<TrainSubmitted, ApiError> {
@@ -50,11 +50,10 @@ pub(super) async fn train(api: Api, request: TrainSubmit) -> Result<TrainSubmitt
         Change { key, method: "train_submit", target: format!("{project} on {dataset}"), reason: None };
     let receipt = change.receipt();
     let draft = TrainDraft { project, dataset, recipe, after, by: api.who() };
-    api
-        .change::<TrainSubmitted, TrainSubmitted, _>(change, move |api| async move {
-            api.app.jobs.submit_training(draft, Some(receipt)).await
-        })
-        .await
+    api.change::<TrainSubmitted, TrainSubmitted, _>(change, move |api| async move {
+        api.app.jobs.submit_training(draft, Some(receipt)).await
+    })
+    .await
 }
 
 pub(super) async fn list(api: Api, request: JobList) -> Result<Page<Job>, ApiError> {
@@ -73,20 +72,17 @@ pub(super) async fn log(api: Api, request: JobLog) -> Result<JobLogPage, ApiErro
 pub(super) async fn cancel(api: Api, request: JobChange) -> Result<Job, ApiError> {
     let change =
         Change { key: request.key, method: "job_cancel", target: request.job.to_string(), reason: None };
-    api
-        .change::<Job, Job, _>(change, move |api| async move { api.app.jobs.cancel(request.job).await })
-        .await
+    api.change::<Job, Job, _>(change, move |api| async move { api.app.jobs.cancel(request.job).await }).await
 }
 
 pub(super) async fn retry(api: Api, request: JobChange) -> Result<Job, ApiError> {
     let change =
         Change { key: request.key, method: "job_retry", target: request.job.to_string(), reason: None };
     let receipt = change.receipt();
-    api
-        .change::<Job, Job, _>(change, move |api| async move {
-            api.app.jobs.retry(request.job, Some(receipt)).await
-        })
-        .await
+    api.change::<Job, Job, _>(change, move |api| async move {
+        api.app.jobs.retry(request.job, Some(receipt)).await
+    })
+    .await
 }
 
 pub(super) async fn leases(api: Api, _: Empty) -> Result<Vec<Lease>, ApiError> {
@@ -96,9 +92,7 @@ pub(super) async fn leases(api: Api, _: Empty) -> Result<Vec<Lease>, ApiError> {
 pub(super) async fn runs(api: Api, request: RunList) -> Result<Page<Run>, ApiError> {
     let RunList { project, page } = request;
     api.project(project.clone()).await?;
-    api
-        .read(move |state| state.catalog.runs(&project, page.cursor.as_ref(), page.capped_limit()))
-        .await
+    api.read(move |state| state.catalog.runs(&project, page.cursor.as_ref(), page.capped_limit())).await
 }
 
 pub(super) async fn run(api: Api, request: RunGet) -> Result<Run, ApiError> {

@@ -15,9 +15,7 @@ use crate::serving::read_passport;
 pub(super) async fn list(api: Api, request: ModelList) -> Result<Page<ModelVersion>, ApiError> {
     let ModelList { project, page } = request;
     api.project(project.clone()).await?;
-    api
-        .read(move |state| state.catalog.models(&project, page.cursor.as_ref(), page.capped_limit()))
-        .await
+    api.read(move |state| state.catalog.models(&project, page.cursor.as_ref(), page.capped_limit())).await
 }
 
 pub(super) async fn get(api: Api, request: ModelGet) -> Result<ModelDetail, ApiError> {
@@ -40,11 +38,10 @@ pub(super) async fn aliases(api: Api, request: InProject) -> Result<Vec<Alias>, 
 pub(super) async fn history(api: Api, request: AliasHistory) -> Result<Page<AliasMove>, ApiError> {
     let AliasHistory { project, alias, page } = request;
     api.project(project.clone()).await?;
-    api
-        .read(move |state| {
-            state.catalog.alias_history(&project, &alias, page.cursor.as_ref(), page.capped_limit())
-        })
-        .await
+    api.read(move |state| {
+        state.catalog.alias_history(&project, &alias, page.cursor.as_ref(), page.capped_limit())
+    })
+    .await
 }
 
 pub(super) async fn gate_test(api: Api, request: GateTest) -> Result<GateVerdict, ApiError> {
@@ -59,12 +56,11 @@ pub(super) async fn promote(api: Api, request: Promote) -> Result<AliasMoved, Ap
     let target = format!("{} {} -> {}", request.project, request.alias, request.candidate);
     let change = Change { key: request.key, method: "promote", target, reason: request.reason.clone() };
     let receipt = change.receipt();
-    api
-        .change::<(Alias, AliasMove), AliasMoved, _>(change, move |api| async move {
-            let by = api.who();
-            promotion::promote(&api.app, request, by, receipt).await
-        })
-        .await
+    api.change::<(Alias, AliasMove), AliasMoved, _>(change, move |api| async move {
+        let by = api.who();
+        promotion::promote(&api.app, request, by, receipt).await
+    })
+    .await
 }
 
 pub(super) async fn rollback(api: Api, request: Rollback) -> Result<AliasMoved, ApiError> {
@@ -72,10 +68,9 @@ pub(super) async fn rollback(api: Api, request: Rollback) -> Result<AliasMoved, 
     let target = format!("{} {}", request.project, request.alias);
     let change = Change { key: request.key, method: "rollback", target, reason: request.reason.clone() };
     let receipt = change.receipt();
-    api
-        .change::<(Alias, AliasMove), AliasMoved, _>(change, move |api| async move {
-            let by = api.who();
-            promotion::rollback(&api.app, request, by, receipt).await
-        })
-        .await
+    api.change::<(Alias, AliasMove), AliasMoved, _>(change, move |api| async move {
+        let by = api.who();
+        promotion::rollback(&api.app, request, by, receipt).await
+    })
+    .await
 }

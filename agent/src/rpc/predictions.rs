@@ -32,8 +32,7 @@ pub(super) async fn predict(api: Api, request: Predict) -> Result<Prediction, Ap
 
 async fn read_blob(api: &Api, hash: Hash) -> Result<Vec<u8>, ApiError> {
     let limit = api.app.config.serving.max_image_mib << 20;
-    api
-        .app
+    api.app
         .blocking(move |app| {
             let size = app.state.blobs.size(hash).map_err(crate::fault::api_error)?;
             if size.is_some_and(|size| size > limit) {
@@ -54,17 +53,15 @@ async fn read_blob(api: &Api, hash: Hash) -> Result<Vec<u8>, ApiError> {
 pub(super) async fn list(api: Api, request: PredictionList) -> Result<Page<Prediction>, ApiError> {
     let PredictionList { project, filter, page } = request;
     api.project(project.clone()).await?;
-    api
-        .read(move |state| {
-            state.log.page(&project, &filter, page.cursor.as_ref(), page.capped_limit(), PAGE_BUDGET)
-        })
-        .await
+    api.read(move |state| {
+        state.log.page(&project, &filter, page.cursor.as_ref(), page.capped_limit(), PAGE_BUDGET)
+    })
+    .await
 }
 
 pub(super) async fn get(api: Api, request: PredictionGet) -> Result<Prediction, ApiError> {
     let PredictionGet { project, prediction } = request;
-    api
-        .read(move |state| state.log.get(&project, prediction))
+    api.read(move |state| state.log.get(&project, prediction))
         .await?
         .ok_or_else(|| ApiError::not_found(format_args!("prediction {prediction}")))
 }
@@ -73,19 +70,17 @@ pub(super) async fn forget(api: Api, request: PredictionForget) -> Result<Empty,
     let PredictionForget { key, project, prediction } = request;
     let change =
         Change { key, method: "prediction_forget", target: format!("{project}/{prediction}"), reason: None };
-    api
-        .change::<Empty, Empty, _>(change, move |api| async move {
-            api
-                .app
-                .blocking(move |app| {
-                    let forgotten =
-                        app.state.forget_prediction(&project, prediction).map_err(crate::fault::api_error)?;
-                    forgotten.ok_or_else(|| ApiError::not_found(format_args!("prediction {prediction}")))
-                })
-                .await?;
-            Ok(Empty {})
-        })
-        .await
+    api.change::<Empty, Empty, _>(change, move |api| async move {
+        api.app
+            .blocking(move |app| {
+                let forgotten =
+                    app.state.forget_prediction(&project, prediction).map_err(crate::fault::api_error)?;
+                forgotten.ok_or_else(|| ApiError::not_found(format_args!("prediction {prediction}")))
+            })
+            .await?;
+        Ok(Empty {})
+    })
+    .await
 }
 
 pub(super) async fn counts(api: Api, request: PredictionCounts) -> Result<Vec<HourCount>, ApiError> {

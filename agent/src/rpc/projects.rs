@@ -20,13 +20,11 @@ pub(super) async fn create(api: Api, request: ProjectCreate) -> Result<Project, 
     let ProjectCreate { key, name, description, settings } = request;
     let change = Change { key, method: "project_create", target: name.to_string(), reason: None };
     let receipt = change.receipt();
-    let project =
-        Project { name, description, created: Time::now(), by: api.who(), settings, generation: 0 };
-    api
-        .change::<Project, Project, _>(change, |api| async move {
-            api.read(move |state| state.catalog.create_project(&project, Some(&receipt))).await
-        })
-        .await
+    let project = Project { name, description, created: Time::now(), by: api.who(), settings, generation: 0 };
+    api.change::<Project, Project, _>(change, |api| async move {
+        api.read(move |state| state.catalog.create_project(&project, Some(&receipt))).await
+    })
+    .await
 }
 
 pub(super) async fn update(api: Api, request: ProjectUpdate) -> Result<Project, ApiError> {
@@ -34,21 +32,19 @@ pub(super) async fn update(api: Api, request: ProjectUpdate) -> Result<Project, 
     let ProjectUpdate { key, project, expected_generation, description, settings } = request;
     let change = Change { key, method: "project_update", target: project.to_string(), reason: None };
     let receipt = change.receipt();
-    api
-        .change::<Project, Project, _>(change, move |api| async move {
-            api
-                .read(move |state| {
-                    state.catalog.update_project(
-                        &project,
-                        expected_generation,
-                        &description,
-                        &settings,
-                        Some(&receipt),
-                    )
-                })
-                .await
+    api.change::<Project, Project, _>(change, move |api| async move {
+        api.read(move |state| {
+            state.catalog.update_project(
+                &project,
+                expected_generation,
+                &description,
+                &settings,
+                Some(&receipt),
+            )
         })
         .await
+    })
+    .await
 }
 
 impl Api {
@@ -68,7 +64,9 @@ impl Api {
 fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
     let ProjectSettings { keep_pictures, picture_days: _, split_percent } = settings;
     if split_percent.iter().map(|&share| u32::from(share)).sum::<u32>() != 100 || split_percent[0] == 0 {
-        return Err(ApiError::invalid("the shares of train, valid and test must add up to 100, train above 0"));
+        return Err(ApiError::invalid(
+            "the shares of train, valid and test must add up to 100, train above 0",
+        ));
     }
     match keep_pictures {
         PicturePolicy::Sampled { percent } if !(1..=99).contains(percent) => {

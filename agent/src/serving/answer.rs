@@ -83,7 +83,9 @@ pub(super) fn answer(
 fn bad_image(error: &vision::DecodeError, name: Option<&str>) -> ApiError {
     let name = name.unwrap_or("the image");
     let code = match error {
-        vision::DecodeError::TooLarge { .. } | vision::DecodeError::TooManyBytes { .. } => ErrorCode::TooLarge,
+        vision::DecodeError::TooLarge { .. } | vision::DecodeError::TooManyBytes { .. } => {
+            ErrorCode::TooLarge
+        }
         _ => ErrorCode::BadImage,
     };
     ApiError::new(code, format!("{name}: {error}")).with_hint("send a whole JPEG, PNG or WebP file")

@@ -55,7 +55,10 @@ pub fn load(
         device,
     };
     let engine = infer::load(&spec).map_err(|error| {
-        ApiError::new(ErrorCode::Unavailable, format!("model {number} of {project} cannot be loaded: {error}"))
+        ApiError::new(
+            ErrorCode::Unavailable,
+            format!("model {number} of {project} cannot be loaded: {error}"),
+        )
     })?;
     let golden = golden_result(state, &passport, engine.as_ref());
     Ok(Loaded { version, passport, engine, golden })

@@ -61,7 +61,11 @@ impl Serving {
         if question.image.len() as u64 > self.limits.max_bytes {
             return Err(ApiError::new(
                 ErrorCode::TooLarge,
-                format!("the image has {} bytes, the limit is {}", question.image.len(), self.limits.max_bytes),
+                format!(
+                    "the image has {} bytes, the limit is {}",
+                    question.image.len(),
+                    self.limits.max_bytes
+                ),
             ));
         }
         let limits = self.limits;

@@ -72,9 +72,7 @@ impl Pool {
             // Nobody listening any more is no error.
             let _ = answer.send(result);
         });
-        self.queue
-            .try_send(task)
-            .map_err(|_| overloaded("the queue of predictions is full".to_owned()))?;
+        self.queue.try_send(task).map_err(|_| overloaded("the queue of predictions is full".to_owned()))?;
         answered.await.unwrap_or_else(|_| {
             Err(ApiError::new(ErrorCode::Unavailable, "serving is stopping").retry_after_ms(1_000))
         })
