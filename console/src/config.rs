@@ -179,6 +179,14 @@ mod tests {
     }
 
     #[test]
+    fn the_commented_example_is_valid() {
+        let config = parse(include_str!("../../configs/console.toml")).expect("valid");
+        for context in config.contexts.values() {
+            context.target.parse::<vigie_protocol::wire::target::Target>().expect("an address");
+        }
+    }
+
+    #[test]
     fn mistakes_are_shown_where_they_are() {
         for (text, message) in [
             (

@@ -1,12 +1,16 @@
 //! Ctrl-C and SIGTERM, seen by whatever is under way so that it can put things in order first.
 
-use std::future::Future;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::exit::{Exit, Failure};
 use crate::out::note;
+
+/// Signals so close together are one wish: `timeout` and some shells send to the process and then to
+/// its group.
+const ONE_PRESS: Duration = Duration::from_millis(500);
 
 /// Whether the process was asked to end.
 #[derive(Clone, Debug)]
@@ -20,12 +24,14 @@ impl Interrupt {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::spawn(async move {
+            let mut first = None;
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
-                if send.send_replace(true) {
+                let since = *first.get_or_insert_with(Instant::now);
+                if send.send_replace(true) && since.elapsed() > ONE_PRESS {
                     note("interrupted again, leaving things as they are");
                     std::process::exit(Exit::Interrupted as i32);
                 }

@@ -17,8 +17,8 @@ use crate::config::state_home;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 
-/// The socket of an agent that runs as a service.
-const SERVICE_SOCKET: &str = "/var/lib/vigie/agent.sock";
+/// The sockets of an agent that runs as a service: under systemd, and where it puts it by itself.
+const SERVICE_SOCKETS: [&str; 2] = ["/run/vigie/agent.sock", "/var/lib/vigie/agent.sock"];
 
 /// A connected agent. Clones share the connection.
 #[derive(Clone)]
@@ -131,10 +131,10 @@ pub fn target(target: Option<&str>) -> Result<Target, Failure> {
         return target.parse().map_err(|error| Failure::usage(format!("{error}")));
     }
     let own = state_home().map(|home| home.join("agent.sock"));
-    let service = PathBuf::from(SERVICE_SOCKET);
-    let socket = match own {
-        Some(own) if own.exists() || !service.exists() => own,
-        _ => service,
-    };
+    let service = SERVICE_SOCKETS.map(PathBuf::from);
+    let there = own.iter().chain(&service).find(|socket| socket.exists());
+    // When there is none, the person's own is the one to speak of.
+    let [first_service, _] = &service;
+    let socket = there.or(own.as_ref()).unwrap_or(first_service).clone();
     Ok(Target::Unix(socket))
 }

@@ -1,14 +1,13 @@
 //! The commands as their users meet them: real processes against an agent that only pretends.
 
-#![expect(clippy::expect_used, reason = "tests")]
-
 mod fake;
 
 use fake::{Fake, World, ended};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use vigie_protocol::access::Principal;
-use vigie_protocol::job::{Job, JobState};
+use vigie_protocol::event::Event;
+use vigie_protocol::job::{ImportSource, Job, JobSpec, JobState};
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::project::Project;
 use vigie_protocol::{ApiError, ErrorCode};
@@ -131,6 +130,42 @@ async fn one_bad_image_does_not_stop_the_others() {
     assert!(ran.stderr.contains("bad.jpg: error: neither JPEG, PNG nor WebP"), "{ran:?}");
     let ran = fake.vigie(&format!("predict {good} -o json")).await;
     assert_eq!(ran.json::<Prediction>().name, Some(good));
+}
+
+#[tokio::test]
+async fn files_go_up_and_come_down_whole() {
+    let fake = Fake::start(World::birds());
+    let content: Vec<u8> = (0..1_300_000u32).map(|i| (i % 251) as u8).collect();
+    let file = fake.file("images.zip", &content);
+    let hash = vigie_protocol::Hash::of(&content);
+
+    let ran = fake.vigie(&format!("datasets import {file} --upload -o json")).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let JobSpec::Import { source, .. } = ran.json::<Job>().spec else { panic!("an import") };
+    assert_eq!(source, ImportSource::Blob { hash, name: "images.zip".to_owned() });
+    assert_eq!(fake.world().blobs[&hash], content);
+
+    let back = fake.file("back", b"");
+    assert_eq!(fake.vigie(&format!("blobs get {hash} {back}")).await.code, 0);
+    assert_eq!(std::fs::read(&back).expect("there"), content);
+    assert_eq!(fake.vigie(&format!("blobs get {} {back}", vigie_protocol::Hash::of(b"no"))).await.code, 5);
+
+    // A large picture goes up as a blob by itself.
+    let large = fake.file("large.png", &vec![7; 3_500_000]);
+    assert_eq!(fake.vigie(&format!("predict {large}")).await.code, 0);
+    assert_eq!(fake.world().blobs.len(), 2);
+}
+
+#[tokio::test]
+async fn events_are_followed_without_repeating_any() {
+    let fake = Fake::start(World::birds());
+    let mut child = fake.command(["events", "list", "--follow", "-o", "json"]).spawn().expect("started");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    for seq in 1..=3 {
+        let line = lines.next_line().await.expect("read").expect("a line");
+        assert_eq!(serde_json::from_str::<Event>(&line).expect("an event").seq, seq);
+    }
+    child.kill().await.expect("ended");
 }
 
 #[tokio::test]

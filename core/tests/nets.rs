@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value;
@@ -39,18 +40,19 @@ fn b0_engine_matches_torchvision_and_the_network() {
 fn lite0_features_match_pytorch() {
     let file = lite0_file();
     let spec = nets::default_preprocess(LITE0, 224);
-    let extractor = infer::features(LITE0, WeightsFrom::Path(&file), &spec, "cpu").unwrap();
     let expected = floats(&answers(LITE0)["features"]["photo_cat"]);
-    let found = extractor.features(&photo("photo_cat")).unwrap();
-    assert_eq!(extractor.width(), 1280);
-    assert_close(&found, &expected, 1e-3, "features");
+    for device in ["cpu", "cpu-burn"] {
+        let extractor = infer::features(LITE0, WeightsFrom::Path(&file), &spec, device).unwrap();
+        assert_eq!(extractor.width(), 1280);
+        assert_close(&extractor.features(&photo("photo_cat")).unwrap(), &expected, 1e-3, device);
+    }
 }
 
 #[test]
 fn a_batch_answers_as_its_images_do() {
     for (architecture, weights) in [(LITE0, Weights::read(&lite0_file()).unwrap()), (B0, b0_weights())] {
         let spec = nets::default_preprocess(architecture, 96);
-        let engine = engine(architecture, &weights, &spec);
+        let engine = engine(architecture, &weights, &spec, "cpu");
         let cat = photo("photo_cat");
         // Nine different images: more than there are cores, and not a multiple of them.
         let images: Vec<Vec<u8>> = (0..9).map(|i| crop(&cat, 10 * i, 7 * i, 96)).collect();
@@ -72,7 +74,7 @@ fn engines_take_odd_sides() {
             let network = Network::from_weights(architecture, &weights, 1000, 0.0, &Device::flex()).unwrap();
             let pixels = crop(&photo("photo_coffee"), 40, 60, side);
             let expected = run(&network, &pixels, &spec);
-            let found = engine(architecture, &weights, &spec).logits(&pixels).unwrap();
+            let found = engine(architecture, &weights, &spec, "cpu").logits(&pixels).unwrap();
             assert_close(&found, &expected, 1e-4, &format!("{architecture} at {side}"));
         }
     }
@@ -189,12 +191,15 @@ fn engine_matches(architecture: Architecture, weights: &Weights) {
     let network = Network::from_weights(architecture, weights, 1000, 0.2, &Device::flex()).unwrap();
     for (name, side, pixels, expected) in cases(architecture) {
         let spec = nets::default_preprocess(architecture, side);
-        let engine = engine(architecture, weights, &spec);
-        assert_eq!(engine.classes(), 1000);
-        let verdict = golden::check(&*engine, &[(pixels.clone(), expected)], 1e-3).unwrap();
-        assert!(verdict.passed, "{architecture} {name}: {verdict:?}");
+        let golden = [(pixels.clone(), expected)];
         let unfolded = run(&network, &pixels, &spec);
-        assert_close(&engine.logits(&pixels).unwrap(), &unfolded, 1e-4, &name);
+        for device in ["cpu", "cpu-burn"] {
+            let engine = engine(architecture, weights, &spec, device);
+            assert_eq!(engine.classes(), 1000);
+            let verdict = golden::check(&*engine, &golden, 1e-3).unwrap();
+            assert!(verdict.passed, "{architecture} {name} {device}: {verdict:?}");
+            assert_close(&engine.logits(&pixels).unwrap(), &unfolded, 1e-4, &format!("{name} {device}"));
+        }
     }
 }
 
@@ -202,7 +207,8 @@ fn engine(
     architecture: Architecture,
     weights: &Weights,
     spec: &PreprocessSpec,
-) -> std::sync::Arc<dyn Engine> {
+    device: &str,
+) -> Arc<dyn Engine> {
     let bytes = weights.to_bytes(architecture).unwrap();
     infer::load(&LoadSpec {
         architecture,
@@ -210,7 +216,7 @@ fn engine(
         preprocess: spec,
         preprocess_hash: spec.hash(),
         weights: WeightsFrom::Bytes(&bytes),
-        device: "cpu",
+        device,
     })
     .unwrap()
 }

@@ -78,7 +78,7 @@ impl<H: Handler> Serve for Guarded<H> {
 impl<H> Guarded<H> {
     /// Looks the method up and holds its least role against the session's. What is not in the table
     /// is nobody's to call.
-    fn authorise(&self, name: &str) -> Result<&'static MethodInfo, ServerError> {
+    pub(super) fn authorise(&self, name: &str) -> Result<&'static MethodInfo, ServerError> {
         let refused = |detail| Err(ServerError::new(ErrorKind::PermissionDenied, detail));
         let principal = &self.session.principal;
         let Some(method) = service::method(name) else {

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use vigie_protocol::access::{Principal, Role};
 use vigie_protocol::service::{Empty, METHODS, VigieRequest, VigieResponse, Watch};
 use vigie_protocol::wire::unix::{Listener, Peer};
-use vigie_protocol::wire::{AgentClient, ClientOptions, Greeting, LinkState, Target, WireCodec};
+use vigie_protocol::wire::{AgentClient, ClientOptions, Greeting, LinkState, Target, WireCodec, frame};
 use vigie_protocol::{AgentId, ApiError, ErrorCode};
 
 use super::guard::{Answer, Guarded};
@@ -33,7 +33,7 @@ struct Scripted {
 
 #[derive(Default)]
 struct World {
-    doctor_begun: Notify,
+    handler_begun: Notify,
     doctor_may_end: Notify,
     watches: AtomicUsize,
     watch_ended: Notify,
@@ -64,14 +64,14 @@ impl Handler for Scripted {
                 panic!("after the first await")
             }),
             VigieRequest::Doctor { .. } => Box::pin(async move {
-                world.doctor_begun.notify_one();
+                world.handler_begun.notify_one();
                 world.doctor_may_end.notified().await;
                 Ok(VigieResponse::Doctor(Ok(vec![])))
             }),
             VigieRequest::Watch { .. } => Box::pin(async move {
                 world.watches.fetch_add(1, Ordering::SeqCst);
                 let _watching = Watching(Arc::clone(&world));
-                world.doctor_begun.notify_one();
+                world.handler_begun.notify_one();
                 std::future::pending().await
             }),
             other => Box::pin(async move {
@@ -192,7 +192,7 @@ async fn requests_over_the_limit_are_told_so() {
         let client = client.clone();
         tokio::spawn(async move { client.call(|c, ctx| async move { c.doctor(ctx, Empty {}).await }).await })
     };
-    agent.world.doctor_begun.notified().await;
+    agent.world.handler_begun.notified().await;
     assert_eq!(whoami(&client).await.expect_err("throttled").code, ErrorCode::Overloaded);
     agent.world.doctor_may_end.notify_one();
     blocked.await.expect("no panic").expect("answered");
@@ -240,15 +240,17 @@ async fn garbage_harms_nobody_else() {
 #[tokio::test]
 async fn a_watch_ends_with_its_connection() {
     let agent = Running::start(ServerOptions::default()).await;
-    let client = agent.client();
-    let watching = client.clone();
-    let call = tokio::spawn(async move {
-        watching.call(|c, ctx| async move { c.watch(ctx, Watch::default()).await }).await
-    });
-    agent.world.doctor_begun.notified().await;
+    // By hand: the client would politely cancel its call before it goes.
+    let mut stream = UnixStream::connect(&agent.path).await.expect("connected");
+    for frame in [
+        r#"{"magic":"vigie","proto":[1,1],"codec":["json"]}"#,
+        r#"{"Request":{"context":{"deadline":{"secs":30,"nanos":0}},"id":1,"message":{"Watch":{"request":{}}}}}"#,
+    ] {
+        frame::write(&mut stream, frame.as_bytes()).await.expect("written");
+    }
+    agent.world.handler_begun.notified().await;
     assert_eq!(agent.world.watches.load(Ordering::SeqCst), 1);
-    call.abort();
-    drop(client);
+    drop(stream);
     agent.world.watch_ended.notified().await;
     assert_eq!(agent.world.watches.load(Ordering::SeqCst), 0);
 }
@@ -268,7 +270,7 @@ async fn shutdown_lets_requests_finish_and_ends_watches() {
             };
             ended.send((watch, outcome.map_err(|error| error.code))).await.expect("heard");
         });
-        agent.world.doctor_begun.notified().await;
+        agent.world.handler_begun.notified().await;
     }
     agent.shutdown.cancel();
     assert_eq!(outcomes.recv().await, Some((true, Err(ErrorCode::Unavailable))));
@@ -285,7 +287,7 @@ async fn shutdown_does_not_wait_for_ever() {
     let client = agent.client().with_timeout(Duration::from_secs(50));
     let stuck =
         tokio::spawn(async move { client.call(|c, ctx| async move { c.doctor(ctx, Empty {}).await }).await });
-    agent.world.doctor_begun.notified().await;
+    agent.world.handler_begun.notified().await;
     let started = tokio::time::Instant::now();
     agent.shutdown.cancel();
     agent.task.await.expect("clean end");

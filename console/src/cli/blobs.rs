@@ -3,7 +3,6 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use vigie_protocol::blob::GcReport;
 use vigie_protocol::job::JobSpec;
@@ -16,6 +15,9 @@ use crate::cli::jobs::finish;
 use crate::exit::Failure;
 use crate::out::{bytes, count, note};
 use crate::session::{Session, ask};
+
+/// What goes to standard output passes through memory, whole, so that it can be verified first.
+const LARGEST_SHOWN: u64 = 1 << 30;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -83,16 +85,11 @@ pub async fn write_blob(app: &App, session: &Session, hash: Hash, file: Option<&
                 .hint("name a file, or redirect the output")
                 .into());
         }
-        let content = session.download(hash).await?;
+        let content = session.fetch(hash, LARGEST_SHOWN).await?;
         return Ok(app.out.bytes(&content)?);
     };
-    let content = session.download(hash).await?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let whole = tempfile::NamedTempFile::new_in(folder)
-        .with_context(|| format!("cannot write into {}", folder.display()))?;
-    std::fs::write(whole.path(), &content).with_context(|| format!("cannot write {}", file.display()))?;
-    whole.persist(file).with_context(|| format!("cannot write {}", file.display()))?;
-    note(format!("wrote {} ({})", file.display(), bytes(content.len() as u64)));
+    let size = session.download(hash, file).await?;
+    note(format!("wrote {} ({})", file.display(), bytes(size)));
     Ok(())
 }
 

@@ -15,7 +15,7 @@ pub mod jobs;
 pub mod models;
 mod parse;
 mod pipeline;
-pub mod predict;
+mod predict;
 mod predictions;
 mod projects;
 pub mod runs;

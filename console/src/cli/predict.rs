@@ -6,17 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use futures::StreamExt;
+use vigie_protocol::ProjectName;
 use vigie_protocol::prediction::{Prediction, Scored};
 use vigie_protocol::service::Predict as Request;
-use vigie_protocol::{Hash, ProjectName};
 
 use crate::app::App;
 use crate::exit::{Exit, Failure};
 use crate::out::{Style, Tone, bytes, micros, note, percent, safe};
-use crate::session::{Session, ask};
+use crate::session::Session;
 
-/// Larger images go up as a blob first: a request and its overhead must fit into one frame of 4 MiB.
-const INLINE: u64 = 3 << 20;
 /// No agent takes more for one image (its own limit may be lower).
 const LARGEST: u64 = 64 << 20;
 
@@ -86,25 +84,7 @@ impl Predict {
 async fn one(session: &Session, project: &ProjectName, file: &Path, top: u32) -> anyhow::Result<Prediction> {
     let image = read(file)?;
     let name = (file != Path::new("-")).then(|| file.display().to_string());
-    Ok(image_bytes(session, project, image, name, top).await?)
-}
-
-/// Asks for a prediction of an image at hand.
-pub async fn image_bytes(
-    session: &Session,
-    project: &ProjectName,
-    image: Vec<u8>,
-    name: Option<String>,
-    top: u32,
-) -> Result<Prediction, Failure> {
-    let project = project.clone();
-    let request = if image.len() as u64 > INLINE {
-        let blob = Some(session.upload_bytes(&image).await?);
-        Request { project, image: Vec::new(), blob, top, name }
-    } else {
-        Request { project, image, blob: None::<Hash>, top, name }
-    };
-    ask!(session, predict, request).await
+    Ok(session.predict(Request { project: project.clone(), image, blob: None, top, name }).await?)
 }
 
 /// A whole file, but never more than an image may have.

@@ -53,7 +53,14 @@ impl Agent {
             return Ok(Self { child: None, session, log });
         }
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut child = Command::new(&assets.agent)
+        let mut command = Command::new(&assets.agent);
+        // What configures another agent of this person's must not configure the private one.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"VIGIE_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
             .args(["run".as_ref(), "--state".as_ref(), state.as_os_str()])
             .env("VIGIE_AGENT_WEIGHTS", &assets.weights)
             .stdin(Stdio::null())

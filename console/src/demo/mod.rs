@@ -12,10 +12,9 @@ use futures::{StreamExt, TryStreamExt};
 use vigie_protocol::ProjectName;
 use vigie_protocol::dataset::{DatasetImage, DatasetRef, Split};
 use vigie_protocol::run::Recipe;
-use vigie_protocol::service::DatasetImages;
+use vigie_protocol::service::{DatasetImages, Predict};
 
 use crate::app::App;
-use crate::cli::predict::image_bytes;
 use crate::exit::{Exit, Failure};
 use crate::out::{Progress, note};
 use crate::pipeline::{self, Plan};
@@ -28,6 +27,9 @@ use summary::{Place, Served, Summary};
 const PREDICTIONS: usize = 100;
 /// Asked for at once.
 const CONCURRENCY: usize = 4;
+
+/// No sample picture is larger.
+const LARGEST: u64 = 64 << 20;
 
 /// What can be chosen.
 #[derive(Clone, Debug)]
@@ -101,7 +103,7 @@ async fn predict(session: &Session, project: &ProjectName, dataset: DatasetRef) 
         .await?;
     // Fetched first: what is measured is the answering.
     let pictures: Vec<(DatasetImage, Vec<u8>)> = futures::stream::iter(images)
-        .map(async |image| session.download(image.image).await.map(|picture| (image, picture)))
+        .map(async |image| session.fetch(image.image, LARGEST).await.map(|picture| (image, picture)))
         .buffer_unordered(CONCURRENCY)
         .try_collect()
         .await?;
@@ -112,7 +114,9 @@ async fn predict(session: &Session, project: &ProjectName, dataset: DatasetRef) 
         futures::stream::iter(pictures)
             .map(async |(image, picture)| {
                 let asked = Instant::now();
-                let answer = image_bytes(session, project, picture, Some(image.origin), 3).await?;
+                let (project, name) = (project.clone(), Some(image.origin));
+                let answer =
+                    session.predict(Predict { project, image: picture, blob: None, top: 3, name }).await?;
                 Ok::<_, Failure>((asked.elapsed(), answer.class() == image.label))
             })
             .buffer_unordered(CONCURRENCY)

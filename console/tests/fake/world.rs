@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use vigie_protocol::access::{Principal, Role};
+use vigie_protocol::blob::{BlobChunk, CHUNK_BYTES, UploadStatus};
 use vigie_protocol::dataset::{DatasetRef, DatasetVersion, Lineage, SplitCounts};
-use vigie_protocol::event::{Update, WatchCursor};
+use vigie_protocol::event::{Event, Severity, Subject, Update, WatchCursor};
 use vigie_protocol::job::{FailureCause, Job, JobFailure, JobOutcome, JobSpec, JobState, Progress};
 use vigie_protocol::model::{
     Alias, AliasMove, Architecture, GateCheck, GateVerdict, ModelVersion, MoveKind, Proportion,
@@ -15,11 +16,11 @@ use vigie_protocol::preprocess::PreprocessSpec;
 use vigie_protocol::project::{Project, ProjectSettings};
 use vigie_protocol::run::{EpochMetrics, Run, RunState};
 use vigie_protocol::service::{
-    AliasMoved, JobLogPage, ModelDetail, TrainSubmitted, VigieRequest, VigieResponse, Watched,
+    AliasMoved, JobLogPage, ModelDetail, TrainSubmitted, UploadBegin, VigieRequest, VigieResponse, Watched,
 };
 use vigie_protocol::{
     AliasName, ApiError, ChangeSetId, ErrorCode, Hash, JobId, ModelNumber, PredictionId, ProjectName, RunId,
-    Time,
+    Time, UploadId,
 };
 
 pub struct World {
@@ -39,6 +40,11 @@ pub struct World {
     pub gate_passes: bool,
     /// What `whoami` answers instead; `Some(None)` is silence.
     pub whoami: Option<Option<ApiError>>,
+    /// What happened; a watch tells it once.
+    pub events: Vec<Event>,
+    /// Blobs, and uploads on their way to be one.
+    pub blobs: BTreeMap<Hash, Vec<u8>>,
+    uploads: BTreeMap<UploadId, (UploadBegin, Vec<u8>)>,
     /// Every watch says that something was missed.
     pub resyncs: bool,
 }
@@ -59,6 +65,9 @@ impl World {
             stands_still: false,
             gate_passes: true,
             whoami: None,
+            events: Vec::new(),
+            blobs: BTreeMap::new(),
+            uploads: BTreeMap::new(),
             resyncs: false,
         }
     }
@@ -183,6 +192,40 @@ impl World {
             } else {
                 Ok(prediction(request.name))
             }),
+            Q::PredictionGet { request } => {
+                let mut found = prediction(None);
+                found.id = request.prediction;
+                A::PredictionGet(Ok(found))
+            }
+            Q::UploadBegin { request } => {
+                let upload = UploadId::new();
+                self.uploads.insert(upload, (request, Vec::new()));
+                A::UploadBegin(Ok(UploadStatus { upload, offset: 0, size: request.size }))
+            }
+            Q::UploadChunk { request } => {
+                let (begun, bytes) = self.uploads.get_mut(&request.upload).expect("begun");
+                bytes.extend(&request.bytes);
+                let (upload, offset) = (request.upload, bytes.len() as u64);
+                A::UploadChunk(Ok(UploadStatus { upload, offset, size: begun.size }))
+            }
+            Q::UploadCommit { request } => {
+                let (begun, bytes) = self.uploads.remove(&request.upload).expect("begun");
+                assert_eq!(Hash::of(&bytes), begun.hash);
+                self.blobs.insert(begun.hash, bytes);
+                let status = UploadStatus { upload: request.upload, offset: begun.size, size: begun.size };
+                A::UploadCommit(Ok(status))
+            }
+            Q::BlobRead { request } => A::BlobRead(match self.blobs.get(&request.hash) {
+                Some(bytes) => Ok(BlobChunk {
+                    offset: request.offset,
+                    bytes: bytes.iter().skip(request.offset as usize).take(CHUNK_BYTES).copied().collect(),
+                    size: bytes.len() as u64,
+                }),
+                None => Err(ApiError::not_found(format!("blob {}", request.hash))),
+            }),
+            Q::EventList { request } => {
+                A::EventList(Ok(page(self.events.iter().rev().cloned().collect(), &request.page)))
+            }
             Q::Watch { request } => {
                 let next = WatchCursor { epoch: 1, seq: request.cursor.map_or(0, |cursor| cursor.seq + 1) };
                 let mut updates = Vec::new();
@@ -190,6 +233,8 @@ impl World {
                     if self.stands_still {
                         return None;
                     }
+                    let event = self.happens();
+                    updates.push(Update::Event { event });
                     let moved = self.step();
                     updates.extend(moved.into_iter().map(|job| Update::Job { job: Box::new(job) }));
                 }
@@ -200,6 +245,19 @@ impl World {
             }
             other => panic!("the fake agent has no answer to {other:?}"),
         })
+    }
+
+    fn happens(&mut self) -> Event {
+        let event = Event {
+            seq: self.events.len() as u64 + 1,
+            at: Time::now(),
+            project: None,
+            severity: Severity::Info,
+            subject: Subject::Agent,
+            text: "somebody watched".to_owned(),
+        };
+        self.events.push(event.clone());
+        event
     }
 
     fn submit(&mut self, id: JobId, project: Option<ProjectName>, spec: JobSpec) -> Job {

@@ -7,6 +7,7 @@ use vigie_protocol::preprocess::PREPROCESS_REVISION;
 use vigie_protocol::{Hash, ModelNumber, Time};
 
 use super::stats::mcnemar_mid_p;
+use crate::infer::golden::GoldenVerdict;
 
 /// Probability with which a model that is as good as production is refused by chance.
 const SIGNIFICANCE: f64 = 0.05;
@@ -28,14 +29,10 @@ pub struct Contender<'a> {
 pub enum GoldenResult {
     /// The engine answered every image.
     Compared {
-        /// Images compared.
-        images: usize,
-        /// Greatest difference between a logit and the passport's.
-        worst: f32,
-        /// Greatest difference that is tolerated.
+        /// What [`crate::infer::golden::check`] found.
+        verdict: GoldenVerdict,
+        /// Greatest difference of a logit that it tolerated.
         tolerance: f32,
-        /// Whether the engine reproduced the passport.
-        reproduced: bool,
     },
     /// The engine could not be loaded or an image could not be answered: why.
     Failed(String),
@@ -83,16 +80,17 @@ fn golden_set(result: &GoldenResult) -> GateCheck {
         GoldenResult::Failed(why) => {
             check(name, false, format!("the golden set could not be answered: {why}"))
         }
-        GoldenResult::Compared { images: 0, .. } => {
+        GoldenResult::Compared { verdict: GoldenVerdict { images: 0, .. }, .. } => {
             check(name, false, "the passport has no golden images; evaluate the run again".to_owned())
         }
-        GoldenResult::Compared { images, worst, tolerance, reproduced } => {
-            let verb = if *reproduced { "reproduces" } else { "does not reproduce" };
+        GoldenResult::Compared { verdict, tolerance } => {
+            let GoldenVerdict { passed, max_abs_diff, worst: _, images } = verdict;
+            let verb = if *passed { "reproduces" } else { "does not reproduce" };
             let detail = format!(
                 "this machine {verb} the answers to {images} golden images: \
-                 logits differ by at most {worst:.2e}, {tolerance:.0e} is tolerated"
+                 logits differ by at most {max_abs_diff:.1e}, {tolerance:.0e} is tolerated"
             );
-            check(name, *reproduced, detail)
+            check(name, *passed, detail)
         }
     }
 }
@@ -247,8 +245,13 @@ mod tests {
     use super::super::confusion::Confusion;
     use super::*;
 
-    const REPRODUCED: GoldenResult =
-        GoldenResult::Compared { images: 16, worst: 1e-5, tolerance: 1e-3, reproduced: true };
+    const REPRODUCED: GoldenResult = golden(16, 1e-5);
+
+    const fn golden(images: usize, max_abs_diff: f32) -> GoldenResult {
+        let passed = max_abs_diff <= 1e-3;
+        let verdict = GoldenVerdict { passed, max_abs_diff, worst: 0, images };
+        GoldenResult::Compared { verdict, tolerance: 1e-3 }
+    }
 
     /// A model of `classes` with images `first..first + right.len()`, all of class 0.
     fn passport(classes: &[&str], first: usize, right: &[bool]) -> Passport {
@@ -374,10 +377,8 @@ mod tests {
     #[test]
     fn golden_set_and_preprocessing_are_checked() {
         let good = passport(&["a", "b"], 0, &right(100, 90));
-        let off = GoldenResult::Compared { images: 16, worst: 0.5, tolerance: 1e-3, reproduced: false };
-        assert_eq!(failed(&judge(&good, None, &off)), ["golden-set"]);
-        let none = GoldenResult::Compared { images: 0, worst: 0.0, tolerance: 1e-3, reproduced: true };
-        assert_eq!(failed(&judge(&good, None, &none)), ["golden-set"]);
+        assert_eq!(failed(&judge(&good, None, &golden(16, 0.5))), ["golden-set"]);
+        assert_eq!(failed(&judge(&good, None, &golden(0, 0.0))), ["golden-set"]);
         let broken = GoldenResult::Failed("weights do not fit".to_owned());
         assert_eq!(failed(&judge(&good, None, &broken)), ["golden-set"]);
 

@@ -1,5 +1,7 @@
 //! A folded network as burn tensors: runs wherever burn does.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use burn::tensor::activation::sigmoid;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
@@ -74,8 +76,14 @@ impl BurnEngine {
         let image = image_bytes(&self.spec);
         let mut found = Vec::with_capacity(images(&self.spec, pixels)? * width);
         for batch in pixels.chunks(BATCH * image) {
-            let data = answer(self.pooled(batch, batch.len() / image));
-            let data = data.try_into_data().map_err(|e| EngineError::Compute(e.to_string()))?;
+            // burn reports some failures of a device, as too little memory, by a panic. Nothing here
+            // is changed by a batch, so the next one starts from what this one did.
+            let compute = || answer(self.pooled(batch, batch.len() / image)).try_into_data();
+            let data = catch_unwind(AssertUnwindSafe(compute))
+                .map_err(|_| {
+                    EngineError::Compute(format!("the device failed on {} images", batch.len() / image))
+                })?
+                .map_err(|e| EngineError::Compute(e.to_string()))?;
             let values = data.convert::<f32>().try_into_vec::<f32>();
             found.extend(values.map_err(|e| EngineError::Compute(format!("{e:?}")))?);
         }

@@ -83,13 +83,12 @@ pub fn features(
     device: &str,
 ) -> Result<Arc<dyn FeatureExtractor>, EngineError> {
     check(preprocess)?;
-    let device_name = device;
-    let device = device::pick(device_name)?;
+    let picked = device::pick(device)?;
     let folded = Folded::new(architecture, &weights.read()?, None)?;
-    Ok(if ours(device_name) {
+    Ok(if ours(device) {
         Arc::new(CpuEngine::new(&folded, preprocess.clone()))
     } else {
-        Arc::new(BurnEngine::new(&folded, preprocess.clone(), device))
+        Arc::new(BurnEngine::new(&folded, preprocess.clone(), picked))
     })
 }
 

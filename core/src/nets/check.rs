@@ -20,7 +20,7 @@ pub(super) fn check(
     let mut expected = plan.backbone_tensors();
     expected.extend(classes.into_iter().flat_map(|classes| plan.classifier_tensors(classes)));
     let names: std::collections::HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
-    let free = plan.classifier_tensors(0).map(|(name, _)| name);
+    let optional = if classes.is_none() { &plan.classifier_tensors(0)[..] } else { &[] };
 
     let (mut missing, mut shapes, mut unsound) = (Vec::new(), Vec::new(), Vec::new());
     for (name, shape) in &expected {
@@ -36,7 +36,7 @@ pub(super) fn check(
     let unexpected: Vec<String> = weights
         .iter()
         .map(|(name, _)| name)
-        .filter(|name| !names.contains(name) && !(classes.is_none() && free.iter().any(|f| f == name)))
+        .filter(|name| !names.contains(name) && optional.iter().all(|(optional, _)| optional != name))
         .map(shortened)
         .collect();
 

@@ -50,6 +50,14 @@ impl RedbFacts {
         Ok(found.map(|number| u32::try_from(number).unwrap_or(u32::MAX)))
     }
 
+    /// Writes the schema number of a new file.
+    pub(super) fn set_schema(&self, schema: u32) -> Result<()> {
+        self.database.write(|transaction| {
+            transaction.open_table(META)?.insert(SCHEMA, u64::from(schema))?;
+            Ok(())
+        })
+    }
+
     /// Runs `change` on every fact and raises the schema number, in one commit. `change` answers with
     /// the fact's new key and value, or nothing to drop it.
     pub(super) fn migrate(

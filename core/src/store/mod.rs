@@ -14,10 +14,10 @@ mod database;
 pub mod facts;
 pub mod gc;
 mod key;
-mod state;
 pub mod log;
 pub mod manifest;
 pub mod passport;
+pub mod state;
 mod traits;
 
 pub use database::RepairProgress;

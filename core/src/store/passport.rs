@@ -1,11 +1,8 @@
-//! Passports: what travels with a model's weights, as one blob.
-//!
-//! A version byte, then MessagePack.
+//! Passports as blobs: a version byte, then MessagePack.
 
 use vigie_protocol::model::Passport;
 
-use super::Result;
-use super::codec;
+use super::{Result, codec};
 
 /// The bytes of a passport's blob.
 pub fn encode(passport: &Passport) -> Vec<u8> {
@@ -15,8 +12,7 @@ pub fn encode(passport: &Passport) -> Vec<u8> {
 /// Reads the bytes of a passport's blob.
 ///
 /// # Errors
-/// [`StoreError::Damaged`](super::StoreError::Damaged) when they are not a passport of a known
-/// format.
+/// [`StoreError::Damaged`](super::StoreError::Damaged) when they are no passport.
 pub fn decode(bytes: &[u8]) -> Result<Passport> {
     codec::decode("a passport", bytes)
 }

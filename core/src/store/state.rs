@@ -1,24 +1,269 @@
-//! temp
-use std::path::Path;
+//! The state directory: one agent's memory, opened by one process at a time.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vigie_protocol::{AgentId, PredictionId, ProjectName, Time};
-use vigie_protocol::prediction::Prediction;
-use super::{*, blobs::FolderBlobs, catalog::Catalog, log::DayLog, facts::RedbFacts, audit::AuditLog};
-/// temp
-#[derive(Debug)]
-pub struct State { /// t
- pub agent_id: AgentId, /// t
- pub catalog: Catalog, /// t
- pub blobs: Arc<FolderBlobs>, /// t
- pub log: Arc<DayLog>, /// t
- pub audit: AuditLog }
+
+use vigie_protocol::{AgentId, Time};
+
+use super::audit::AuditLog;
+use super::blobs::FolderBlobs;
+use super::catalog::Catalog;
+use super::codec::{decode, encode};
+use super::facts::{Pair, RedbFacts};
+use super::gc::GRACE;
+use super::log::DayLog;
+use super::{Batch, Expect, Facts, RepairProgress, Result, StoreError};
+
+pub(super) const FACTS: &str = "meta.redb";
+pub(super) const PREDICTIONS: &str = "predictions";
+pub(super) const BLOBS: &str = "blobs";
+pub(super) const AUDIT: &str = "audit.log";
+const PACKS: &str = "packs";
+const RUNS: &str = "runs";
+const LOCK: &str = "lock";
+
+const AGENT_KEY: &[u8] = b"agent/";
+/// What a new state directory starts with.
+const FIRST_SCHEMA: u32 = 1;
+
+/// How the facts of one schema become those of the next: called with every fact's key and value,
+/// answers with the new ones, or nothing to drop the fact.
+struct Migration {
+    to: u32,
+    change: fn(&[u8], &[u8]) -> Result<Option<Pair>>,
+}
+
+/// In order, each from the schema before; none since the first schema.
+const MIGRATIONS: &[Migration] = &[];
+
+/// An open state directory.
+pub struct State {
+    /// What the catalog stands on.
+    pub facts: Arc<RedbFacts>,
+    /// What exists.
+    pub catalog: Catalog,
+    /// Immutable bytes.
+    pub blobs: Arc<FolderBlobs>,
+    /// Predictions.
+    pub log: Arc<DayLog>,
+    /// Who did what.
+    pub audit: Arc<AuditLog>,
+    /// The agent this state is.
+    pub agent: AgentId,
+    dir: PathBuf,
+    /// Held for as long as the state is open; the system lets go of it even after a kill.
+    _lock: File,
+}
+
 impl State {
- /// t
- pub fn open(dir: &Path, _now: Time, repair: RepairProgress) -> Result<Self> {
-  for d in ["blobs","predictions","packs","runs","logs"] { std::fs::create_dir_all(dir.join(d)).map_err(|source| StoreError::Io{what:"x".into(),source})?; }
-  let facts = RedbFacts::open(&dir.join("meta.redb"), Some(repair))?;
-  Ok(Self{agent_id: AgentId::new(), catalog: Catalog::new(Arc::new(facts)), blobs: Arc::new(FolderBlobs::open(&dir.join("blobs"))?), log: Arc::new(DayLog::open(&dir.join("predictions"))?), audit: AuditLog})
- }
- /// t
- pub fn forget_prediction(&self, p:&ProjectName, id: PredictionId) -> Result<Option<Prediction>> { self.log.forget(p,id) }
+    /// Opens a state directory, making it when it is missing: takes its lock, checks its schema,
+    /// migrates an older one (the facts before are kept as `meta.redb.bak-<schema>`). `repair` is
+    /// told how far a repair after a crash is.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when another process has it, [`StoreError::Newer`] when a newer build
+    /// wrote it, [`StoreError::Damaged`], [`StoreError::Io`].
+    pub fn open(dir: &Path, now: Time, repair: Option<RepairProgress>) -> Result<Self> {
+        Self::open_as(dir, now, repair, MIGRATIONS)
+    }
+
+    fn open_as(
+        dir: &Path,
+        now: Time,
+        repair: Option<RepairProgress>,
+        migrations: &[Migration],
+    ) -> Result<Self> {
+        for folder in
+            [dir.to_owned(), dir.join(BLOBS), dir.join(PREDICTIONS), dir.join(PACKS), dir.join(RUNS)]
+        {
+            // Only folders made here get the narrow mode: an administrator may have opened others.
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .map_err(|e| io_error("creating", &folder, e))?;
+        }
+        let lock = take_lock(dir)?;
+        let facts = Arc::new(RedbFacts::open(&dir.join(FACTS), repair)?);
+        migrate(&facts, dir, migrations)?;
+        let blobs = FolderBlobs::open(&dir.join(BLOBS))?;
+        blobs.clean_temporaries(now.minus(GRACE))?;
+        Ok(Self {
+            agent: agent_id(&*facts)?,
+            catalog: Catalog::new(facts.clone()),
+            facts,
+            blobs: Arc::new(blobs),
+            log: Arc::new(DayLog::open(&dir.join(PREDICTIONS))?),
+            audit: Arc::new(AuditLog::open(&dir.join(AUDIT))?),
+            dir: dir.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// Where it lies.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The folder of packs, which can be rebuilt.
+    pub fn packs(&self) -> PathBuf {
+        self.dir.join(PACKS)
+    }
+
+    /// The folder of runs: checkpoints of trainings.
+    pub fn runs(&self) -> PathBuf {
+        self.dir.join(RUNS)
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("dir", &self.dir).field("agent", &self.agent).finish_non_exhaustive()
+    }
+}
+
+fn take_lock(dir: &Path) -> Result<File> {
+    let path = dir.join(LOCK);
+    let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = open.map_err(|e| io_error("opening", &path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(dir.to_owned())),
+        Err(TryLockError::Error(error)) => Err(io_error("locking", &path, error)),
+    }
+}
+
+fn migrate(facts: &RedbFacts, dir: &Path, migrations: &[Migration]) -> Result<()> {
+    let known = migrations.last().map_or(FIRST_SCHEMA, |migration| migration.to);
+    let Some(found) = facts.schema()? else { return facts.set_schema(known) };
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    if found < known {
+        keep_copy(facts, &dir.join(format!("{FACTS}.bak-{found}")))?;
+    }
+    for migration in migrations.iter().filter(|migration| migration.to > found) {
+        facts.migrate(migration.to, migration.change)?;
+        tracing::info!(schema = migration.to, "migrated the facts");
+    }
+    Ok(())
+}
+
+/// Copies the facts, whole or not at all. A copy that is there is left: it was made by a migration
+/// that did not get to its end, so the facts are still the same.
+fn keep_copy(facts: &RedbFacts, path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let partial = path.with_extension("partial");
+    match fs::remove_file(&partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(io_error("removing", &partial, error));
+        }
+        _ => {}
+    }
+    facts.copy_to(&partial)?;
+    fs::rename(&partial, path).map_err(|e| io_error("renaming", &partial, e))
+}
+
+/// Who this state is: drawn once.
+fn agent_id(facts: &dyn Facts) -> Result<AgentId> {
+    if let Some(fact) = facts.get(AGENT_KEY)? {
+        return decode("the agent's identity", &fact.value);
+    }
+    let agent = AgentId::new();
+    facts.commit(&Batch {
+        expects: vec![Expect::Absent(AGENT_KEY.to_vec())],
+        puts: vec![(AGENT_KEY.to_vec(), encode(&agent))],
+        deletes: Vec::new(),
+    })?;
+    Ok(agent)
+}
+
+fn io_error(doing: &str, path: &Path, source: io::Error) -> StoreError {
+    StoreError::Io { what: format!("{doing} {}", path.display()), source }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn now() -> Time {
+        Time::from_micros(1_795_219_200_000_000)
+    }
+
+    fn open(dir: &Path) -> Result<State> {
+        State::open(dir, now(), None)
+    }
+
+    #[test]
+    fn a_state_is_made_once_and_opened_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("var/state");
+        let state = open(&dir).unwrap();
+        let agent = state.agent;
+        assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(state.packs().is_dir() && state.runs().is_dir());
+        assert!(matches!(open(&dir), Err(StoreError::Locked(path)) if path == dir));
+        drop(state);
+        assert_eq!(open(&dir).unwrap().agent, agent);
+    }
+
+    fn upper(key: &[u8], value: &[u8]) -> Result<Option<Pair>> {
+        Ok((key != b"old").then(|| (key.to_vec(), value.to_ascii_uppercase())))
+    }
+
+    fn refuse(_: &[u8], _: &[u8]) -> Result<Option<Pair>> {
+        Err(StoreError::Precondition("cannot".to_owned()))
+    }
+
+    #[test]
+    fn an_older_state_is_migrated_and_a_newer_one_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let put = |key: &[u8]| Batch { puts: vec![(key.to_vec(), b"abc".to_vec())], ..Batch::default() };
+        let state = open(dir).unwrap();
+        state.facts.commit(&put(b"old")).unwrap();
+        let generation = state.facts.commit(&put(b"kept")).unwrap();
+        state.facts.commit(&Batch { deletes: vec![AGENT_KEY.to_vec()], ..Batch::default() }).unwrap();
+        drop(state);
+
+        let failing = [Migration { to: 2, change: refuse }];
+        assert!(State::open_as(dir, now(), None, &failing).is_err());
+        let steps = [Migration { to: 2, change: upper }, Migration { to: 3, change: upper }];
+        let state = State::open_as(dir, now(), None, &steps).unwrap();
+        assert_eq!(state.facts.get(b"old").unwrap(), None);
+        let kept = state.facts.get(b"kept").unwrap().unwrap();
+        assert_eq!((kept.value.as_slice(), kept.generation), (&b"ABC"[..], generation));
+        assert!(state.facts.commit(&put(b"new")).unwrap() > generation);
+        drop(state);
+
+        assert!(matches!(open(dir), Err(StoreError::Newer { found: 3, known: 1 })));
+        let before = RedbFacts::open(&dir.join("meta.redb.bak-1"), None).unwrap();
+        assert_eq!(before.get(b"old").unwrap().unwrap().value, b"abc");
+        assert_eq!(before.schema().unwrap(), Some(1));
+    }
+
+    #[test]
+    fn a_state_that_was_not_closed_is_repaired() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let state = open(&dir.join("a")).unwrap();
+        // The files as they are while the state is open: what a killed process leaves behind.
+        fs::create_dir(dir.join("b")).unwrap();
+        fs::copy(dir.join("a").join(FACTS), dir.join("b").join(FACTS)).unwrap();
+        let (told, heard) = std::sync::mpsc::channel();
+        let repair: RepairProgress = Box::new(move |share| drop(told.send(share)));
+        let reopened = State::open(&dir.join("b"), now(), Some(repair)).unwrap();
+        assert_eq!(reopened.agent, state.agent);
+        assert!(heard.try_iter().all(|share| (0.0..=1.0).contains(&share)));
+    }
 }

@@ -89,11 +89,11 @@ pub fn read_head(run_dir: &Path, epoch: u32) -> Result<Weights, TrainError> {
 }
 
 fn encode_head(architecture: Architecture, head: &Head) -> Result<Vec<u8>, TrainError> {
+    let classes = head.bias.len();
+    let [(weight, _), (bias, _)] = nets::plan(architecture)?.classifier_tensors(classes);
     let mut weights = Weights::default();
-    let tensors = nets::plan(architecture)?.classifier_tensors(head.bias.len());
-    for ((name, shape), values) in tensors.into_iter().zip([&head.weight, &head.bias]) {
-        weights.insert(&name, shape, values.clone());
-    }
+    weights.insert(&weight, vec![classes, head.weight.len() / classes.max(1)], head.weight.clone());
+    weights.insert(&bias, vec![classes], head.bias.clone());
     Ok(weights.to_bytes(architecture)?)
 }
 

@@ -277,7 +277,7 @@ mod tests {
         let watcher = Watcher::new(usize::MAX);
         let result = run(folder.path(), &recipe(), features(), &watcher).unwrap();
         let (first, last) = (&result.epochs[0], result.epochs.last().unwrap());
-        assert!(last.valid_accuracy > 0.85, "{last:?}");
+        assert!(last.valid_accuracy > 0.75, "{last:?}");
         assert!(last.train_loss < first.train_loss && first.train_loss < 3f64.ln());
         assert_eq!(result.resumed_from, None);
         assert_eq!(*watcher.epochs.lock().unwrap(), result.epochs);

@@ -192,10 +192,19 @@ impl Day {
         })
     }
 
-    pub(super) fn each(&self, each: &mut dyn FnMut(Prediction)) -> Result<()> {
+    pub(super) fn each(&self, each: &mut dyn FnMut(&ProjectName, Prediction)) -> Result<()> {
         self.database.read(|transaction| {
+            let mut projects = BTreeMap::new();
+            for row in transaction.open_table(PROJECTS)?.iter()? {
+                let (name, number) = row?;
+                let name: ProjectName = name.value().parse().map_err(|error| damaged(&error))?;
+                projects.insert(number.value(), name);
+            }
             for row in transaction.open_table(RECORDS)?.iter()? {
-                each(prediction(row?.1.value())?);
+                let (_, stored) = row?;
+                let project = stored.value().first_chunk().map(|number| u32::from_le_bytes(*number));
+                let project = project.and_then(|number| projects.get(&number));
+                each(project.ok_or_else(|| damaged(&"its project is unknown"))?, prediction(stored.value())?);
             }
             Ok(())
         })
@@ -316,9 +325,10 @@ fn class_names(transaction: &ReadTransaction, project: u32) -> Result<BTreeMap<u
 
 /// Reads a stored record: the project's number and the prediction.
 pub(super) fn prediction(stored: &[u8]) -> Result<Prediction> {
-    let Some((_, record)) = stored.split_first_chunk::<4>() else {
-        let detail = "its bytes are missing".to_owned();
-        return Err(StoreError::Damaged { what: "a prediction".to_owned(), detail });
-    };
+    let (_, record) = stored.split_first_chunk::<4>().ok_or_else(|| damaged(&"its bytes are missing"))?;
     decode("a prediction", record)
+}
+
+fn damaged(detail: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Damaged { what: "a prediction".to_owned(), detail: detail.to_string() }
 }

@@ -67,7 +67,11 @@ impl DayLog {
     }
 
     /// Calls `each` with every prediction of a day, in the order they were logged.
-    pub(super) fn each_of_day(&self, day: &str, each: &mut dyn FnMut(Prediction)) -> Result<()> {
+    pub(super) fn each_of_day(
+        &self,
+        day: &str,
+        each: &mut dyn FnMut(&ProjectName, Prediction),
+    ) -> Result<()> {
         self.day(day)?.map_or(Ok(()), |file| file.each(each))
     }
 
