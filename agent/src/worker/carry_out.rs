@@ -10,6 +10,7 @@ use vigie_core::observe::{Level, Observer};
 use vigie_core::store::Blobs;
 use vigie_core::store::blobs::FolderBlobs;
 use vigie_core::store::manifest::Manifest;
+use vigie_core::store::passport;
 use vigie_core::train::{TrainPlan, train};
 use vigie_protocol::job::JobFailure;
 use vigie_protocol::model::Passport;
@@ -139,19 +140,12 @@ fn store_model(blobs: &FolderBlobs, passport: &Passport, weights: &PathBuf) -> R
         return Err(Failure::error("the exported weights changed while they were stored"));
     }
     Ok(MadeModel {
-        passport: blobs.put(&encode(passport)?)?,
+        passport: blobs.put(&passport::encode(passport))?,
         weights,
         architecture: passport.architecture,
         classes: u32::try_from(passport.classes.len()).map_err(|_| refused("there are too many classes"))?,
         accuracy: passport.evaluation.accuracy,
     })
-}
-
-/// A passport's blob: a version byte, then MessagePack.
-fn encode(passport: &Passport) -> Result<Vec<u8>, Failure> {
-    let mut bytes = vec![1];
-    rmp_serde::encode::write_named(&mut bytes, passport).map_err(|error| refused(error.to_string()))?;
-    Ok(bytes)
 }
 
 /// Makes a pack unless a good one is there; says whether it was.

@@ -93,6 +93,7 @@ fn cause_of_store(error: &StoreError) -> FailureCause {
         | StoreError::Exists { .. }
         | StoreError::Precondition(_)
         | StoreError::Damaged { .. }
+        | StoreError::TooLarge { .. }
         | StoreError::Newer { .. }
         | StoreError::BadCursor => FailureCause::Refused,
         StoreError::Conflict { .. }
@@ -139,6 +140,7 @@ fn cause_of_engine(error: &EngineError) -> FailureCause {
         EngineError::Weights(_)
         | EngineError::Input { .. }
         | EngineError::Preprocess { .. }
+        | EngineError::Spec(_)
         // A device that is not there now is not there in ten seconds.
         | EngineError::NoDevice { .. } => FailureCause::Refused,
         EngineError::Compute(_) => FailureCause::Error,
