@@ -1,5 +1,6 @@
 //! A running agent from its start to its end.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -316,7 +317,13 @@ fn start_log(config: &LogConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.filter).context("log.filter cannot be used")?;
     let registry = tracing_subscriber::registry().with(filter);
     match config.format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).init(),
+        LogFormat::Text => {
+            // Colours are for people at a terminal, not for files and pipes.
+            let colours = std::io::stderr().is_terminal();
+            registry
+                .with(fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours))
+                .init();
+        }
         LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).init(),
         LogFormat::Journald => registry
             .with(tracing_journald::layer().context("the systemd journal does not listen; set log.format")?)

@@ -59,12 +59,8 @@ fn a_restore_of_nothing_is_refused() {
     let folder = tempfile::tempdir().expect("folder");
     let state = folder.path().join("state");
     let backup = folder.path().join("no-backup");
-    let output = agent(&[
-        "restore",
-        backup.to_str().expect("path"),
-        "--state",
-        state.to_str().expect("path"),
-    ]);
+    let output =
+        agent(&["restore", backup.to_str().expect("path"), "--state", state.to_str().expect("path")]);
     assert!(!output.status.success() && !state.join("meta.redb").exists());
     assert!(errors(&output).starts_with("error: "), "{}", errors(&output));
 }

@@ -24,7 +24,7 @@ pub struct Demo {
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
     /// Side of the network's input in pixels, a multiple of 32
-    #[arg(long, default_value_t = 96, value_name = "PIXELS")]
+    #[arg(long, default_value_t = 224, value_name = "PIXELS")]
     input: u32,
     /// Passes over the train split
     #[arg(long, default_value_t = 30)]
