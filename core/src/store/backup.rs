@@ -271,3 +271,6 @@ fn damaged(what: impl std::fmt::Display, detail: impl std::fmt::Display) -> Stor
 fn io_error(doing: &str, path: &Path, source: io::Error) -> StoreError {
     StoreError::Io { what: format!("{doing} {}", path.display()), source }
 }
+
+#[cfg(test)]
+mod tests;

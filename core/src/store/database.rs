@@ -46,11 +46,6 @@ impl Database {
         })
     }
 
-    /// The file.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Runs `body` on a snapshot.
     pub(super) fn read<T>(&self, body: impl FnOnce(&ReadTransaction) -> Result<T, Failure>) -> Result<T> {
         self.with(|database| body(&database.begin_read()?))

@@ -261,3 +261,6 @@ fn step(observer: &dyn Observer, stage: &str, done: usize, total: usize) {
     let fraction = done as f32 / total.max(1) as f32;
     observer.step(Step { stage, done: done as u64, total: total as u64, unit: "", fraction });
 }
+
+#[cfg(test)]
+mod tests;

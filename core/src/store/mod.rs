@@ -17,6 +17,8 @@ mod key;
 pub mod log;
 pub mod manifest;
 pub mod passport;
+#[cfg(test)]
+mod samples;
 pub mod state;
 mod traits;
 

@@ -261,7 +261,7 @@ mod tests {
         fs::create_dir(dir.join("b")).unwrap();
         fs::copy(dir.join("a").join(FACTS), dir.join("b").join(FACTS)).unwrap();
         let (told, heard) = std::sync::mpsc::channel();
-        let repair: RepairProgress = Box::new(move |share| drop(told.send(share)));
+        let repair: RepairProgress = Box::new(move |share| told.send(share).unwrap());
         let reopened = State::open(&dir.join("b"), now(), Some(repair)).unwrap();
         assert_eq!(reopened.agent, state.agent);
         assert!(heard.try_iter().all(|share| (0.0..=1.0).contains(&share)));

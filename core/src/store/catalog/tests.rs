@@ -1,40 +1,16 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
-
-use vigie_protocol::dataset::{ChangeSet, ChangeSetState, DatasetRef, Decision, Lineage, SplitCounts};
+use vigie_protocol::dataset::{ChangeSet, ChangeSetState, Lineage};
 use vigie_protocol::event::{Severity, Subject};
-use vigie_protocol::job::{Job, JobSpec, JobState, Progress};
-use vigie_protocol::model::{Architecture, MoveKind, Proportion};
+use vigie_protocol::job::{Job, JobState};
+use vigie_protocol::model::MoveKind;
 use vigie_protocol::page::{Page, PageCursor};
-use vigie_protocol::preprocess::{Interpolation, PREPROCESS_REVISION, PreprocessSpec};
 use vigie_protocol::project::{Project, ProjectSettings};
-use vigie_protocol::run::{Recipe, Run, RunState};
-use vigie_protocol::{
-    AliasName, ChangeSetId, Hash, IdempotencyKey, JobId, ModelNumber, ProjectName, RunId, Time,
-};
+use vigie_protocol::{AliasName, IdempotencyKey, ModelNumber, RunId};
 
 use super::*;
 use crate::store::conformance::{MemoryFacts, on_each};
-
-fn at(seconds: i64) -> Time {
-    Time::from_micros(seconds * 1_000_000)
-}
-
-fn name(text: &str) -> ProjectName {
-    text.parse().unwrap()
-}
-
-fn project(text: &str) -> Project {
-    Project {
-        name: name(text),
-        description: String::new(),
-        created: at(1),
-        by: "ada".to_owned(),
-        settings: ProjectSettings::default(),
-        generation: 0,
-    }
-}
+use crate::store::samples::{at, change_set, decision, job, model, name, project, run};
 
 fn catalog() -> Catalog {
     let catalog = Catalog::new(Arc::new(MemoryFacts::default()));
@@ -44,94 +20,6 @@ fn catalog() -> Catalog {
 
 fn receipt(method: &'static str) -> Receipt {
     Receipt { key: IdempotencyKey::new(), method, at: at(5) }
-}
-
-fn decision(seconds: i64) -> Decision {
-    Decision { at: at(seconds), by: "ada".to_owned(), reason: None }
-}
-
-fn change_set(project: &str, lineage: Lineage, base: Option<u32>) -> ChangeSet {
-    let id = ChangeSetId::new();
-    ChangeSet {
-        id,
-        project: name(project),
-        lineage,
-        base,
-        state: ChangeSetState::Proposed,
-        origin: "import of birds.zip".to_owned(),
-        created: at(2),
-        by: "ada".to_owned(),
-        manifest: Hash::of(id.to_string().as_bytes()),
-        classes: BTreeMap::new(),
-        result: BTreeMap::from([("owl".to_owned(), SplitCounts { train: 7, valid: 2, test: 1 })]),
-        bytes: 1_000,
-        unchanged: 0,
-        duplicates: 0,
-        quarantine: Vec::new(),
-        quarantined: 0,
-        accepted_as: None,
-        decided: None,
-        generation: 0,
-    }
-}
-
-fn job(project: Option<&str>) -> Job {
-    Job {
-        id: JobId::new(),
-        project: project.map(name),
-        spec: JobSpec::Gc { dry_run: true },
-        after: Vec::new(),
-        state: JobState::Queued,
-        waits_for: Vec::new(),
-        progress: Progress::default(),
-        attempts: 0,
-        outcome: None,
-        failure: None,
-        created: at(3),
-        started: None,
-        finished: None,
-        by: "ada".to_owned(),
-        worker_pid: None,
-        generation: 1,
-    }
-}
-
-fn run() -> Run {
-    Run {
-        id: RunId::new(),
-        job: JobId::new(),
-        dataset: DatasetRef { lineage: Lineage::Reference, number: 1 },
-        manifest: Hash::of(b"manifest"),
-        recipe: Recipe::default(),
-        preprocess: PreprocessSpec {
-            revision: PREPROCESS_REVISION,
-            resize: 256,
-            crop: 224,
-            interpolation: Interpolation::Bicubic,
-            mean: [127.0; 3],
-            std: [128.0; 3],
-        },
-        state: RunState::Running,
-        created: at(4),
-        by: "ada".to_owned(),
-        epochs: Vec::new(),
-        best_epoch: None,
-        resumed: 0,
-    }
-}
-
-fn model(run: RunId) -> ModelDraft {
-    ModelDraft {
-        passport: Hash::of(b"passport"),
-        weights: Hash::of(b"weights"),
-        architecture: Architecture::EfficientnetLite0,
-        classes: 10,
-        dataset: DatasetRef { lineage: Lineage::Reference, number: 1 },
-        run,
-        accuracy: Proportion { value: 0.9, low: 0.8, high: 0.95, n: 100 },
-        created: at(6),
-        by: "ada".to_owned(),
-    }
 }
 
 fn to(number: u32, kind: MoveKind, expected_generation: u64) -> AliasMoveDraft {
@@ -222,12 +110,12 @@ fn an_accepted_change_set_is_the_next_version() {
         assert!(matches!(stale, Err(StoreError::Conflict { .. })));
         let receipt = receipt("change_set_decide");
         let accepted = catalog.accept(&birds, a.id, Some(1), &decision(8), Some(&receipt)).unwrap();
-        let (set, version) = &accepted;
+        let set = &accepted;
+        let version = catalog.dataset_head(&birds, Lineage::Source).unwrap().unwrap();
         assert_eq!((set.state, set.accepted_as, set.generation), (ChangeSetState::Accepted, Some(1), 2));
         assert_eq!((version.dataset.number, version.images()), (1, 10));
         assert_eq!(catalog.change_set(&birds, a.id).unwrap(), *set);
-        assert_eq!(catalog.dataset(&birds, version.dataset).unwrap(), *version);
-        assert_eq!(catalog.dataset_head(&birds, Lineage::Source).unwrap().as_ref(), Some(version));
+        assert_eq!(catalog.dataset(&birds, version.dataset).unwrap(), version);
         assert_eq!(catalog.dataset_head(&birds, Lineage::Reference).unwrap(), None);
         assert_eq!(catalog.accept(&birds, a.id, Some(1), &decision(9), Some(&receipt)).unwrap(), accepted);
 

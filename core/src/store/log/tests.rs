@@ -4,11 +4,12 @@ use std::sync::Condvar;
 use std::sync::mpsc;
 
 use proptest::prelude::*;
-use uuid::{NoContext, Timestamp, Uuid};
-use vigie_protocol::prediction::{LogHealth, Scored, Timings};
-use vigie_protocol::{Hash, ModelNumber};
+use uuid::Uuid;
+use vigie_protocol::ModelNumber;
+use vigie_protocol::prediction::LogHealth;
 
 use super::*;
+use crate::store::samples::prediction;
 
 const DAY_US: i64 = 24 * 3_600_000_000;
 /// 2026-11-21T00:00:00Z.
@@ -21,25 +22,6 @@ fn project(name: &str) -> ProjectName {
 
 fn birds() -> ProjectName {
     project("birds")
-}
-
-fn prediction(micros: i64, model: u32, class: &str, confidence: f32) -> Prediction {
-    let at = Time::from_micros(micros);
-    let stamp = Timestamp::from_unix(NoContext, u64::try_from(micros / 1_000_000).unwrap(), 0);
-    let best = Scored { class: class.to_owned(), probability: confidence };
-    let next = |n: u32| Scored { class: format!("class-{n}"), probability: 0.01 };
-    Prediction {
-        id: Uuid::new_v7(stamp).into(),
-        at,
-        model: ModelNumber(model),
-        weights: Hash::of(b"weights"),
-        image: Hash::of(&micros.to_le_bytes()),
-        picture_kept: false,
-        top: [best].into_iter().chain((0..4).map(next)).collect(),
-        timings: Timings { queue: 10, decode: 20, infer: 30, total: 60 },
-        by: "ada".to_owned(),
-        name: None,
-    }
 }
 
 fn log() -> (tempfile::TempDir, DayLog) {

@@ -1,0 +1,115 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::fs::{self, File};
+use std::time::SystemTime;
+
+use vigie_protocol::job::JobState;
+use vigie_protocol::project::ProjectSettings;
+
+use super::*;
+use crate::observe::Silent;
+use crate::store::State;
+use crate::store::samples::{at, full_state, job, name};
+
+/// Makes every blob as old as the hills.
+fn age(state: &State) {
+    state
+        .blobs
+        .list(&mut |hash, _, _| {
+            File::open(state.blobs.path_of(hash)).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        })
+        .unwrap();
+}
+
+fn run(state: &State, now: Time, dry_run: bool) -> Result<GcReport> {
+    let plan = GcPlan { now, grace: GRACE, dry_run };
+    collect(&state.catalog, &state.log, &state.blobs, &plan, &Silent)
+}
+
+fn now() -> Time {
+    at(100_000)
+}
+
+#[test]
+fn what_is_referred_to_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, referenced) = full_state(&dir.path().join("state"));
+    let orphan = Hash::of(b"not kept");
+    age(&state);
+
+    let dry = run(&state, now(), true).unwrap();
+    assert_eq!((dry.referenced, dry.orphans, dry.removed), (referenced.len() as u64, 1, false));
+    assert_eq!((dry.orphan_bytes, dry.examples, dry.missing), (8, vec![orphan], vec![]));
+    assert!(state.blobs.get(orphan).unwrap().is_some());
+
+    let wet = run(&state, now(), false).unwrap();
+    assert!(wet.removed);
+    assert_eq!(state.blobs.get(orphan).unwrap(), None);
+    assert!(referenced.iter().all(|&hash| state.blobs.get(hash).unwrap().is_some()));
+    assert_eq!(run(&state, now(), false).unwrap().orphans, 0);
+}
+
+#[test]
+fn what_was_put_lately_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = full_state(&dir.path().join("state"));
+    assert_eq!(run(&state, now(), false).unwrap().orphans, 0, "all blobs are younger than `now`");
+
+    age(&state);
+    let running = vigie_protocol::job::Job {
+        state: JobState::Running,
+        started: Some(Time::from_micros(0)),
+        ..job(None)
+    };
+    state.catalog.insert_job(&running, None).unwrap();
+    assert_eq!(run(&state, now(), false).unwrap().orphans, 0, "a job has run since before they were put");
+    let ended = vigie_protocol::job::Job { state: JobState::Succeeded, ..running };
+    state.catalog.save_job(&ended).unwrap();
+    assert_eq!(run(&state, now(), false).unwrap().orphans, 1);
+}
+
+#[test]
+fn nothing_goes_when_references_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, referenced) = full_state(&dir.path().join("state"));
+    age(&state);
+    let manifest = referenced[5];
+    fs::write(state.blobs.path_of(manifest), b"spoilt").unwrap();
+    assert!(!run(&state, now(), false).unwrap().removed);
+    state.blobs.delete(manifest).unwrap();
+    let report = run(&state, now(), false).unwrap();
+    assert_eq!((report.removed, report.missing), (false, vec![manifest]));
+}
+
+#[test]
+fn pictures_expire() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, referenced) = full_state(&dir.path().join("state"));
+    age(&state);
+    let birds = name("birds");
+    for (days, later, orphans) in [(2, 1, 1), (2, 3, 2), (0, 9_999, 1)] {
+        let generation = state.catalog.project(&birds).unwrap().generation;
+        let settings = ProjectSettings { picture_days: days, ..ProjectSettings::default() };
+        state.catalog.update_project(&birds, generation, "", &settings, None).unwrap();
+        let report = run(&state, at(later * 24 * 3600), true).unwrap();
+        assert_eq!(report.orphans, orphans, "kept for {days} days, looked at after {later}");
+    }
+    assert!(referenced.contains(&Hash::of(b"picture")));
+}
+
+#[test]
+fn only_what_nothing_refers_to_is_erased() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, referenced) = full_state(&dir.path().join("state"));
+    let erase = |hash| erase(&state.catalog, &state.log, &state.blobs, hash, at(2), &Silent);
+    let picture = Hash::of(b"picture");
+    assert!(!erase(picture).unwrap());
+    let page = state.log.page(&name("birds"), &Default::default(), None, 10, Duration::MAX).unwrap();
+    let kept = page.items.into_iter().find(|prediction| prediction.image == picture).unwrap();
+    state.log.forget(&name("birds"), kept.id).unwrap().unwrap();
+    assert!(erase(picture).unwrap());
+    assert_eq!(state.blobs.get(picture).unwrap(), None);
+
+    state.blobs.delete(referenced[5]).unwrap();
+    assert!(erase(Hash::of(b"not kept")).is_err(), "a manifest is missing");
+}
