@@ -154,26 +154,40 @@ impl Agent {
         said.json()
     }
 
-    /// A job once it satisfies `wanted`. Waits on the agent's updates.
+    /// What `look` finds, as soon as it finds something. Looks again whenever the agent has news.
     ///
     /// # Errors
-    /// When the job ends without ever satisfying it.
-    pub async fn job_when(&self, id: JobId, wanted: impl Fn(&Job) -> bool) -> Result<Job> {
+    /// When `look` fails or the agent does not answer.
+    pub async fn when<T>(&self, look: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
         let mut cursor = None;
         loop {
             let request = Watch { cursor, max_wait_ms: 5_000 };
             let watched =
                 self.client.call(move |client, context| async move { client.watch(context, request).await });
             cursor = Some(watched.await?.next);
+            if let Some(found) = look().await? {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// A job once it satisfies `wanted`.
+    ///
+    /// # Errors
+    /// When the job ends without ever satisfying it.
+    pub async fn job_when(&self, id: JobId, wanted: impl Fn(&Job) -> bool) -> Result<Job> {
+        self.when(async || {
             let job = self
                 .client
                 .call(move |client, context| async move { client.job_get(context, JobGet { job: id }).await })
                 .await?;
             if wanted(&job) {
-                return Ok(job);
+                return Ok(Some(job));
             }
             ensure!(!job.state.is_final(), "job ended first: {job:?}\nagent:\n{}", self.log());
-        }
+            Ok(None)
+        })
+        .await
     }
 
     /// A job once it has ended.

@@ -22,7 +22,7 @@ pub fn subset(from: &Path, to: &Path, per_class: usize) -> Result<()> {
     let mut taken: HashMap<String, usize> = HashMap::new();
     for index in 0..source.len() {
         let mut entry = source.by_index(index)?;
-        let name = entry.name().to_owned();
+        let name = entry.name()?.into_owned();
         let class = name.rsplit('/').nth(1).unwrap_or_default().to_owned();
         let count = taken.entry(class).or_default();
         if entry.is_file() && *count < per_class {
