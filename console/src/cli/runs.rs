@@ -77,16 +77,16 @@ pub struct RecipeOptions {
     /// Images a step [default: 64]
     #[arg(long, value_name = "IMAGES")]
     batch: Option<u32>,
-    /// Peak learning rate [default: 0.003]
+    /// Peak learning rate [default: 0.001]
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
-    /// Weight decay [default: 0.0001]
+    /// Weight decay [default: 0.01]
     #[arg(long, value_name = "DECAY")]
     weight_decay: Option<f64>,
     /// Share of the target spread over the other classes [default: 0.05]
     #[arg(long, value_name = "SHARE")]
     label_smoothing: Option<f64>,
-    /// Dropout before the classifier [default: 0.2]
+    /// Dropout before the classifier [default: 0.5]
     #[arg(long, value_name = "SHARE")]
     dropout: Option<f64>,
     /// Do not learn from mirrored copies

@@ -129,10 +129,27 @@ fn pixels(pack: &Pack, rows: std::ops::Range<usize>, plain: usize) -> Vec<u8> {
         if row < plain {
             pixels.extend_from_slice(pack.pixels(row));
         } else {
-            for line in pack.pixels(row - plain).chunks_exact(side * 3) {
-                pixels.extend(line.rchunks_exact(3).flatten());
-            }
+            mirror_into(&mut pixels, pack.pixels(row - plain), side);
         }
     }
     pixels
+}
+
+/// Appends an image of lines of `side` RGB pixels with each line turned round.
+fn mirror_into(mirrored: &mut Vec<u8>, pixels: &[u8], side: usize) {
+    for line in pixels.chunks_exact(side * 3) {
+        mirrored.extend(line.rchunks_exact(3).flatten());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirrored_lines_are_turned_round_pixel_by_pixel() {
+        let mut mirrored = vec![0];
+        mirror_into(&mut mirrored, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], 2);
+        assert_eq!(mirrored, [0, 4, 5, 6, 1, 2, 3, 10, 11, 12, 7, 8, 9]);
+    }
 }
