@@ -58,7 +58,7 @@ async fn follow(client: AgentClient, mut cursor: Option<WatchCursor>, sender: mp
             Ok(answer) => answer,
             Err(error) => {
                 tracing::debug!(%error, "the watch is interrupted");
-                sleep(backoff.next()).await;
+                sleep(backoff.wait()).await;
                 continue;
             }
         };
@@ -73,7 +73,7 @@ async fn follow(client: AgentClient, mut cursor: Option<WatchCursor>, sender: mp
                 return;
             }
         } else if !resync && asked.elapsed() < SUSPICIOUSLY_FAST {
-            sleep(backoff.next()).await;
+            sleep(backoff.wait()).await;
             continue;
         }
         backoff.reset();

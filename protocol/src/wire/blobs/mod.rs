@@ -29,7 +29,7 @@ const CHUNK_TIMEOUT: Duration = Duration::from_secs(45);
 /// # Errors
 /// The agent's, and those of [`AgentClient::call`] and [`upload`].
 pub async fn predict(client: &AgentClient, mut request: Predict) -> Result<Prediction, ApiError> {
-    let room = match client.first_attempt().await?.codec {
+    let room = match client.welcome().await?.codec {
         WireCodec::MsgPack => 3 * 1024 * 1024,
         // Bytes are arrays of numbers in JSON, up to four characters each.
         WireCodec::Json => 768 * 1024,
@@ -88,7 +88,7 @@ impl Tries {
             return Err(error);
         }
         tracing::debug!(%error, "the transfer is tried again");
-        sleep(self.backoff.next()).await;
+        sleep(self.backoff.wait()).await;
         Ok(())
     }
 }

@@ -70,7 +70,7 @@ impl Actor {
                 // The agent would say the same at once, but an administrator may change its mind.
                 (backoff.longest, LinkState::Refused { error })
             } else {
-                let wait = backoff.next();
+                let wait = backoff.wait();
                 (wait, LinkState::Waiting { until: Instant::now() + wait, error })
             };
             let until = Instant::now() + wait;

@@ -29,7 +29,7 @@ impl Backoff {
     }
 
     /// The next wait.
-    pub fn next(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         let doubled = self.first.saturating_mul(1 << self.failures.min(20));
         self.failures = self.failures.saturating_add(1);
         doubled.min(self.longest).mul_f64(rand::rng().random_range(0.0..=1.0))
@@ -51,15 +51,15 @@ mod tests {
         for _ in 0..50 {
             let mut backoff = Backoff::default();
             for bound in [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 15_000, 15_000] {
-                let wait = backoff.next();
+                let wait = backoff.wait();
                 assert!(wait <= Duration::from_millis(bound), "{wait:?} > {bound} ms");
                 longest_seen = longest_seen.max(wait);
             }
             backoff.reset();
-            assert!(backoff.next() <= Duration::from_millis(100));
+            assert!(backoff.wait() <= Duration::from_millis(100));
         }
         assert!(longest_seen > Duration::from_secs(10));
         let mut tired = Backoff { failures: u32::MAX, ..Backoff::default() };
-        assert!(tired.next() <= Duration::from_secs(15));
+        assert!(tired.wait() <= Duration::from_secs(15));
     }
 }

@@ -38,6 +38,10 @@ impl Link {
     ) -> Self {
         Self { channel, welcome, heard, serial }
     }
+
+    pub(super) fn welcome(&self) -> &Arc<Welcome> {
+        &self.welcome
+    }
 }
 
 impl Stub for Link {

@@ -152,6 +152,15 @@ impl AgentClient {
         }
     }
 
+    /// What the agent said of itself when it took us in. Waits for a connection as a call does.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn welcome(&self) -> Result<Arc<Welcome>, ApiError> {
+        let link = self.link(Instant::now() + self.timeout, None).await?;
+        Ok(Arc::clone(link.welcome()))
+    }
+
     /// Calls a method:
     ///
     /// ```no_run
