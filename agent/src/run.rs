@@ -64,6 +64,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let answering = tokio::spawn(server.run(stop.clone()));
     tokio::spawn(watch_services(app.clone(), stop.clone()));
     load_production(&app).await;
+    app.serving.set_ready();
     app.event(None, Severity::Info, Subject::Agent, "the agent started".to_owned()).await;
     tracing::info!(
         socket = %app.config.agent.socket.display(),
@@ -218,6 +219,8 @@ impl jobs::EventSink for HubSink {
 /// Loads every project's production model. One that cannot be loaded is down, and says why; the
 /// others serve.
 async fn load_production(app: &Arc<App>) {
+    // A promotion that comes in meanwhile waits: it must not be undone by an older model.
+    let _moving = app.moves.lock().await;
     let projects = match app.store(|state| state.catalog.projects()).await {
         Ok(projects) => projects,
         Err(error) => return tracing::error!(%error, "the projects cannot be read"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use burn::tensor::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vigie_core::infer::{self, LoadSpec, WeightsFrom};
-use vigie_core::nets::{self, Network};
+use vigie_core::nets::Network;
 use vigie_protocol::model::Architecture;
 use vigie_protocol::preprocess::PreprocessSpec;
 

@@ -41,7 +41,7 @@ async fn an_import_goes_on_around_bad_files() -> Result<()> {
     let quarantine = quarantine_of(&agent)?;
     for (name, reason) in [
         ("text.jpg", "not an image"),
-        ("truncated.png", "damaged"),
+        ("truncated.png", "cut short"),
         ("huge.png", "too large"),
         ("escape.png", ""),
         ("bomb.png", ""),

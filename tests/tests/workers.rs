@@ -99,7 +99,7 @@ async fn a_worker_out_of_memory_says_so_and_resumes_with_more() -> Result<()> {
     let roomy = AgentOptions::default();
     let mut agent = agent_that_serves(&roomy).await?;
     // Enough for a process to start, not for a network.
-    let tight = AgentOptions::default().with("VIGIE_JOBS_MEMORY_LIMIT_MIB", "60");
+    let tight = AgentOptions::default().with("VIGIE_JOBS_MEMORY_LIMIT_MIB", "20");
     agent.kill_and_restart(&tight).await?;
     let (job, run) = train(&agent, 4).await?;
     let failed: Job = agent.job_end(job).await?;

@@ -9,8 +9,8 @@ const TAU_S: f64 = 20.0;
 const LEAST_FRACTION: f64 = 0.01;
 const LEAST_ELAPSED_S: f64 = 2.0;
 
-/// Nor one beyond a year: the rate has faded to nothing.
-const MOST_LEFT_S: f64 = 365.0 * 86_400.0;
+/// A guess beyond a year says nothing: the job stands still.
+const LONGEST_S: f64 = 365.0 * 86_400.0;
 
 /// An exponentially smoothed rate of one attempt, with the start-up bias divided out as in Adam
 /// (Kingma & Ba 2015, arXiv:1412.6980, section 3).
@@ -41,10 +41,10 @@ impl Eta {
             self.weight = keep * self.weight + (1.0 - keep);
             self.last = (now, fraction);
         }
+        // Without a rate this is infinite or no number, and no comparison with it holds.
         let left = (1.0 - fraction) * self.weight / self.rate;
         let grounded = fraction - base >= LEAST_FRACTION && now - began >= LEAST_ELAPSED_S;
-        // Not a number when nothing was seen, infinite when nothing moved: both fail the comparison.
-        (grounded && left <= MOST_LEFT_S).then_some(left as f32)
+        (grounded && left <= LONGEST_S).then_some(left as f32)
     }
 }
 

@@ -33,7 +33,7 @@ struct Left {
 impl JobEngine {
     /// Takes up unfinished jobs, gives back the leases of the dead, mends runs.
     pub(super) async fn recover(&mut self) -> Result<()> {
-        let left = self.store(|catalog| look(catalog)).await?;
+        let left = self.store(look).await?;
         for (job, pending, doomed) in left.jobs {
             let (id, state, attempts) = (job.id, job.state, job.attempts);
             self.jobs.insert(id, Active { doomed, ..Active::new(job, pending) });
@@ -140,7 +140,8 @@ fn end_workers(jobs: &HashSet<JobId>) {
         let _ = kill_process(process, Signal::KILL);
         let began = std::time::Instant::now();
         while works() && began.elapsed() < VANISH {
-            std::thread::sleep(Duration::from_millis(5));
+            // The end of another's child is no event that we could wait for.
+            std::thread::park_timeout(Duration::from_millis(5));
         }
     }
 }

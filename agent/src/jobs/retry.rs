@@ -54,7 +54,8 @@ mod tests {
     fn pauses_by_cause() {
         use FailureCause::*;
         let s = |s| Some(Duration::from_secs(s));
-        let table: &[(&[(FailureCause, bool)], Option<Duration>)] = &[
+        type Case<'a> = (&'a [(FailureCause, bool)], Option<Duration>);
+        let table: &[Case<'_>] = &[
             (&[(Refused, false)], None),
             (&[(Killed, false)], s(2)),
             (&[(Killed, false), (Crashed, false)], s(10)),

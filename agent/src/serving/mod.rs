@@ -9,6 +9,7 @@ mod recorder;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::sync::watch;
 use vigie_core::vision;
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::project::Project;
@@ -26,6 +27,7 @@ pub struct Serving {
     limits: vision::Limits,
     recorder: Recorder,
     slots: RwLock<HashMap<ProjectName, Slot>>,
+    ready: watch::Sender<bool>,
 }
 
 /// What one project serves. Requests hold their own reference to the model that answers them, so a
@@ -40,7 +42,7 @@ struct Slot {
 impl Serving {
     /// Serves nothing yet.
     pub fn new(pool: Pool, limits: vision::Limits, recorder: Recorder) -> Self {
-        Self { pool, limits, recorder, slots: RwLock::default() }
+        Self { pool, limits, recorder, slots: RwLock::default(), ready: watch::Sender::new(false) }
     }
 
     /// Answers a question with the project's production model and records the answer.
@@ -54,6 +56,9 @@ impl Serving {
         question: Question,
         now: Time,
     ) -> Result<Prediction, ApiError> {
+        // The agent answers before its models are loaded; who asks that early waits for them. The
+        // sender lives in self, so the wait cannot fail.
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
         let model = self.current(&project.name).ok_or_else(|| {
             ApiError::new(ErrorCode::Precondition, format!("{} has no production model", project.name))
                 .with_hint("train one and promote it: vigie pipeline, or vigie models promote")
@@ -72,6 +77,11 @@ impl Serving {
         let work = move |waited| answer::answer(&model, question, &limits, waited, now);
         let (prediction, image) = self.pool.run(work).await?;
         Ok(self.recorder.record(project, prediction, image))
+    }
+
+    /// Says that the models of this start are loaded, or have failed to.
+    pub fn set_ready(&self) {
+        self.ready.send_replace(true);
     }
 
     /// The model that answers a project's predictions now.

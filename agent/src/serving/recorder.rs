@@ -37,7 +37,7 @@ pub struct RecorderHealth {
 }
 
 enum Waiting {
-    Picture(Picture),
+    Picture(Box<Picture>),
     /// Answered once everything before it is with the log.
     Barrier(mpsc::SyncSender<()>),
 }
@@ -67,7 +67,7 @@ impl Recorder {
         let name = project.name.clone();
         if wants_picture(project.settings.keep_pictures, &prediction) {
             prediction.picture_kept = true;
-            let picture = Picture { project: name.clone(), prediction: prediction.clone(), image };
+            let picture = Box::new(Picture { project: name.clone(), prediction: prediction.clone(), image });
             if self.waiting.try_send(Waiting::Picture(picture)).is_ok() {
                 return prediction;
             }
@@ -126,7 +126,7 @@ impl Keeper {
             let end = Instant::now() + GROUP;
             while let Some(item) = next {
                 match item {
-                    Waiting::Picture(picture) => group.push(picture),
+                    Waiting::Picture(picture) => group.push(*picture),
                     Waiting::Barrier(answer) => {
                         barrier = Some(answer);
                         break;

@@ -121,7 +121,8 @@ fn watch_parent(stop: Arc<AtomicBool>) -> Result<()> {
         // Nothing more is ever sent; whatever comes is drained.
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
         stop.store(true, Ordering::Relaxed);
-        std::thread::sleep(ORPHAN_GRACE);
+        // The work ends the process before that when it finds a good place to stop.
+        std::thread::park_timeout(ORPHAN_GRACE);
         std::process::exit(i32::from(EXIT_STOPPED));
     })?;
     Ok(())
