@@ -80,7 +80,7 @@ pub struct JobsConfig {
     pub max_workers: usize,
     /// Threads of a worker; 0 for one a core.
     pub worker_threads: usize,
-    /// Address space a worker may take, in MiB; 0 for no bound. A worker that wants more ends as
+    /// Private memory a worker may take, in MiB; 0 for no bound. A worker that wants more ends as
     /// out of memory, and the rest of the machine does not feel it.
     pub memory_limit_mib: u64,
     /// Seconds a worker may take to stop when it is asked to, 1–600.

@@ -50,7 +50,7 @@ pub(super) async fn train(api: Api, request: TrainSubmit) -> Result<TrainSubmitt
         Change { key, method: "train_submit", target: format!("{project} on {dataset}"), reason: None };
     let receipt = change.receipt();
     let draft = TrainDraft { project, dataset, recipe, after, by: api.who() };
-    api.change::<TrainSubmitted, TrainSubmitted, _>(change, move |api| async move {
+    api.change::<(Job, Run), TrainSubmitted, _>(change, move |api| async move {
         api.app.jobs.submit_training(draft, Some(receipt)).await
     })
     .await

@@ -151,13 +151,13 @@ methods! {
     read(Viewer) watch: Watch -> Watched;
 
     /// Begins or takes up an upload.
-    read(Operator) upload_begin: UploadBegin -> UploadStatus;
+    read(Labeller) upload_begin: UploadBegin -> UploadStatus;
     /// Sends a piece of an upload.
-    read(Operator) upload_chunk: UploadChunk -> UploadStatus;
+    read(Labeller) upload_chunk: UploadChunk -> UploadStatus;
     /// Where an upload stands.
-    read(Operator) upload_status: UploadGet -> UploadStatus;
+    read(Labeller) upload_status: UploadGet -> UploadStatus;
     /// Ends an upload: the blob is durable, and its hash was checked.
-    read(Operator) upload_commit: UploadGet -> UploadStatus;
+    read(Labeller) upload_commit: UploadGet -> UploadStatus;
     /// A piece of a blob.
     read(Viewer) blob_read: BlobRead -> BlobChunk;
 
