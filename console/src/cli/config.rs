@@ -41,7 +41,7 @@ enum Verb {
     Add {
         /// What to call the agent
         name: String,
-        /// Where it is: unix:PATH or ssh://[USER@]HOST (the project is set with --project)
+        /// Where it is: unix:PATH or ssh://USER@HOST (the project is set with --project)
         target: String,
     },
     /// Make a context the default

@@ -68,7 +68,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The agent: a context's name, unix:PATH or ssh://[USER@]HOST
+    /// The agent: a context's name, unix:PATH or ssh://USER@HOST
     #[arg(
         long,
         short,
