@@ -3,10 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use vigie_protocol::dataset::{
-    ChangeSet, ChangeSetState, ClassChange, DatasetImage, DatasetRef, Lineage, Quarantined, SplitCounts,
-};
-use vigie_protocol::{ChangeSetId, Hash, ProjectName, Time};
+use vigie_protocol::Hash;
+use vigie_protocol::dataset::{ClassChange, DatasetImage, DatasetRef, Quarantined, SplitCounts};
 
 use crate::store::manifest::Manifest;
 
@@ -63,54 +61,6 @@ impl Proposal {
             let &ClassChange { added: _, removed, relabelled_in, relabelled_out, moved } = change;
             removed + relabelled_in + relabelled_out + moved == 0
         })
-    }
-
-    /// The change-set to put up for review. `manifest_hash` is the blob of the encoded manifest,
-    /// `base` the version it was made against, `origin` what proposed it.
-    #[expect(clippy::too_many_arguments, reason = "each is a fact that only the caller knows")]
-    pub fn into_change_set(
-        self,
-        id: ChangeSetId,
-        project: ProjectName,
-        lineage: Lineage,
-        base: Option<u32>,
-        origin: String,
-        by: String,
-        now: Time,
-        manifest_hash: Hash,
-    ) -> ChangeSet {
-        let Self {
-            manifest: _,
-            classes,
-            result,
-            bytes,
-            unchanged,
-            duplicates,
-            ignored: _,
-            quarantine,
-            quarantined,
-        } = self;
-        ChangeSet {
-            id,
-            project,
-            lineage,
-            base,
-            state: ChangeSetState::Proposed,
-            origin,
-            created: now,
-            by,
-            manifest: manifest_hash,
-            classes,
-            result,
-            bytes,
-            unchanged,
-            duplicates,
-            quarantine,
-            quarantined,
-            accepted_as: None,
-            decided: None,
-            generation: 0,
-        }
     }
 }
 
