@@ -7,9 +7,9 @@ use std::time::Instant;
 use vigie_core::evaluate::gate::{self, Contender, GateInput};
 use vigie_core::store::StoreError;
 use vigie_core::store::catalog::{AliasMoveDraft, Receipt};
-use vigie_protocol::event::{Severity, Subject};
+use vigie_protocol::event::Update;
 use vigie_protocol::health::ServiceState;
-use vigie_protocol::model::{Alias, AliasMove, GateVerdict, MoveKind};
+use vigie_protocol::model::{GateVerdict, MoveKind};
 use vigie_protocol::service::{AliasMoved, Promote, Rollback};
 use vigie_protocol::{AliasName, ApiError, ErrorCode, ModelNumber, ProjectName, Time};
 
@@ -145,32 +145,15 @@ async fn commit(
     began: Instant,
 ) -> Result<AliasMoved, ApiError> {
     let name = project.clone();
-    let (alias, moved) =
+    let (alias, moved, event) =
         app.store(move |state| state.catalog.move_alias(&name, &draft, Some(&receipt))).await?;
     if alias.name == AliasName::production() {
         app.serving.swap(&project, loaded);
         app.service(&format!("serving:{project}"), ServiceState::Up, format!("model {}", alias.model)).await;
     }
     let swap_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    announce(app, project, &alias, &moved).await;
+    app.hub.publish(Update::Event { event });
     Ok(AliasMoved { alias, moved, swap_ms })
-}
-
-async fn announce(app: &Arc<App>, project: ProjectName, alias: &Alias, moved: &AliasMove) {
-    let (severity, how) = match moved.kind {
-        MoveKind::Promote => (Severity::Info, "promoted"),
-        MoveKind::Override => (Severity::Warning, "promoted against the gate"),
-        MoveKind::Rollback => (Severity::Warning, "rolled back"),
-        MoveKind::Unknown => (Severity::Info, "moved"),
-    };
-    let from = moved.from.map_or_else(|| "nothing".to_owned(), |from| from.to_string());
-    let mut text = format!("{} {how} from {from} to {} by {}", alias.name, moved.to, moved.by);
-    if let Some(reason) = &moved.reason {
-        text.push_str(": ");
-        text.push_str(reason);
-    }
-    let subject = Subject::Alias { alias: alias.name.clone(), to: moved.to };
-    app.event(Some(project), severity, subject, text).await;
 }
 
 fn refusal(verdict: &GateVerdict) -> ApiError {

@@ -67,7 +67,7 @@ pub(super) async fn audit_list(api: Api, request: AuditList) -> Result<Page<Audi
 }
 
 fn entry(line: AuditLine) -> AuditEntry {
-    let AuditLine { seq, at, principal, role, via, method, target, outcome, reason, prev } = line;
+    let AuditLine { seq, at, principal, role, via, method, target, outcome, reason, key: _, prev } = line;
     AuditEntry { seq, at, principal, role, via, method, target, outcome, reason, prev }
 }
 

@@ -67,21 +67,22 @@ impl Api {
         }
         let work = work(self.clone());
         let app = self.app.clone();
-        let principal = self.session.principal.clone();
-        let mutations = app.mutations.clone();
+        let mutations = self.app.mutations.clone();
+        let mut draft = change.audit(&self.session.principal);
         let change = async move {
             let result = work.await;
-            let draft = AuditDraft {
-                at: Time::now(),
-                principal: principal.name,
-                role: principal.role.to_string(),
-                via: principal.via,
-                method: change.method.to_owned(),
-                target: change.target,
-                outcome: result.as_ref().map_or_else(ToString::to_string, |_| "ok".to_owned()),
-                reason: change.reason,
-            };
-            app.store(move |state| state.audit.append(&draft)).await?;
+            if let Err(error) = &result {
+                draft.outcome = error.to_string();
+                // The key is still good: trying again with it may succeed.
+                draft.key = None;
+            }
+            let recorded = app.store(move |state| state.record(&draft)).await;
+            match (&result, recorded) {
+                // What was done is kept with its line; the line is written as soon as the disk allows.
+                (Ok(_), Err(error)) => tracing::error!(%error, "the audit log cannot be written"),
+                (Err(_), Err(error)) => return Err(error),
+                (_, Ok(())) => {}
+            }
             result
         };
         mutations.owned(change).await
@@ -107,8 +108,24 @@ pub(super) struct Change {
 }
 
 impl Change {
-    pub(super) fn receipt(&self) -> Receipt {
-        Receipt { key: self.key, method: self.method, at: Time::now() }
+    pub(super) fn receipt(&self, api: &Api) -> Receipt {
+        let audit = self.audit(&api.session.principal);
+        Receipt { key: self.key, method: self.method, at: audit.at, audit: Some(audit) }
+    }
+
+    /// What the audit log says when the change was carried out.
+    fn audit(&self, principal: &Principal) -> AuditDraft {
+        AuditDraft {
+            key: Some(self.key),
+            at: Time::now(),
+            principal: principal.name.clone(),
+            role: principal.role.to_string(),
+            via: principal.via.clone(),
+            method: self.method.to_owned(),
+            target: self.target.clone(),
+            outcome: "ok".to_owned(),
+            reason: self.reason.clone(),
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn submit(api: Api, request: JobSubmit) -> Result<Job, ApiError
     }
     let target = project.as_ref().map_or_else(|| spec.kind().to_owned(), |p| format!("{p} {}", spec.kind()));
     let change = Change { key, method: "job_submit", target, reason: None };
-    let receipt = change.receipt();
+    let receipt = change.receipt(&api);
     let draft = JobDraft { project, spec, after, by: api.who() };
     api.change::<Job, Job, _>(
         change,
@@ -48,7 +48,7 @@ pub(super) async fn train(api: Api, request: TrainSubmit) -> Result<TrainSubmitt
     api.project(project.clone()).await?;
     let change =
         Change { key, method: "train_submit", target: format!("{project} on {dataset}"), reason: None };
-    let receipt = change.receipt();
+    let receipt = change.receipt(&api);
     let draft = TrainDraft { project, dataset, recipe, after, by: api.who() };
     api.change::<(Job, Run), TrainSubmitted, _>(change, move |api| async move {
         api.app.jobs.submit_training(draft, Some(receipt)).await
@@ -78,7 +78,7 @@ pub(super) async fn cancel(api: Api, request: JobChange) -> Result<Job, ApiError
 pub(super) async fn retry(api: Api, request: JobChange) -> Result<Job, ApiError> {
     let change =
         Change { key: request.key, method: "job_retry", target: request.job.to_string(), reason: None };
-    let receipt = change.receipt();
+    let receipt = change.receipt(&api);
     api.change::<Job, Job, _>(change, move |api| async move {
         api.app.jobs.retry(request.job, Some(receipt)).await
     })

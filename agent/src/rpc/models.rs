@@ -1,6 +1,7 @@
 //! Model versions, the gate, aliases and their moves.
 
 use vigie_protocol::ApiError;
+use vigie_protocol::event::Event;
 use vigie_protocol::model::{Alias, AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::Page;
 use vigie_protocol::service::{
@@ -55,8 +56,8 @@ pub(super) async fn promote(api: Api, request: Promote) -> Result<AliasMoved, Ap
     api.project(request.project.clone()).await?;
     let target = format!("{} {} -> {}", request.project, request.alias, request.candidate);
     let change = Change { key: request.key, method: "promote", target, reason: request.reason.clone() };
-    let receipt = change.receipt();
-    api.change::<(Alias, AliasMove), AliasMoved, _>(change, move |api| async move {
+    let receipt = change.receipt(&api);
+    api.change::<(Alias, AliasMove, Event), AliasMoved, _>(change, move |api| async move {
         let by = api.who();
         promotion::promote(&api.app, request, by, receipt).await
     })
@@ -67,8 +68,8 @@ pub(super) async fn rollback(api: Api, request: Rollback) -> Result<AliasMoved, 
     api.project(request.project.clone()).await?;
     let target = format!("{} {}", request.project, request.alias);
     let change = Change { key: request.key, method: "rollback", target, reason: request.reason.clone() };
-    let receipt = change.receipt();
-    api.change::<(Alias, AliasMove), AliasMoved, _>(change, move |api| async move {
+    let receipt = change.receipt(&api);
+    api.change::<(Alias, AliasMove, Event), AliasMoved, _>(change, move |api| async move {
         let by = api.who();
         promotion::rollback(&api.app, request, by, receipt).await
     })

@@ -4,24 +4,31 @@
 //! Whoever changes or removes a line breaks the chain from there on. The chain cannot show that its
 //! end was cut off; who wants to notice that keeps the head elsewhere.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use vigie_protocol::{Hash, Time};
+use vigie_protocol::{Hash, IdempotencyKey, Time};
 
+use super::disk::{Disk, DiskFile, RealDisk};
 use super::{Result, StoreError};
 
 /// Longer lines are no lines of ours.
 const LINE_BYTES: u64 = 1 << 20;
 const BLOCK_BYTES: u64 = 64 << 10;
+/// Lines in which a key is looked for before it is written: a line that may be there already is one
+/// of the last, because nothing is recorded while an earlier one is due.
+const KEYS_KEPT: usize = 1_000;
 
 /// What is to be recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditDraft {
+    /// The caller's key, when what it asked for was carried out: a line is written once for it.
+    pub key: Option<IdempotencyKey>,
     /// When.
     pub at: Time,
     /// Who.
@@ -62,6 +69,9 @@ pub struct AuditLine {
     /// Why, as typed.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The caller's key, when what it asked for was carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<IdempotencyKey>,
     /// BLAKE3 of the line before, without its line feed; zeros on the first.
     pub prev: Hash,
 }
@@ -75,6 +85,8 @@ pub struct AuditCheck {
     pub broken_at: Option<String>,
     /// BLAKE3 of the last good line.
     pub head: Hash,
+    /// The fault is a last line without its end: what a crash leaves.
+    pub torn: bool,
 }
 
 /// The audit log of one agent.
@@ -88,10 +100,14 @@ pub struct AuditLog {
 /// Where the log ends.
 #[derive(Debug)]
 struct End {
-    file: File,
+    file: Box<dyn DiskFile>,
     seq: u64,
     head: Hash,
     bytes: u64,
+    /// A failed append may have left something behind `bytes`.
+    torn: bool,
+    /// The keys of the last lines, newest first, each with its line.
+    recent: VecDeque<(IdempotencyKey, AuditLine)>,
 }
 
 impl AuditLog {
@@ -101,20 +117,24 @@ impl AuditLog {
     /// # Errors
     /// [`StoreError::Damaged`] when the last whole line is none of ours, [`StoreError::Io`].
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_on(&(Arc::new(RealDisk) as Arc<dyn Disk>), path)
+    }
+
+    pub(super) fn open_on(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self> {
         let io_error = |e| io_error(path, e);
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(io_error)?;
-        let size = file.metadata().map_err(io_error)?.len();
+        let file = disk.append(path).map_err(io_error)?;
+        let reader = File::open(path).map_err(io_error)?;
+        let size = reader.metadata().map_err(io_error)?.len();
         let mut last = None;
-        let bytes = end_of_last_line(&file, size).map_err(io_error)?;
-        each_line_back(&file, bytes, |line| {
-            last = Some(line.to_vec());
-            false
+        let mut recent = VecDeque::new();
+        let mut looked = 0;
+        let bytes = end_of_last_line(&reader, size).map_err(io_error)?;
+        each_line_back(&reader, bytes, |line| {
+            last.get_or_insert_with(|| line.to_vec());
+            // A line that cannot be read is for the check of the chain to tell.
+            recent.extend(parse(line).and_then(|line| Some((line.key?, line))));
+            looked += 1;
+            looked < KEYS_KEPT
         })
         .map_err(io_error)?;
         let (seq, head) = match last {
@@ -130,9 +150,10 @@ impl AuditLog {
         };
         if bytes < size {
             tracing::warn!(file = %path.display(), bytes = size - bytes, "cut an unfinished line off the audit log");
-            file.set_len(bytes).and_then(|()| file.sync_all()).map_err(io_error)?;
+            file.set_len(bytes).and_then(|()| file.sync()).map_err(io_error)?;
         }
-        Ok(Self { path: path.to_owned(), end: Mutex::new(End { file, seq, head, bytes }), cut: size - bytes })
+        let end = Mutex::new(End { file, seq, head, bytes, torn: false, recent });
+        Ok(Self { path: path.to_owned(), end, cut: size - bytes })
     }
 
     /// Bytes of an unfinished line that were cut off when the log was opened.
@@ -140,28 +161,35 @@ impl AuditLog {
         self.cut
     }
 
-    /// Appends a line; it is durable when this returns.
+    /// Appends a line; it is durable when this returns. A key that is in the log has its line: that
+    /// one is returned.
     ///
     /// # Errors
     /// [`StoreError::Io`]; the log is then as it was before.
     pub fn append(&self, draft: &AuditDraft) -> Result<AuditLine> {
-        let AuditDraft { at, principal, role, via, method, target, outcome, reason } = draft.clone();
+        let AuditDraft { key, at, principal, role, via, method, target, outcome, reason } = draft.clone();
         let mut end = self.lock();
-        let seq = end.seq + 1;
+        if let Some((_, line)) = end.recent.iter().find(|(known, _)| Some(*known) == key) {
+            return Ok(line.clone());
+        }
+        let (seq, prev) = (end.seq + 1, end.head);
         let line =
-            AuditLine { seq, at, principal, role, via, method, target, outcome, reason, prev: end.head };
+            AuditLine { seq, at, principal, role, via, method, target, outcome, reason, key, prev };
         let mut text = serde_json::to_vec(&line).expect("plain structs in memory always encode");
         let head = Hash::of(&text);
         text.push(b'\n');
-        let before = end.bytes;
-        if let Err(error) = end.file.write_all(&text).and_then(|()| end.file.sync_data()) {
-            // Half a line would spoil the next one.
-            let _ = end.file.set_len(before);
+        if let Err(error) = end.write(&text) {
+            // Half a line would spoil the next one. What cannot be cut off now is cut off then.
+            end.torn = end.file.set_len(end.bytes).is_err();
             return Err(io_error(&self.path, error));
         }
         end.bytes += text.len() as u64;
         end.seq = seq;
         end.head = head;
+        if let Some(key) = key {
+            end.recent.truncate(KEYS_KEPT - 1);
+            end.recent.push_front((key, line.clone()));
+        }
         Ok(line)
     }
 
@@ -199,32 +227,7 @@ impl AuditLog {
     /// [`StoreError::Io`]; a broken chain is an answer, not an error.
     pub fn verify(&self) -> Result<AuditCheck> {
         let (file, size) = self.snapshot()?;
-        let mut reader = BufReader::new(file.take(size));
-        let mut check = AuditCheck { lines: 0, broken_at: None, head: start() };
-        loop {
-            let mut line = Vec::new();
-            let read = (&mut reader)
-                .take(LINE_BYTES)
-                .read_until(b'\n', &mut line)
-                .map_err(|e| io_error(&self.path, e))?;
-            if read == 0 {
-                return Ok(check);
-            }
-            let line = line.strip_suffix(b"\n").unwrap_or(&line);
-            let number = check.lines + 1;
-            let fault = match parse(line) {
-                None => Some("it cannot be read"),
-                Some(entry) if entry.prev != check.head => Some("it does not follow from the line before"),
-                Some(entry) if entry.seq != number => Some("its number is out of order"),
-                Some(_) => None,
-            };
-            if let Some(fault) = fault {
-                check.broken_at = Some(format!("line {number}: {fault}"));
-                return Ok(check);
-            }
-            check.lines = number;
-            check.head = Hash::of(line);
-        }
+        verify_lines(file.take(size)).map_err(|e| io_error(&self.path, e))
     }
 
     /// Copies the log as it stands now.
@@ -243,6 +246,54 @@ impl AuditLog {
 
     fn lock(&self) -> MutexGuard<'_, End> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Checks the chain of a log that nobody writes.
+///
+/// # Errors
+/// [`StoreError::Io`]; a broken chain is an answer, not an error.
+pub(super) fn verify(path: &Path) -> Result<AuditCheck> {
+    File::open(path).and_then(verify_lines).map_err(|e| io_error(path, e))
+}
+
+fn verify_lines(log: impl Read) -> io::Result<AuditCheck> {
+    let mut reader = BufReader::new(log);
+    let mut check = AuditCheck { lines: 0, broken_at: None, head: start(), torn: false };
+    loop {
+        let mut line = Vec::new();
+        if (&mut reader).take(LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
+            return Ok(check);
+        }
+        let number = check.lines + 1;
+        let Some(line) = line.strip_suffix(b"\n") else {
+            check.broken_at = Some(format!("line {number}: it has no end"));
+            check.torn = (line.len() as u64) < LINE_BYTES;
+            return Ok(check);
+        };
+        let fault = match parse(line) {
+            None => Some("it cannot be read"),
+            Some(entry) if entry.prev != check.head => Some("it does not follow from the line before"),
+            Some(entry) if entry.seq != number => Some("its number is out of order"),
+            Some(_) => None,
+        };
+        if let Some(fault) = fault {
+            check.broken_at = Some(format!("line {number}: {fault}"));
+            return Ok(check);
+        }
+        check.lines = number;
+        check.head = Hash::of(line);
+    }
+}
+
+impl End {
+    fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.bytes)?;
+            self.torn = false;
+        }
+        self.file.write_all(text)?;
+        self.file.sync()
     }
 }
 
@@ -329,106 +380,4 @@ fn io_error(path: &Path, source: io::Error) -> StoreError {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-
-    fn draft(n: u64) -> AuditDraft {
-        AuditDraft {
-            at: Time::from_micros(i64::try_from(n).unwrap()),
-            principal: "ada".to_owned(),
-            role: "admin".to_owned(),
-            via: "unix".to_owned(),
-            method: "promote".to_owned(),
-            target: "birds/production\nv7".to_owned(),
-            outcome: "ok".to_owned(),
-            // Of many lengths, so that lines meet the ends of blocks.
-            reason: (!n.is_multiple_of(3)).then(|| "because ".repeat(usize::try_from(n % 400).unwrap())),
-        }
-    }
-
-    fn filled(lines: u64) -> (tempfile::TempDir, PathBuf, AuditLog) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("audit.log");
-        let log = AuditLog::open(&path).unwrap();
-        for n in 1..=lines {
-            assert_eq!(log.append(&draft(n)).unwrap().seq, n);
-        }
-        (dir, path, log)
-    }
-
-    #[test]
-    fn lines_follow_from_one_another_over_restarts() {
-        let (_dir, path, log) = filled(3);
-        let head = log.verify().unwrap().head;
-        drop(log);
-        let log = AuditLog::open(&path).unwrap();
-        assert_eq!((log.append(&draft(4)).unwrap().prev, log.cut_bytes()), (head, 0));
-        let check = log.verify().unwrap();
-        assert_eq!((check.lines, check.broken_at), (4, None));
-    }
-
-    #[test]
-    fn pages_come_newest_first_from_anywhere() {
-        let (_dir, _path, log) = filled(500);
-        for before in
-            [None, Some(1), Some(2), Some(37), Some(250), Some(499), Some(500), Some(501), Some(9_999)]
-        {
-            for limit in [1, 10, 1_000] {
-                let newest = before.map_or(500, |before: u64| (before - 1).min(500));
-                let expected: Vec<u64> = (1..=newest).rev().take(limit).collect();
-                let found: Vec<u64> = log.page(before, limit).unwrap().iter().map(|line| line.seq).collect();
-                assert_eq!(found, expected, "{before:?} {limit}");
-            }
-        }
-        assert_eq!(log.page(None, 1).unwrap()[0].reason, draft(500).reason);
-    }
-
-    #[test]
-    fn an_empty_log_has_no_pages() {
-        let (_dir, _path, log) = filled(0);
-        assert_eq!(log.page(None, 10).unwrap(), []);
-        assert_eq!(log.verify().unwrap(), AuditCheck { lines: 0, broken_at: None, head: start() });
-    }
-
-    #[test]
-    fn a_torn_line_is_cut_off() {
-        let (_dir, path, log) = filled(3);
-        drop(log);
-        let whole = std::fs::read(&path).unwrap();
-        let last = whole[..whole.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap() + 1;
-        for end in last + 1..whole.len() {
-            std::fs::write(&path, &whole[..end]).unwrap();
-            let log = AuditLog::open(&path).unwrap();
-            assert_eq!(log.cut_bytes(), (end - last) as u64);
-            assert_eq!(log.append(&draft(3)).unwrap().seq, 3);
-            assert_eq!(log.verify().unwrap().lines, 3);
-        }
-    }
-
-    #[test]
-    fn a_changed_line_is_found() {
-        let (_dir, path, log) = filled(5);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let lines: Vec<&str> = text.lines().collect();
-        let changed = text.replacen(
-            "\"seq\":3,\"at\":\"1970-01-01T00:00:00.000003Z\",\"principal\":\"ada\"",
-            "\"seq\":3,\"at\":\"1970-01-01T00:00:00.000003Z\",\"principal\":\"eve\"",
-            1,
-        );
-        let removed = [&lines[..2], &lines[3..]].concat().join("\n") + "\n";
-        let swapped = [lines[0], lines[2], lines[1], lines[3], lines[4]].join("\n") + "\n";
-        let spoilt = text.replacen("{\"seq\":2", "{seq:2", 1);
-        for (name, text, good) in
-            [("changed", changed, 3), ("removed", removed, 2), ("swapped", swapped, 1), ("spoilt", spoilt, 1)]
-        {
-            std::fs::write(&path, text).unwrap();
-            let log = AuditLog::open(&path).unwrap();
-            let check = log.verify().unwrap();
-            assert_eq!(check.lines, good, "{name}");
-            assert!(check.broken_at.unwrap().starts_with(&format!("line {}", good + 1)), "{name}");
-        }
-        drop(log);
-    }
-}
+mod tests;

@@ -3,21 +3,24 @@
 //! A blob is written under a temporary name and renamed, so that whoever sees it sees it whole, and
 //! several processes may put at once. Putting does not wait for the disk: [`FolderBlobs::sync`]
 //! does, once for many blobs, before the commit that names them. Putting a blob that is there
-//! already refreshes its time, which protects it from a garbage collection that runs meanwhile.
+//! already refreshes its time, which protects it from a garbage collection that runs meanwhile. One
+//! that is there but damaged, by a power cut or by age, is written anew.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
-use tempfile::NamedTempFile;
+use uuid::Uuid;
 use vigie_protocol::{Hash, Time};
 
+use super::disk::looking::LookingDisk;
+use super::disk::{Disk, DiskFile, RealDisk};
 use super::{Blobs, Result, StoreError};
 
 const TEMPORARY: &str = "tmp";
@@ -26,6 +29,7 @@ const COPY_BYTES: usize = 256 << 10;
 /// Blobs in a folder.
 #[derive(Debug)]
 pub struct FolderBlobs {
+    disk: Arc<dyn Disk>,
     root: PathBuf,
     /// Put through this handle and not yet durable.
     unsynced: Mutex<BTreeSet<Hash>>,
@@ -41,7 +45,17 @@ impl FolderBlobs {
     pub fn open(root: &Path) -> Result<Self> {
         let temporary = root.join(TEMPORARY);
         fs::create_dir_all(&temporary).map_err(|e| io_error("creating", &temporary, e))?;
-        Ok(Self { root: root.to_owned(), unsynced: Mutex::default(), syncing: Mutex::default() })
+        Ok(Self::open_on(Arc::new(RealDisk), root))
+    }
+
+    /// Opens a folder that nothing is written to.
+    pub(super) fn open_to_look(root: &Path) -> Self {
+        Self::open_on(Arc::new(LookingDisk), root)
+    }
+
+    /// Opens a folder that is there.
+    pub(super) fn open_on(disk: Arc<dyn Disk>, root: &Path) -> Self {
+        Self { disk, root: root.to_owned(), unsynced: Mutex::default(), syncing: Mutex::default() }
     }
 
     /// Where a blob lies, whether it is there or not.
@@ -77,11 +91,11 @@ impl FolderBlobs {
                 return Err(too_large(max_bytes));
             }
             hasher.update(&buffer[..read]);
-            file.write_all(&buffer[..read]).map_err(|e| io_error("writing", file.path(), e))?;
+            file.write(&buffer[..read])?;
         }
         let hash = Hash::from(hasher.finalize());
         check_content(hash, expected)?;
-        if !self.refresh(hash, size)? {
+        if !self.refresh(hash)? {
             self.place(file, hash)?;
         }
         Ok((hash, size))
@@ -114,11 +128,11 @@ impl FolderBlobs {
         let hash = Hash::from(hasher.finalize());
         let size = hasher.count();
         check_content(hash, expected)?;
-        if self.refresh(hash, size)? {
-            fs::remove_file(path).map_err(|e| io_error("removing", path, e))?;
+        if self.refresh(hash)? {
+            self.disk.remove(path).map_err(|e| io_error("removing", path, e))?;
         } else {
             let target = self.make_room(hash)?;
-            fs::rename(path, &target).map_err(|e| io_error("renaming", path, e))?;
+            self.disk.rename(path, &target).map_err(|e| io_error("renaming", path, e))?;
             self.remember(hash);
         }
         Ok((hash, size))
@@ -135,7 +149,7 @@ impl FolderBlobs {
         for entry in fs::read_dir(&folder).map_err(|e| io_error("reading", &folder, e))? {
             let entry = entry.map_err(|e| io_error("reading", &folder, e))?;
             let Ok(metadata) = entry.metadata() else { continue };
-            if metadata.is_file() && modified(&metadata) < older_than && fs::remove_file(entry.path()).is_ok()
+            if metadata.is_file() && modified(&metadata) < older_than && self.disk.remove(&entry.path()).is_ok()
             {
                 removed += 1;
             }
@@ -148,32 +162,36 @@ impl FolderBlobs {
     pub(super) fn delete_older(&self, hash: Hash, since: Time) -> Result<bool> {
         let path = self.path_of(hash);
         // Moved away first: looking and then deleting would lose a blob refreshed in between.
-        let aside = self.temporary()?.into_temp_path();
-        match fs::rename(&path, &aside) {
+        let aside = self.temporaries().join(Uuid::now_v7().to_string());
+        match self.disk.rename(&path, &aside) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(io_error("renaming", &path, error)),
         }
         let metadata = fs::metadata(&aside).map_err(|e| io_error("reading", &aside, e))?;
         if modified(&metadata) >= since {
-            aside.persist(&path).map_err(|e| io_error("renaming", &path, e.error))?;
+            self.disk.rename(&aside, &path).map_err(|e| io_error("renaming", &path, e))?;
             return Ok(false);
         }
-        aside.close().map_err(|e| io_error("removing", &path, e))?;
+        self.disk.remove(&aside).map_err(|e| io_error("removing", &path, e))?;
         Ok(true)
     }
 
-    fn temporary(&self) -> Result<NamedTempFile> {
-        let folder = self.root.join(TEMPORARY);
-        NamedTempFile::new_in(&folder).map_err(|e| io_error("creating a file in", &folder, e))
+    fn temporary(&self) -> Result<Temporary<'_>> {
+        let path = self.temporaries().join(Uuid::now_v7().to_string());
+        let file = self.disk.create(&path).map_err(|e| io_error("creating", &path, e))?;
+        Ok(Temporary { disk: &*self.disk, path, file, placed: false })
     }
 
-    /// Sets a blob's time to now; `false` when it is not there whole.
-    fn refresh(&self, hash: Hash, size: u64) -> Result<bool> {
+    /// Sets a blob's time to now; `false` when it is not there whole. Its length alone would not do:
+    /// what a power cut leaves of a blob that was not flushed can have the right one.
+    fn refresh(&self, hash: Hash) -> Result<bool> {
         let path = self.path_of(hash);
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.len() == size => {}
-            _ => return Ok(false),
+        match blake3::Hasher::new().update_mmap(&path).map(|there| Hash::from(there.finalize())) {
+            Ok(there) if there == hash => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(io_error("reading", &path, error)),
         }
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let both = Timestamps { last_access: now, last_modification: now };
@@ -188,9 +206,9 @@ impl FolderBlobs {
         }
     }
 
-    fn place(&self, file: NamedTempFile, hash: Hash) -> Result<()> {
+    fn place(&self, file: Temporary<'_>, hash: Hash) -> Result<()> {
         let target = self.make_room(hash)?;
-        file.persist(&target).map_err(|e| io_error("renaming", &target, e.error))?;
+        file.place(&target)?;
         self.remember(hash);
         Ok(())
     }
@@ -198,12 +216,15 @@ impl FolderBlobs {
     fn make_room(&self, hash: Hash) -> Result<PathBuf> {
         let target = self.path_of(hash);
         let shard = shard_of(&target);
-        match fs::create_dir(shard) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(io_error("creating", shard, error)),
+        if !shard.is_dir() {
+            self.disk.create_folder(shard).map_err(|e| io_error("creating", shard, e))?;
         }
         Ok(target)
+    }
+
+    /// Flushes a file or folder. Only its content: a refreshed time alone need not reach the disk.
+    fn flush(&self, path: &Path) -> Result<()> {
+        self.disk.sync(path).map_err(|e| io_error("syncing", path, e))
     }
 
     fn remember(&self, hash: Hash) {
@@ -211,12 +232,41 @@ impl FolderBlobs {
     }
 }
 
+/// A blob on its way in; its file goes with it unless it gets its place.
+struct Temporary<'a> {
+    disk: &'a dyn Disk,
+    path: PathBuf,
+    file: Box<dyn DiskFile>,
+    placed: bool,
+}
+
+impl Temporary<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|e| io_error("writing", &self.path, e))
+    }
+
+    fn place(mut self, target: &Path) -> Result<()> {
+        self.disk.rename(&self.path, target).map_err(|e| io_error("renaming", target, e))?;
+        self.placed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if !self.placed {
+            // What cannot be removed now is removed when the state is opened some day.
+            let _ = self.disk.remove(&self.path);
+        }
+    }
+}
+
 impl Blobs for FolderBlobs {
     fn put(&self, bytes: &[u8]) -> Result<Hash> {
         let hash = Hash::of(bytes);
-        if !self.refresh(hash, bytes.len() as u64)? {
+        if !self.refresh(hash)? {
             let mut file = self.temporary()?;
-            file.write_all(bytes).map_err(|e| io_error("writing", file.path(), e))?;
+            file.write(bytes)?;
             self.place(file, hash)?;
         }
         Ok(hash)
@@ -226,12 +276,12 @@ impl Blobs for FolderBlobs {
         let _alone = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let batch = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
         // In parallel: the file system then joins the flushes of many files into few commits.
-        let done: Result<()> = batch.par_iter().try_for_each(|&hash| sync_path(&self.path_of(hash)));
+        let done: Result<()> = batch.par_iter().try_for_each(|&hash| self.flush(&self.path_of(hash)));
         let done = done.and_then(|()| {
             let shards: BTreeSet<PathBuf> =
                 batch.iter().map(|&hash| shard_of(&self.path_of(hash)).to_owned()).collect();
-            shards.par_iter().try_for_each(|shard| sync_path(shard))?;
-            if batch.is_empty() { Ok(()) } else { sync_path(&self.root) }
+            shards.par_iter().try_for_each(|shard| self.flush(shard))?;
+            if batch.is_empty() { Ok(()) } else { self.flush(&self.root) }
         });
         if done.is_err() {
             // One that was removed meanwhile fails this sync, not every later one.
@@ -278,9 +328,11 @@ impl Blobs for FolderBlobs {
     fn delete(&self, hash: Hash) -> Result<()> {
         self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash);
         let path = self.path_of(hash);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("removing", &path, error)),
-            _ => Ok(()),
+        match self.disk.remove(&path) {
+            // Who asks for one blob to be gone wants it to stay gone.
+            Ok(()) => self.flush(shard_of(&path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(io_error("removing", &path, error)),
         }
     }
 
@@ -326,11 +378,6 @@ fn shard_of(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
 }
 
-/// Flushes a file or folder. Only its content: a refreshed time alone need not reach the disk.
-fn sync_path(path: &Path) -> Result<()> {
-    File::open(path).and_then(|file| file.sync_data()).map_err(|e| io_error("syncing", path, e))
-}
-
 fn modified(metadata: &fs::Metadata) -> Time {
     let since_epoch = metadata
         .modified()
@@ -345,124 +392,4 @@ fn io_error(doing: &str, path: &Path, source: io::Error) -> StoreError {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-
-    fn folder() -> (tempfile::TempDir, FolderBlobs) {
-        let dir = tempfile::tempdir().unwrap();
-        let blobs = FolderBlobs::open(&dir.path().join("blobs")).unwrap();
-        (dir, blobs)
-    }
-
-    fn listed(blobs: &FolderBlobs) -> Vec<(Hash, u64)> {
-        let mut found = Vec::new();
-        blobs.list(&mut |hash, size, _| found.push((hash, size))).unwrap();
-        found.sort();
-        found
-    }
-
-    #[test]
-    fn what_was_put_is_there() {
-        let (_dir, blobs) = folder();
-        let owl = blobs.put(b"owl").unwrap();
-        assert_eq!(blobs.put(b"owl").unwrap(), owl);
-        let (wren, size) = blobs.put_reader(&mut &b"wren"[..], 4, None).unwrap();
-        assert_eq!((wren, size), (Hash::of(b"wren"), 4));
-        blobs.sync().unwrap();
-
-        assert_eq!(blobs.get(owl).unwrap().as_deref(), Some(&b"owl"[..]));
-        assert_eq!(blobs.read_range(wren, 1, 2).unwrap(), Some((b"re".to_vec(), 4)));
-        assert_eq!(blobs.read_range(wren, 9, usize::MAX).unwrap(), Some((Vec::new(), 4)));
-        assert_eq!(blobs.size(wren).unwrap(), Some(4));
-        let mut both = vec![(owl, 3), (wren, 4)];
-        both.sort();
-        assert_eq!(listed(&blobs), both);
-
-        blobs.delete(owl).unwrap();
-        blobs.delete(owl).unwrap();
-        assert_eq!(blobs.get(owl).unwrap(), None);
-        assert_eq!(blobs.read_range(owl, 0, 1).unwrap(), None);
-        assert_eq!(blobs.size(owl).unwrap(), None);
-    }
-
-    #[test]
-    fn damage_is_noticed() {
-        let (_dir, blobs) = folder();
-        let hash = blobs.put(b"owl").unwrap();
-        fs::write(blobs.path_of(hash), b"0wl").unwrap();
-        assert!(matches!(blobs.get(hash), Err(StoreError::Damaged { .. })));
-    }
-
-    #[test]
-    fn streams_are_bounded_and_leave_nothing_behind() {
-        let (_dir, blobs) = folder();
-        let endless = blobs.put_reader(&mut io::repeat(7), 1 << 20, None);
-        assert!(matches!(endless, Err(StoreError::TooLarge { limit: 1_048_576, .. })));
-        let other = blobs.put_reader(&mut &b"wren"[..], 9, Some(Hash::of(b"owl")));
-        assert!(matches!(other, Err(StoreError::Damaged { .. })));
-        assert_eq!(listed(&blobs), []);
-        assert_eq!(fs::read_dir(blobs.root.join(TEMPORARY)).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_finished_file_is_taken_over() {
-        let (dir, blobs) = folder();
-        for round in 0..2 {
-            let path = dir.path().join(format!("upload-{round}"));
-            fs::write(&path, b"weights").unwrap();
-            assert!(blobs.adopt(&path, Some(Hash::of(b"other"))).is_err());
-            assert_eq!(blobs.adopt(&path, None).unwrap(), (Hash::of(b"weights"), 7));
-            assert!(!path.exists());
-        }
-        assert_eq!(blobs.get(Hash::of(b"weights")).unwrap().as_deref(), Some(&b"weights"[..]));
-    }
-
-    #[test]
-    fn many_threads_put_the_same_blobs() {
-        let (_dir, blobs) = folder();
-        let payload = |n: u32| n.to_le_bytes().repeat(100);
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for n in 0..50 {
-                        blobs.put(&payload(n)).unwrap();
-                    }
-                    blobs.sync().unwrap();
-                });
-            }
-        });
-        assert_eq!(listed(&blobs).len(), 50);
-        assert!((0..50).all(|n| blobs.get(Hash::of(&payload(n))).unwrap().is_some()));
-    }
-
-    #[test]
-    fn a_refreshed_blob_is_not_deleted() {
-        let (_dir, blobs) = folder();
-        let hash = blobs.put(b"owl").unwrap();
-        let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
-        let age = || File::open(blobs.path_of(hash)).unwrap().set_modified(old).unwrap();
-        let limit = Time::from_micros(2_000_000_000);
-
-        age();
-        blobs.put(b"owl").unwrap();
-        assert!(!blobs.delete_older(hash, limit).unwrap());
-        assert!(blobs.get(hash).unwrap().is_some());
-        age();
-        assert!(blobs.delete_older(hash, limit).unwrap());
-        assert!(blobs.get(hash).unwrap().is_none());
-        assert!(!blobs.delete_older(hash, limit).unwrap());
-    }
-
-    #[test]
-    fn stale_temporaries_go_and_fresh_ones_stay() {
-        let (_dir, blobs) = folder();
-        let stale = blobs.root.join(TEMPORARY).join("stale");
-        fs::write(&stale, b"half").unwrap();
-        File::open(&stale).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        let fresh = blobs.temporary().unwrap();
-        assert_eq!(blobs.clean_temporaries(Time::from_micros(1_000_000)).unwrap(), 1);
-        assert!(fresh.path().exists());
-    }
-}
+mod tests;

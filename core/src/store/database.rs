@@ -6,12 +6,15 @@
 //! and goes on.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Builder, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
+use super::disk::Disk;
+use super::disk::looking::LookingDisk;
 use super::{Result, StoreError};
 
 /// Told how far the repair of a file is, 0–1, after a crash.
@@ -19,6 +22,7 @@ pub type RepairProgress = Box<dyn Fn(f64)>;
 
 /// A redb file that survives I/O errors.
 pub(super) struct Database {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     cache_bytes: usize,
     handle: RwLock<Option<redb::Database>>,
@@ -31,19 +35,33 @@ impl Database {
     /// # Errors
     /// [`StoreError::Locked`] when another process has it, [`StoreError::Damaged`] when it cannot be
     /// repaired.
-    pub(super) fn open(path: &Path, cache_bytes: usize, repair: Option<RepairProgress>) -> Result<Self> {
+    pub(super) fn open(
+        disk: &Arc<dyn Disk>,
+        path: &Path,
+        cache_bytes: usize,
+        repair: Option<RepairProgress>,
+    ) -> Result<Self> {
         let mut builder = Builder::new();
         builder.set_cache_size(cache_bytes);
         if let Some(report) = repair {
             builder.set_repair_callback(move |session| report(session.progress()));
         }
-        let handle = builder.create(path).map_err(|error| failed(path, error.into()))?;
+        if !path.exists() {
+            make(&**disk, &builder, path)?;
+        }
+        let handle = guarded(path, || disk.database(&builder, path))?;
         Ok(Self {
+            disk: disk.clone(),
             path: path.to_owned(),
             cache_bytes,
             handle: RwLock::new(Some(handle)),
             spoilt: AtomicBool::new(false),
         })
+    }
+
+    /// The disk it lies on.
+    pub(super) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     /// Runs `body` on a snapshot.
@@ -95,12 +113,53 @@ impl Database {
         }
         // The old handle holds the file's lock: it must be closed first.
         drop(handle.take());
-        let opened = Builder::new().set_cache_size(self.cache_bytes).open(&self.path);
-        *handle = Some(opened.map_err(|error| failed(&self.path, error.into()))?);
+        if !self.path.exists() {
+            // Opening would make an empty one, and everything in it would seem never to have been.
+            return Err(damaged(&self.path, "the file was removed while it was in use"));
+        }
+        let mut builder = Builder::new();
+        builder.set_cache_size(self.cache_bytes);
+        *handle = Some(guarded(&self.path, || self.disk.database(&builder, &self.path))?);
         self.spoilt.store(false, Ordering::Release);
         tracing::warn!(file = %self.path.display(), "opened anew after an I/O error");
         Ok(())
     }
+}
+
+/// Makes an empty database file, whole or not at all: what a full disk leaves of a file that was
+/// begun could not be told from a damaged one.
+fn make(disk: &dyn Disk, builder: &Builder, path: &Path) -> Result<()> {
+    let fresh = path.with_extension("new");
+    let io_error = |source| StoreError::Io { what: format!("making {}", path.display()), source };
+    if fresh.exists() {
+        disk.remove(&fresh).map_err(io_error)?;
+    }
+    drop(guarded(&fresh, || disk.database(builder, &fresh))?);
+    disk.rename(&fresh, path).map_err(io_error)
+}
+
+/// Checks every page of a database file against its checksum, without changing the file: redb itself
+/// looks at checksums only when it repairs after a crash.
+///
+/// # Errors
+/// [`StoreError::Damaged`] when a page is not what was written; [`StoreError::Io`].
+pub(super) fn verify(path: &Path, cache_bytes: usize) -> Result<()> {
+    let mut builder = Builder::new();
+    builder.set_cache_size(cache_bytes);
+    let whole = guarded(path, || LookingDisk.database(&builder, path)?.check_integrity())?;
+    if whole { Ok(()) } else { Err(damaged(path, "a page is not what was written")) }
+}
+
+/// Opens a database. redb trusts some bytes of its file so far that a flipped bit makes it panic.
+fn guarded<T>(path: &Path, open: impl FnOnce() -> Result<T, redb::DatabaseError>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(open)) {
+        Ok(opened) => opened.map_err(|error| failed(path, error.into())),
+        Err(_) => Err(damaged(path, "its own description of itself makes no sense")),
+    }
+}
+
+fn damaged(path: &Path, detail: &str) -> StoreError {
+    StoreError::Damaged { what: path.display().to_string(), detail: detail.to_owned() }
 }
 
 impl fmt::Debug for Database {

@@ -2,10 +2,12 @@
 
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::database::{Database, Failure};
+use super::database::{self, Database, Failure};
+use super::disk::{Disk, RealDisk};
 use super::key::{end_of_prefix, readable};
 use super::{Batch, Expect, Fact, Facts, Order, RepairProgress, Result, StoreError};
 
@@ -33,7 +35,16 @@ impl RedbFacts {
     /// [`StoreError::Locked`] when another process has it open, [`StoreError::Damaged`] when it is no
     /// database or beyond repair.
     pub fn open(path: &Path, repair: Option<RepairProgress>) -> Result<Self> {
-        let database = Database::open(path, CACHE_BYTES, repair)?;
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        Self::open_on(&disk, path, repair)
+    }
+
+    pub(super) fn open_on(
+        disk: &Arc<dyn Disk>,
+        path: &Path,
+        repair: Option<RepairProgress>,
+    ) -> Result<Self> {
+        let database = Database::open(disk, path, CACHE_BYTES, repair)?;
         database.write(|transaction| {
             transaction.open_table(FACTS)?;
             transaction.open_table(META)?;
@@ -87,8 +98,24 @@ impl RedbFacts {
 
     /// Writes a consistent copy into a new file while others read and write.
     pub(super) fn copy_to(&self, path: &Path) -> Result<()> {
-        let copy = Database::open(path, CACHE_BYTES, None)?;
+        let copy = Database::open(self.database.disk(), path, CACHE_BYTES, None)?;
         self.database.read(|from| Ok(copy.write(|to| copy_tables(from, to))?))
+    }
+
+    /// Checks the file's bytes against their checksums, as [`database::verify`] does.
+    pub(super) fn verify(path: &Path) -> Result<()> {
+        database::verify(path, CACHE_BYTES)
+    }
+
+    /// Calls `each` with every fact, smallest key first.
+    pub(super) fn each(&self, each: &mut dyn FnMut(&[u8], Result<Fact>)) -> Result<()> {
+        self.database.read(|transaction| {
+            for row in transaction.open_table(FACTS)?.iter()? {
+                let (key, stored) = row?;
+                each(key.value(), fact(key.value(), stored.value()));
+            }
+            Ok(())
+        })
     }
 }
 

@@ -7,11 +7,15 @@ pub mod audit;
 pub mod backup;
 pub mod blobs;
 pub mod catalog;
+pub mod check;
 mod codec;
 #[cfg(test)]
 mod conformance;
 mod database;
+mod disk;
 pub mod facts;
+#[cfg(test)]
+mod faults;
 pub mod gc;
 mod key;
 pub mod log;

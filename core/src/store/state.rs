@@ -5,14 +5,15 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vigie_protocol::{AgentId, Time};
 
-use super::audit::AuditLog;
+use super::audit::{AuditDraft, AuditLog};
 use super::blobs::FolderBlobs;
 use super::catalog::Catalog;
 use super::codec::{decode, encode};
+use super::disk::{Disk, RealDisk};
 use super::facts::{Pair, RedbFacts};
 use super::gc::GRACE;
 use super::log::DayLog;
@@ -32,9 +33,9 @@ const FIRST_SCHEMA: u32 = 1;
 
 /// How the facts of one schema become those of the next: called with every fact's key and value,
 /// answers with the new ones, or nothing to drop the fact.
-struct Migration {
-    to: u32,
-    change: fn(&[u8], &[u8]) -> Result<Option<Pair>>,
+pub(super) struct Migration {
+    pub(super) to: u32,
+    pub(super) change: fn(&[u8], &[u8]) -> Result<Option<Pair>>,
 }
 
 /// In order, each from the schema before; none since the first schema.
@@ -55,6 +56,8 @@ pub struct State {
     /// The agent this state is.
     pub agent: AgentId,
     dir: PathBuf,
+    /// Held while lines go from the catalog to the audit log, so that each goes once.
+    recording: Mutex<()>,
     /// Held for as long as the state is open; the system lets go of it even after a kill.
     _lock: File,
 }
@@ -68,10 +71,11 @@ impl State {
     /// [`StoreError::Locked`] when another process has it, [`StoreError::Newer`] when a newer build
     /// wrote it, [`StoreError::Damaged`], [`StoreError::Io`].
     pub fn open(dir: &Path, now: Time, repair: Option<RepairProgress>) -> Result<Self> {
-        Self::open_as(dir, now, repair, MIGRATIONS)
+        Self::open_on(Arc::new(RealDisk), dir, now, repair, MIGRATIONS)
     }
 
-    fn open_as(
+    pub(super) fn open_on(
+        disk: Arc<dyn Disk>,
         dir: &Path,
         now: Time,
         repair: Option<RepairProgress>,
@@ -88,20 +92,60 @@ impl State {
                 .map_err(|e| io_error("creating", &folder, e))?;
         }
         let lock = take_lock(dir)?;
-        let facts = Arc::new(RedbFacts::open(&dir.join(FACTS), repair)?);
-        migrate(&facts, dir, migrations)?;
-        let blobs = FolderBlobs::open(&dir.join(BLOBS))?;
+        let facts = open_facts(&disk, &dir.join(FACTS), repair)?;
+        migrate(&facts, &*disk, dir, migrations)?;
+        let blobs = FolderBlobs::open_on(disk.clone(), &dir.join(BLOBS));
+        fs::create_dir_all(blobs.temporaries()).map_err(|e| io_error("creating", &blobs.temporaries(), e))?;
         blobs.clean_temporaries(now.minus(GRACE))?;
-        Ok(Self {
+        let state = Self {
             agent: agent_id(&*facts)?,
             catalog: Catalog::new(facts.clone()),
             facts,
             blobs: Arc::new(blobs),
-            log: Arc::new(DayLog::open(&dir.join(PREDICTIONS))?),
-            audit: Arc::new(AuditLog::open(&dir.join(AUDIT))?),
+            log: Arc::new(DayLog::open_on(disk.clone(), &dir.join(PREDICTIONS))),
+            audit: Arc::new(AuditLog::open_on(&disk, &dir.join(AUDIT))?),
             dir: dir.to_owned(),
+            recording: Mutex::default(),
             _lock: lock,
-        })
+        };
+        state.record_due()?;
+        // A file is durable only when its name is, up to the folder that was there before.
+        for folder in [Some(dir), dir.parent()].into_iter().flatten() {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            disk.sync(folder).map_err(|e| io_error("syncing", folder, e))?;
+        }
+        Ok(state)
+    }
+
+    /// Writes a line of the audit log, behind those that are due.
+    ///
+    /// # Errors
+    /// Those of the facts and of the audit log; what was due stays due.
+    pub fn record(&self, draft: &AuditDraft) -> Result<()> {
+        self.record_due()?;
+        self.audit.append(draft).map(drop)
+    }
+
+    /// Writes the lines of changes that are committed and that the audit log does not know yet.
+    ///
+    /// # Errors
+    /// Those of the facts and of the audit log; what was not written stays due.
+    pub fn record_due(&self) -> Result<()> {
+        let _one_at_a_time = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = self.catalog.audit_due()?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        for (_, draft) in &due {
+            self.audit.append(draft)?;
+        }
+        self.catalog.audit_written(due.into_iter().map(|(row, _)| row).collect())
+    }
+
+    /// Keeps agents off a state directory while someone looks at it. A backup has no lock, and needs
+    /// none.
+    pub(super) fn lock_to_look(dir: &Path) -> Result<Option<File>> {
+        if dir.join(LOCK).exists() { take_lock(dir).map(Some) } else { Ok(None) }
     }
 
     /// Where it lies.
@@ -137,14 +181,23 @@ fn take_lock(dir: &Path) -> Result<File> {
     }
 }
 
-fn migrate(facts: &RedbFacts, dir: &Path, migrations: &[Migration]) -> Result<()> {
+/// Opens the facts, after a look at every page: nothing else would notice a bit that flipped, and
+/// whatever was decided on it would be wrong.
+fn open_facts(disk: &Arc<dyn Disk>, path: &Path, repair: Option<RepairProgress>) -> Result<Arc<RedbFacts>> {
+    if fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+        RedbFacts::verify(path)?;
+    }
+    Ok(Arc::new(RedbFacts::open_on(disk, path, repair)?))
+}
+
+fn migrate(facts: &RedbFacts, disk: &dyn Disk, dir: &Path, migrations: &[Migration]) -> Result<()> {
     let known = migrations.last().map_or(FIRST_SCHEMA, |migration| migration.to);
     let Some(found) = facts.schema()? else { return facts.set_schema(known) };
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
     if found < known {
-        keep_copy(facts, &dir.join(format!("{FACTS}.bak-{found}")))?;
+        keep_copy(facts, disk, &dir.join(format!("{FACTS}.bak-{found}")))?;
     }
     for migration in migrations.iter().filter(|migration| migration.to > found) {
         facts.migrate(migration.to, migration.change)?;
@@ -155,19 +208,18 @@ fn migrate(facts: &RedbFacts, dir: &Path, migrations: &[Migration]) -> Result<()
 
 /// Copies the facts, whole or not at all. A copy that is there is left: it was made by a migration
 /// that did not get to its end, so the facts are still the same.
-fn keep_copy(facts: &RedbFacts, path: &Path) -> Result<()> {
+fn keep_copy(facts: &RedbFacts, disk: &dyn Disk, path: &Path) -> Result<()> {
     if path.exists() {
         return Ok(());
     }
     let partial = path.with_extension("partial");
-    match fs::remove_file(&partial) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(io_error("removing", &partial, error));
-        }
-        _ => {}
+    if partial.exists() {
+        disk.remove(&partial).map_err(|e| io_error("removing", &partial, e))?;
     }
     facts.copy_to(&partial)?;
-    fs::rename(&partial, path).map_err(|e| io_error("renaming", &partial, e))
+    disk.rename(&partial, path).map_err(|e| io_error("renaming", &partial, e))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    disk.sync(folder).map_err(|e| io_error("syncing", folder, e))
 }
 
 /// Who this state is: drawn once.
@@ -237,9 +289,9 @@ mod tests {
         drop(state);
 
         let failing = [Migration { to: 2, change: refuse }];
-        assert!(State::open_as(dir, now(), None, &failing).is_err());
+        assert!(State::open_on(Arc::new(RealDisk), dir, now(), None, &failing).is_err());
         let steps = [Migration { to: 2, change: upper }, Migration { to: 3, change: upper }];
-        let state = State::open_as(dir, now(), None, &steps).unwrap();
+        let state = State::open_on(Arc::new(RealDisk), dir, now(), None, &steps).unwrap();
         assert_eq!(state.facts.get(b"old").unwrap(), None);
         let kept = state.facts.get(b"kept").unwrap().unwrap();
         assert_eq!((kept.value.as_slice(), kept.generation), (&b"ABC"[..], generation));

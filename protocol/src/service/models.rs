@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Event;
 use crate::model::{Alias, AliasMove, ModelVersion, Passport};
 use crate::page::PageRequest;
 use crate::{AliasName, IdempotencyKey, ModelNumber, ProjectName};
@@ -108,9 +109,9 @@ pub struct AliasHistory {
     pub page: PageRequest,
 }
 
-impl From<(Alias, AliasMove)> for AliasMoved {
+impl From<(Alias, AliasMove, Event)> for AliasMoved {
     /// A move that was carried out before: nothing was swapped this time.
-    fn from((alias, moved): (Alias, AliasMove)) -> Self {
+    fn from((alias, moved, _): (Alias, AliasMove, Event)) -> Self {
         Self { alias, moved, swap_ms: 0 }
     }
 }

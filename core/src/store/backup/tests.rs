@@ -25,6 +25,7 @@ fn unreferenced(state: &State) -> GcReport {
 fn record(state: &State) {
     let text = || "x".to_owned();
     let draft = AuditDraft {
+        key: None,
         at: at(1),
         principal: text(),
         role: text(),

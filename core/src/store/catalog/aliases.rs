@@ -1,11 +1,12 @@
 //! Aliases: who holds them, and every move.
 
 use serde::{Deserialize, Serialize};
+use vigie_protocol::event::{Event, Severity, Subject};
 use vigie_protocol::model::{Alias, AliasMove, GateVerdict, MoveKind};
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::{AliasName, ModelNumber, ProjectName, Time};
 
-use super::{Catalog, Key, Receipt, check_generation, missing};
+use super::{Catalog, EventDraft, Key, Receipt, check_generation, missing};
 use crate::store::{Result, StoreError};
 
 /// How many rollbacks in a row can go back.
@@ -52,6 +53,28 @@ fn moves(project: &ProjectName, alias: &AliasName) -> Key {
     Key::of("alias-move").word(project.as_str()).word(alias.as_str())
 }
 
+fn announcement(project: &ProjectName, moved: &AliasMove) -> EventDraft {
+    let (severity, how) = match moved.kind {
+        MoveKind::Promote => (Severity::Info, "promoted"),
+        MoveKind::Override => (Severity::Warning, "promoted against the gate"),
+        MoveKind::Rollback => (Severity::Warning, "rolled back"),
+        MoveKind::Unknown => (Severity::Info, "moved"),
+    };
+    let from = moved.from.map_or_else(|| "nothing".to_owned(), |from| from.to_string());
+    let mut text = format!("{} {how} from {from} to {} by {}", moved.alias, moved.to, moved.by);
+    if let Some(reason) = &moved.reason {
+        text.push_str(": ");
+        text.push_str(reason);
+    }
+    EventDraft {
+        at: moved.at,
+        project: Some(project.clone()),
+        severity,
+        subject: Subject::Alias { alias: moved.alias.clone(), to: moved.to },
+        text,
+    }
+}
+
 fn what(alias: &AliasName) -> String {
     format!("alias {alias}")
 }
@@ -75,7 +98,7 @@ impl Catalog {
         Ok(rows.into_iter().map(|row| row.alias).collect())
     }
 
-    /// Moves an alias: its new holder and the record of the move appear together.
+    /// Moves an alias: its new holder, the record of the move and the event appear together.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the alias moved since the caller looked,
@@ -86,7 +109,7 @@ impl Catalog {
         project: &ProjectName,
         draft: &AliasMoveDraft,
         receipt: Option<&Receipt>,
-    ) -> Result<(Alias, AliasMove)> {
+    ) -> Result<(Alias, AliasMove, Event)> {
         let AliasMoveDraft { alias, kind, to, at, by, reason, verdict, expected_generation } = draft;
         self.change(receipt, |change| {
             let row: Option<AliasRow> = change.read(key(project, alias))?;
@@ -129,7 +152,8 @@ impl Catalog {
             };
             change.put(key(project, &alias.name), &AliasRow { alias: alias.clone(), before });
             change.add(moves(project, &alias.name).u64(moved.generation).bytes(), &moved);
-            Ok((alias, moved))
+            let event = change.add_event(&announcement(project, &moved))?;
+            Ok((alias, moved, event))
         })
     }
 

@@ -4,6 +4,7 @@ use vigie_protocol::event::{Event, Severity, Subject};
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::{ProjectName, Time};
 
+use super::change::Change;
 use super::{Catalog, Key};
 use crate::store::codec::decode;
 use crate::store::{Order, Result};
@@ -36,23 +37,7 @@ impl Catalog {
     /// # Errors
     /// Those of the facts.
     pub fn append_event(&self, draft: &EventDraft) -> Result<Event> {
-        let EventDraft { at, project, severity, subject, text } = draft;
-        self.change(None, |change| {
-            let last: Option<Event> = change.last(Key::of("event"))?;
-            let event = Event {
-                seq: last.map_or(0, |last| last.seq) + 1,
-                at: *at,
-                project: project.clone(),
-                severity: *severity,
-                subject: subject.clone(),
-                text: text.clone(),
-            };
-            change.add(key(event.seq), &event);
-            if let Some(old) = event.seq.checked_sub(EVENTS_KEPT) {
-                change.delete(key(old));
-            }
-            Ok(event)
-        })
+        self.change(None, |change| change.add_event(draft))
     }
 
     /// Events of one project or all, newest first. A page may be short and still have a next one.
@@ -76,5 +61,26 @@ impl Catalog {
     pub fn events_since(&self, seq: u64, limit: usize) -> Result<Vec<Event>> {
         let rows = self.facts().scan(&Key::of("event").bytes(), Some(&key(seq)), Order::Ascending, limit)?;
         rows.iter().map(|(_, fact)| decode("an event", &fact.value)).collect()
+    }
+}
+
+impl Change<'_> {
+    /// Records an event under the next number, with whatever else this change does.
+    pub(super) fn add_event(&mut self, draft: &EventDraft) -> Result<Event> {
+        let EventDraft { at, project, severity, subject, text } = draft;
+        let last: Option<Event> = self.last(Key::of("event"))?;
+        let event = Event {
+            seq: last.map_or(0, |last| last.seq) + 1,
+            at: *at,
+            project: project.clone(),
+            severity: *severity,
+            subject: subject.clone(),
+            text: text.clone(),
+        };
+        self.add(key(event.seq), &event);
+        if let Some(old) = event.seq.checked_sub(EVENTS_KEPT) {
+            self.delete(key(old));
+        }
+        Ok(event)
     }
 }

@@ -1,5 +1,6 @@
 //! Receipts: the answer of each change under its caller's key, so that asking again changes nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -8,7 +9,8 @@ use serde_bytes::ByteBuf;
 use vigie_protocol::{IdempotencyKey, Time};
 
 use super::change::Change;
-use super::{Catalog, Key};
+use super::{Catalog, Key, readable};
+use crate::store::audit::AuditDraft;
 use crate::store::codec::{decode, encode};
 use crate::store::{Batch, Order, Result, StoreError};
 
@@ -24,6 +26,9 @@ pub struct Receipt {
     pub method: &'static str,
     /// When.
     pub at: Time,
+    /// What the audit log will say of it: kept with the change until it is written there, so that no
+    /// crash comes between the two.
+    pub audit: Option<AuditDraft>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,7 +46,45 @@ fn by_time() -> Key {
     Key::of("receipt-by-time")
 }
 
+/// Lines of the audit log that are not written yet, oldest first.
+fn due() -> Key {
+    Key::of("audit-due")
+}
+
 impl Catalog {
+    /// What the audit log does not say yet, oldest first, with what [`Catalog::audit_written`] takes.
+    ///
+    /// # Errors
+    /// Those of the facts.
+    pub fn audit_due(&self) -> Result<Vec<(Vec<u8>, AuditDraft)>> {
+        let rows = self.facts().scan(&due().bytes(), None, Order::Ascending, usize::MAX)?;
+        rows.into_iter().map(|(key, fact)| Ok((key, decode("a line of the audit log", &fact.value)?))).collect()
+    }
+
+    /// The audit log says it now.
+    ///
+    /// # Errors
+    /// Those of the facts.
+    pub fn audit_written(&self, rows: Vec<Vec<u8>>) -> Result<()> {
+        self.facts().commit(&Batch { deletes: rows, ..Batch::default() }).map(drop)
+    }
+
+    /// Receipts and their list by time that do not tell the same; for checks.
+    ///
+    /// # Errors
+    /// Those of the facts.
+    pub fn receipts_without_twin(&self) -> Result<Vec<String>> {
+        let keys = |prefix: Key| -> Result<BTreeSet<Vec<u8>>> {
+            let rows = self.facts().scan(&prefix.bytes(), None, Order::Ascending, usize::MAX)?;
+            Ok(rows.into_iter().map(|(key, _)| key[key.len().saturating_sub(16)..].to_vec()).collect())
+        };
+        let (receipts, listed) = (keys(Key::of("receipt"))?, keys(by_time())?);
+        Ok(receipts
+            .symmetric_difference(&listed)
+            .map(|identity| format!("{} is only in one of two lists", readable(identity)))
+            .collect())
+    }
+
     /// The answer that a change gave under this key, if there was one in the last seven days.
     ///
     /// # Errors
@@ -94,5 +137,8 @@ impl Change<'_> {
         let row = ReceiptRow { method: receipt.method.to_owned(), answer: ByteBuf::from(encode(answer)) };
         self.put(receipt_key(receipt.key), &row);
         self.put(by_time().time(receipt.at).uuid(receipt.key.uuid()).bytes(), &());
+        if let Some(draft) = &receipt.audit {
+            self.put(due().time(receipt.at).uuid(receipt.key.uuid()).bytes(), draft);
+        }
     }
 }

@@ -19,7 +19,7 @@ fn catalog() -> Catalog {
 }
 
 fn receipt(method: &'static str) -> Receipt {
-    Receipt { key: IdempotencyKey::new(), method, at: at(5) }
+    Receipt { key: IdempotencyKey::new(), method, at: at(5), audit: None }
 }
 
 fn to(number: u32, kind: MoveKind, expected_generation: u64) -> AliasMoveDraft {
@@ -300,7 +300,8 @@ fn aliases_move_with_their_history() {
         (to(1, Rollback, 4), 1, None),
         (to(3, Promote, 5), 3, Some(1)),
     ] {
-        let (alias, record) = moved(draft.clone()).unwrap();
+        let (alias, record, event) = moved(draft.clone()).unwrap();
+        assert_eq!(catalog.events_since(event.seq - 1, 9).unwrap(), [event]);
         assert_eq!((alias.model.0, alias.previous.map(|model| model.0)), (holder, previous));
         assert_eq!((alias.generation, record.to), (record.generation, draft.to));
         assert_eq!(catalog.alias(&birds, &production).unwrap(), alias);

@@ -8,16 +8,19 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use vigie_protocol::prediction::{HourCount, Prediction, PredictionFilter};
 use vigie_protocol::{ModelNumber, PredictionId, ProjectName, Time};
 
+use super::check::check;
 use super::cursor::Position;
 use super::group::Group;
 use crate::store::codec::decode;
 use crate::store::database::{Database, Failure};
+use crate::store::disk::Disk;
 use crate::store::{Result, StoreError};
 
 /// Number to the project's number (4 bytes) and the record.
@@ -44,7 +47,7 @@ pub(super) const BY_TIME: Index = TableDefinition::new("by-time");
 pub(super) const BY_MODEL: Index = TableDefinition::new("by-model");
 pub(super) const BY_CLASS: Index = TableDefinition::new("by-class");
 
-const CACHE_BYTES: usize = 64 << 20;
+pub(super) const CACHE_BYTES: usize = 64 << 20;
 /// Entries looked at between two looks at the clock.
 const STRIDE: usize = 128;
 
@@ -81,8 +84,8 @@ pub(super) struct Part {
 }
 
 impl Day {
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let database = Database::open(path, CACHE_BYTES, None)?;
+    pub(super) fn open(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self> {
+        let database = Database::open(disk, path, CACHE_BYTES, None)?;
         database.write(|transaction| {
             transaction.open_table(RECORDS)?;
             transaction.open_table(BY_ID)?;
@@ -210,8 +213,12 @@ impl Day {
         })
     }
 
+    pub(super) fn check(&self, fault: &mut dyn FnMut(String)) -> Result<u64> {
+        self.database.read(|transaction| check(transaction, fault))
+    }
+
     pub(super) fn copy_to(&self, path: &Path) -> Result<()> {
-        let copy = Database::open(path, CACHE_BYTES, None)?;
+        let copy = Database::open(self.database.disk(), path, CACHE_BYTES, None)?;
         self.database.read(|from| {
             copy.write(|to| {
                 copy_table(from, to, RECORDS)?;

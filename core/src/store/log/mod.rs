@@ -1,6 +1,7 @@
 //! The prediction log: one redb file per UTC day, so that retention is an unlink, a crash's repair
 //! reads one day, and a damaged file costs that day only.
 
+mod check;
 mod cursor;
 mod day;
 mod group;
@@ -18,6 +19,8 @@ use vigie_protocol::{PredictionId, ProjectName, Time};
 
 use self::cursor::Position;
 use self::day::{Day, Room};
+use super::database;
+use super::disk::{Disk, RealDisk};
 use super::{PredictionLog, Result, StoreError};
 
 pub use writer::{LogWriter, QUEUE_RECORDS, WINDOW};
@@ -32,6 +35,7 @@ const EXTENSION: &str = ".redb";
 /// Predictions in a folder of day files.
 #[derive(Debug)]
 pub struct DayLog {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     /// The most recently used last.
     open: Mutex<Vec<Slot>>,
@@ -52,7 +56,11 @@ impl DayLog {
     /// [`StoreError::Io`] when it cannot be created.
     pub fn open(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|e| io_error("creating", folder, e))?;
-        Ok(Self { folder: folder.to_owned(), open: Mutex::default(), faults: Mutex::default() })
+        Ok(Self::open_on(Arc::new(RealDisk), folder))
+    }
+
+    pub(super) fn open_on(disk: Arc<dyn Disk>, folder: &Path) -> Self {
+        Self { disk, folder: folder.to_owned(), open: Mutex::default(), faults: Mutex::default() }
     }
 
     /// The days whose files could not be read since the log was opened, and why. Lists and counters
@@ -73,6 +81,13 @@ impl DayLog {
         each: &mut dyn FnMut(&ProjectName, Prediction),
     ) -> Result<()> {
         self.day(day)?.map_or(Ok(()), |file| file.each(each))
+    }
+
+    /// Holds a day's records, indices and counters against each other; tells `fault` what does not
+    /// fit and returns the number of records.
+    pub(super) fn check_day(&self, day: &str, fault: &mut dyn FnMut(String)) -> Result<u64> {
+        database::verify(&self.path_of(day), day::CACHE_BYTES)?;
+        self.day(day)?.map_or(Ok(0), |file| file.check(fault))
     }
 
     /// Writes a consistent copy of a day's file.
@@ -96,7 +111,7 @@ impl DayLog {
                     .map(|n| self.folder.join(format!("{day}.damaged-{n}")))
                     .find(|aside| !aside.exists())
                     .unwrap_or_else(|| self.folder.join(format!("{day}.damaged")));
-                fs::rename(&path, &aside).map_err(|e| io_error("renaming", &path, e))?;
+                self.disk.rename(&path, &aside).map_err(|e| io_error("renaming", &path, e))?;
                 self.fault(day, format!("{detail}; moved to {}", aside.display()));
                 self.open_day(day, &path)
             }
@@ -110,13 +125,16 @@ impl DayLog {
         if let Some(file) = file.as_ref() {
             return Ok(file.clone());
         }
-        let fresh = !path.exists();
-        let opened = Arc::new(Day::open(path)?);
-        if fresh {
-            sync_folder(&self.folder)?;
-        }
+        let opened = Arc::new(Day::open(&self.disk, path)?);
+        // Even when the file was there: whoever made it may not have come so far.
+        self.sync()?;
         *file = Some(opened.clone());
         Ok(opened)
+    }
+
+    /// Makes the names of the day files durable.
+    fn sync(&self) -> Result<()> {
+        self.disk.sync(&self.folder).map_err(|e| io_error("syncing", &self.folder, e))
     }
 
     fn slot(&self, day: &str) -> Arc<Mutex<Option<Arc<Day>>>> {
@@ -263,8 +281,8 @@ impl PredictionLog for DayLog {
         lock(&self.open).retain(|slot| slot.day != day);
         lock(&self.faults).remove(day);
         let path = self.path_of(day);
-        match fs::remove_file(&path) {
-            Ok(()) => sync_folder(&self.folder),
+        match self.disk.remove(&path) {
+            Ok(()) => self.sync(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(io_error("removing", &path, error)),
         }
@@ -281,10 +299,6 @@ fn overlaps(day: &str, since: Option<Time>, until: Option<Time>) -> bool {
     Position::start_of(day).is_ok_and(|Position { at: start, .. }| {
         since.is_none_or(|since| since < start.plus(DAY)) && until.is_none_or(|until| start <= until)
     })
-}
-
-fn sync_folder(folder: &Path) -> Result<()> {
-    fs::File::open(folder).and_then(|file| file.sync_all()).map_err(|e| io_error("syncing", folder, e))
 }
 
 fn io_error(doing: &str, path: &Path, source: std::io::Error) -> StoreError {

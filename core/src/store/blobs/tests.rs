@@ -1,0 +1,121 @@
+//! What a folder of blobs must do.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+
+fn folder() -> (tempfile::TempDir, FolderBlobs) {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = FolderBlobs::open(&dir.path().join("blobs")).unwrap();
+    (dir, blobs)
+}
+
+fn listed(blobs: &FolderBlobs) -> Vec<(Hash, u64)> {
+    let mut found = Vec::new();
+    blobs.list(&mut |hash, size, _| found.push((hash, size))).unwrap();
+    found.sort();
+    found
+}
+
+#[test]
+fn what_was_put_is_there() {
+    let (_dir, blobs) = folder();
+    let owl = blobs.put(b"owl").unwrap();
+    assert_eq!(blobs.put(b"owl").unwrap(), owl);
+    let (wren, size) = blobs.put_reader(&mut &b"wren"[..], 4, None).unwrap();
+    assert_eq!((wren, size), (Hash::of(b"wren"), 4));
+    blobs.sync().unwrap();
+
+    assert_eq!(blobs.get(owl).unwrap().as_deref(), Some(&b"owl"[..]));
+    assert_eq!(blobs.read_range(wren, 1, 2).unwrap(), Some((b"re".to_vec(), 4)));
+    assert_eq!(blobs.read_range(wren, 9, usize::MAX).unwrap(), Some((Vec::new(), 4)));
+    assert_eq!(blobs.size(wren).unwrap(), Some(4));
+    let mut both = vec![(owl, 3), (wren, 4)];
+    both.sort();
+    assert_eq!(listed(&blobs), both);
+
+    blobs.delete(owl).unwrap();
+    blobs.delete(owl).unwrap();
+    assert_eq!(blobs.get(owl).unwrap(), None);
+    assert_eq!(blobs.read_range(owl, 0, 1).unwrap(), None);
+    assert_eq!(blobs.size(owl).unwrap(), None);
+}
+
+#[test]
+fn damage_is_noticed() {
+    let (_dir, blobs) = folder();
+    let hash = blobs.put(b"owl").unwrap();
+    fs::write(blobs.path_of(hash), b"0wl").unwrap();
+    assert!(matches!(blobs.get(hash), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
+fn streams_are_bounded_and_leave_nothing_behind() {
+    let (_dir, blobs) = folder();
+    let endless = blobs.put_reader(&mut io::repeat(7), 1 << 20, None);
+    assert!(matches!(endless, Err(StoreError::TooLarge { limit: 1_048_576, .. })));
+    let other = blobs.put_reader(&mut &b"wren"[..], 9, Some(Hash::of(b"owl")));
+    assert!(matches!(other, Err(StoreError::Damaged { .. })));
+    assert_eq!(listed(&blobs), []);
+    assert_eq!(fs::read_dir(blobs.root.join(TEMPORARY)).unwrap().count(), 0);
+}
+
+#[test]
+fn a_finished_file_is_taken_over() {
+    let (dir, blobs) = folder();
+    for round in 0..2 {
+        let path = dir.path().join(format!("upload-{round}"));
+        fs::write(&path, b"weights").unwrap();
+        assert!(blobs.adopt(&path, Some(Hash::of(b"other"))).is_err());
+        assert_eq!(blobs.adopt(&path, None).unwrap(), (Hash::of(b"weights"), 7));
+        assert!(!path.exists());
+    }
+    assert_eq!(blobs.get(Hash::of(b"weights")).unwrap().as_deref(), Some(&b"weights"[..]));
+}
+
+#[test]
+fn many_threads_put_the_same_blobs() {
+    let (_dir, blobs) = folder();
+    let payload = |n: u32| n.to_le_bytes().repeat(100);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for n in 0..50 {
+                    blobs.put(&payload(n)).unwrap();
+                }
+                blobs.sync().unwrap();
+            });
+        }
+    });
+    assert_eq!(listed(&blobs).len(), 50);
+    assert!((0..50).all(|n| blobs.get(Hash::of(&payload(n))).unwrap().is_some()));
+}
+
+#[test]
+fn a_refreshed_blob_is_not_deleted() {
+    let (_dir, blobs) = folder();
+    let hash = blobs.put(b"owl").unwrap();
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+    let age = || File::open(blobs.path_of(hash)).unwrap().set_modified(old).unwrap();
+    let limit = Time::from_micros(2_000_000_000);
+
+    age();
+    blobs.put(b"owl").unwrap();
+    assert!(!blobs.delete_older(hash, limit).unwrap());
+    assert!(blobs.get(hash).unwrap().is_some());
+    age();
+    assert!(blobs.delete_older(hash, limit).unwrap());
+    assert!(blobs.get(hash).unwrap().is_none());
+    assert!(!blobs.delete_older(hash, limit).unwrap());
+}
+
+#[test]
+fn stale_temporaries_go_and_fresh_ones_stay() {
+    let (_dir, blobs) = folder();
+    let stale = blobs.root.join(TEMPORARY).join("stale");
+    fs::write(&stale, b"half").unwrap();
+    File::open(&stale).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let fresh = blobs.temporary().unwrap();
+    assert_eq!(blobs.clean_temporaries(Time::from_micros(1_000_000)).unwrap(), 1);
+    assert!(fresh.path.exists());
+}
