@@ -116,9 +116,13 @@ impl FaultyDisk {
                 Unflushed::Bytes { file, offset, old } => {
                     let Some(path) = machine.path_of(file) else { continue };
                     let open = OpenOptions::new().write(true).open(path).unwrap();
+                    let len = open.metadata().unwrap().len();
                     for (sector, bytes) in old.chunks(SECTOR).enumerate() {
+                        let at = offset + (sector * SECTOR) as u64;
+                        // A cut that was not lost took what lay behind it.
+                        let there = len.saturating_sub(at).min(bytes.len() as u64) as usize;
                         if lost() {
-                            open.write_all_at(bytes, offset + (sector * SECTOR) as u64).unwrap();
+                            open.write_all_at(&bytes[..there], at).unwrap();
                         }
                     }
                 }
