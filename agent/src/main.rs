@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use vigie_agent::config::Config;
 use vigie_agent::{offline, run, worker};
+use vigie_core::store::check::Depth;
 
 /// Vigie's daemon: holds datasets, trains, evaluates and serves image classifiers on this machine
 #[derive(Debug, Parser)]
@@ -23,6 +24,7 @@ Examples:
   vigie-agent config check /etc/vigie/agent.toml   before a restart
   vigie-agent backup /backups/vigie-monday         while the agent runs
   vigie-agent restore /backups/vigie-monday --state /var/lib/vigie
+  vigie-agent store check --state /var/lib/vigie   after a crash, or before a restore
 
 Signals: TERM and INT drain (jobs are taken up at the next start), a second one does not wait.";
 
@@ -49,6 +51,11 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
+    /// Look at a state directory without an agent
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
     /// Carry out one job (started by the agent itself)
     #[command(hide = true)]
     Worker,
@@ -63,6 +70,25 @@ enum ConfigCommand {
     },
     /// Print what the agent would use: defaults, file and environment together
     Show(Options),
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
+    /// Check that a state, or a backup, holds what it must; changes nothing
+    ///
+    /// Exit code 0: whole. 2: something is broken, and the findings say what. 1: it cannot be checked.
+    Check {
+        /// A backup to look at in place of the state directory
+        backup: Option<PathBuf>,
+        /// Leave out the bytes of pictures and weights: seconds where it would take minutes
+        #[arg(long)]
+        rows_only: bool,
+        /// Print the report as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        options: Options,
+    },
 }
 
 /// Options that go over file and environment.
@@ -122,6 +148,15 @@ fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
             offline::print(&toml::to_string_pretty(&options.load()?)?)?;
         }
         Command::Backup { target, options } => offline::backup(&options.load()?, &target)?,
+        Command::Store { command: StoreCommand::Check { backup, rows_only, json, options } } => {
+            let dir = match backup {
+                Some(backup) => backup,
+                None => options.load()?.agent.state,
+            };
+            let depth = if rows_only { Depth::Rows } else { Depth::Bytes };
+            let whole = offline::check(&dir, depth, json)?;
+            return Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(2) });
+        }
         Command::Restore { backup, options } => offline::restore(&options.load()?, &backup)?,
     }
     Ok(ExitCode::SUCCESS)

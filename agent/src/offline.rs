@@ -1,14 +1,18 @@
 //! What `vigie-agent` does besides running: backups through a running agent, restores without one.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use vigie_core::observe::{Level, Observer, Step};
+use vigie_core::store::StoreError;
+use vigie_core::store::check::{self, Depth, Report, Weight};
+use vigie_protocol::run::EpochMetrics;
 use vigie_protocol::service::Backup;
 use vigie_protocol::wire::client::{AgentClient, ClientOptions};
 use vigie_protocol::wire::target::Target;
-use vigie_protocol::{ApiError, IdempotencyKey};
+use vigie_protocol::{ApiError, IdempotencyKey, Time};
 
 use crate::config::Config;
 
@@ -51,6 +55,65 @@ pub fn restore(config: &Config, backup: &Path) -> anyhow::Result<()> {
     vigie_core::store::backup::restore(backup, state)?;
     eprintln!("restored to {}", state.display());
     Ok(())
+}
+
+/// Checks a state directory or a backup and prints what was found; whether it is whole.
+///
+/// # Errors
+/// When it cannot be checked: an agent runs on it, or it is no state.
+pub fn check(dir: &Path, depth: Depth, json: bool) -> anyhow::Result<bool> {
+    let progress = Progress { shown: std::io::stderr().is_terminal() };
+    let report = check::check(dir, depth, Time::now(), &progress).map_err(|error| match error {
+        StoreError::Locked(_) => {
+            anyhow!("an agent runs on {}; stop it, or make a backup and check that", dir.display())
+        }
+        error => anyhow::Error::new(error),
+    })?;
+    if json {
+        print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
+        return Ok(report.is_whole());
+    }
+    for finding in &report.findings {
+        let weight = match finding.weight {
+            Weight::Broken => "BROKEN",
+            Weight::Note => "note  ",
+        };
+        print(&format!("{weight} {finding}\n"))?;
+    }
+    let Report { rows, blobs, blob_bytes, orphans, predictions, audit_lines, broken, .. } = report;
+    let verdict = match broken {
+        0 => "whole".to_owned(),
+        broken => format!("{broken} broken"),
+    };
+    print(&format!(
+        "{verdict}: {rows} rows, {blobs} blobs ({:.1} MiB) and {orphans} that nothing names, \
+         {predictions} predictions, {audit_lines} audit lines\n",
+        blob_bytes as f64 / f64::from(1 << 20),
+    ))?;
+    Ok(broken == 0)
+}
+
+/// Tells a person at a terminal what is looked at.
+struct Progress {
+    shown: bool,
+}
+
+impl Observer for Progress {
+    fn step(&self, step: Step<'_>) {
+        if self.shown {
+            eprintln!("checking {}", step.stage);
+        }
+    }
+
+    fn note(&self, _: Level, text: &str) {
+        eprintln!("{text}");
+    }
+
+    fn epoch(&self, _: &EpochMetrics) {}
+
+    fn cancelled(&self) -> bool {
+        false
+    }
 }
 
 /// Prints data on standard output.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use vigie_core::evaluate::gate::{self, Contender, GateInput};
+use vigie_core::fail_point::{self, FailPoint};
 use vigie_core::store::StoreError;
 use vigie_core::store::catalog::{AliasMoveDraft, Receipt};
 use vigie_protocol::event::Update;
@@ -144,13 +145,16 @@ async fn commit(
     loaded: Arc<Loaded>,
     began: Instant,
 ) -> Result<AliasMoved, ApiError> {
+    fail_point::pass(FailPoint::AliasBeforeMove);
     let name = project.clone();
     let (alias, moved, event) =
         app.store(move |state| state.catalog.move_alias(&name, &draft, Some(&receipt))).await?;
+    fail_point::pass(FailPoint::AliasAfterMove);
     if alias.name == AliasName::production() {
         app.serving.swap(&project, loaded);
         app.service(&format!("serving:{project}"), ServiceState::Up, format!("model {}", alias.model)).await;
     }
+    fail_point::pass(FailPoint::Swapped);
     let swap_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     app.hub.publish(Update::Event { event });
     Ok(AliasMoved { alias, moved, swap_ms })

@@ -273,8 +273,8 @@ async fn watch_services(app: Arc<App>, stop: CancellationToken) {
 }
 
 async fn look(app: &Arc<App>) {
-    match app.store(|state| state.catalog.prune_receipts(Time::now())).await {
-        Ok(_) => app.service("store", ServiceState::Up, "").await,
+    match app.store(keep_up).await {
+        Ok(()) => app.service("store", ServiceState::Up, "").await,
         Err(error) => app.service("store", ServiceState::Down, error.message).await,
     }
     let counts = app.jobs.counts();
@@ -289,6 +289,14 @@ async fn look(app: &Arc<App>) {
         None => app.service("telemetry", ServiceState::Up, "").await,
         Some(fault) => app.service("telemetry", ServiceState::Degraded, fault).await,
     }
+}
+
+/// What the store does now and then, and what it could not do when it was asked.
+fn keep_up(state: &State) -> Result<(), StoreError> {
+    let now = Time::now();
+    state.record_due()?;
+    state.erase_due(now)?;
+    state.catalog.prune_receipts(now).map(drop)
 }
 
 struct Signals {

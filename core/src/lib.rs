@@ -5,6 +5,7 @@
 
 pub mod data;
 pub mod evaluate;
+pub mod fail_point;
 pub mod infer;
 pub mod nets;
 pub mod observe;

@@ -87,6 +87,22 @@ impl Agent {
         Ok(())
     }
 
+    /// Whether its process has ended.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// Checks its state as a user would after it has ended: `vigie-agent store check`.
+    ///
+    /// # Errors
+    /// When the agent is not built.
+    pub fn store_check(&self) -> Result<Said> {
+        run(Command::new(binary("vigie-agent")?).args(["store", "check", "--state"]).arg(&self.state))
+    }
+
     /// Asks it to stop, waits until it has, and returns its exit code.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! runs again, comes to the same result, and lands the rest.
 
 use uuid::Uuid;
+use vigie_core::fail_point::{self, FailPoint};
 use vigie_core::store::StoreError;
 use vigie_core::store::catalog::{Catalog, EventDraft, ModelDraft, Receipt};
 use vigie_protocol::dataset::{
@@ -103,6 +104,7 @@ pub(super) fn land_epoch(
     run.best_epoch =
         run.epochs.iter().min_by(|a, b| a.valid_loss.total_cmp(&b.valid_loss)).map(|best| best.epoch);
     catalog.save_run(project, &run)?;
+    fail_point::pass(FailPoint::EpochLanded);
     Ok(run)
 }
 
@@ -139,6 +141,7 @@ fn land_change_set(
     let receipt = |what, method| Receipt { key: identity(what).into(), method, at: now, audit: None };
     let (propose, accept) = (receipt("propose", "job.propose"), receipt("accept", "job.accept"));
     let set = catalog.propose(&change_set(job, draft, identity("change-set"), proposed), Some(&propose))?;
+    fail_point::pass(FailPoint::ChangeSetProposed);
     let mut landed = Landed {
         outcome: JobOutcome::ChangeSet { change_set: set.id, dataset: None },
         events: vec![event(job, now, Subject::ChangeSet { change_set: set.id }, describe(&set))],
@@ -149,6 +152,7 @@ fn land_change_set(
         let decision = Decision { at: now, by: job.by.clone(), reason };
         match catalog.accept(project, set.id, None, &decision, Some(&accept)) {
             Ok(accepted) => {
+                fail_point::pass(FailPoint::VersionAccepted);
                 let Some(number) = accepted.accepted_as else { return Ok(landed) };
                 let dataset = DatasetRef { lineage, number };
                 landed.outcome = JobOutcome::ChangeSet { change_set: set.id, dataset: Some(dataset) };
@@ -207,8 +211,10 @@ fn land_model(
     let by = job.by.clone();
     let draft =
         ModelDraft { passport, weights, architecture, classes, dataset, run, accuracy, created: now, by };
+    fail_point::pass(FailPoint::ModelStored);
     // The store gives a run that is registered already its first number again.
     let model = catalog.register_model(project, &draft)?;
+    fail_point::pass(FailPoint::ModelRegistered);
     let text = format!("model {}: test accuracy {}", model.number, model.accuracy);
     Ok(Landed {
         outcome: JobOutcome::Model { number: model.number },

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
+use vigie_core::fail_point;
 use vigie_protocol::JobId;
 
 use super::ending::Ending;
@@ -96,6 +97,7 @@ impl Launcher for ProcessLauncher {
             .arg("worker")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env(JOB_VARIABLE, job.to_string())
+            .envs(fail_point::bound_to_me())
             // A Ctrl-C in the agent's terminal is for the agent, which then stops its workers.
             .process_group(0)
             .stdin(Stdio::piped())

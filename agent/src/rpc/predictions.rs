@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use vigie_core::observe::Silent;
-use vigie_core::store::{Blobs, PredictionLog, StoreError, gc};
+use vigie_core::store::{Blobs, PredictionLog};
 use vigie_protocol::page::Page;
 use vigie_protocol::prediction::{HourCount, Prediction};
 use vigie_protocol::service::{
@@ -72,14 +71,7 @@ pub(super) async fn forget(api: Api, request: PredictionForget) -> Result<Empty,
     let change =
         Change { key, method: "prediction_forget", target: format!("{project}/{prediction}"), reason: None };
     api.change::<Empty, Empty, _>(change, move |api| async move {
-        api.read(move |state| {
-            let (catalog, log, blobs) = (&state.catalog, &state.log, &state.blobs);
-            let forgotten = log
-                .forget(&project, prediction)?
-                .ok_or_else(|| StoreError::NotFound { what: format!("prediction {prediction}") })?;
-            gc::erase(catalog, log, blobs, forgotten.image, Time::now(), &Silent)
-        })
-        .await?;
+        api.read(move |state| state.forget(&project, prediction, Time::now())).await?;
         Ok(Empty {})
     })
     .await

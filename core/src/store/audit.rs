@@ -173,8 +173,7 @@ impl AuditLog {
             return Ok(line.clone());
         }
         let (seq, prev) = (end.seq + 1, end.head);
-        let line =
-            AuditLine { seq, at, principal, role, via, method, target, outcome, reason, key, prev };
+        let line = AuditLine { seq, at, principal, role, via, method, target, outcome, reason, key, prev };
         let mut text = serde_json::to_vec(&line).expect("plain structs in memory always encode");
         let head = Hash::of(&text);
         text.push(b'\n');

@@ -15,6 +15,7 @@ use vigie_protocol::{AgentId, Hash, Time};
 
 use super::state::{AUDIT, BLOBS, FACTS, PREDICTIONS, State};
 use super::{Blobs, PredictionLog, Result, StoreError};
+use crate::fail_point::{self, FailPoint};
 
 /// One line a file, as `b3sum --check` reads it.
 const LIST: &str = "files.b3";
@@ -60,6 +61,7 @@ pub fn backup(state: &State, target: &Path, now: Time) -> Result<BackupHeader> {
         .tempdir_in(parent)
         .map_err(|e| io_error("creating a folder in", parent, e))?;
     let header = fill(state, partial.path(), now)?;
+    fail_point::pass(FailPoint::BackupFilled);
     fs::rename(partial.path(), target).map_err(|e| io_error("renaming", partial.path(), e))?;
     let _ = partial.keep(); // it is `target` now
     sync_folder(parent)?;
@@ -70,6 +72,7 @@ fn fill(state: &State, folder: &Path, now: Time) -> Result<BackupHeader> {
     let mut list = List::default();
     state.facts.copy_to(&folder.join(FACTS))?;
     list.add(folder, Path::new(FACTS))?;
+    fail_point::pass(FailPoint::BackupFacts);
     state.audit.copy_to(&folder.join(AUDIT))?;
     list.add(folder, Path::new(AUDIT))?;
 

@@ -22,6 +22,7 @@ use vigie_protocol::{Hash, Time};
 use super::disk::looking::LookingDisk;
 use super::disk::{Disk, DiskFile, RealDisk};
 use super::{Blobs, Result, StoreError};
+use crate::fail_point::{self, FailPoint};
 
 const TEMPORARY: &str = "tmp";
 const COPY_BYTES: usize = 256 << 10;
@@ -149,7 +150,9 @@ impl FolderBlobs {
         for entry in fs::read_dir(&folder).map_err(|e| io_error("reading", &folder, e))? {
             let entry = entry.map_err(|e| io_error("reading", &folder, e))?;
             let Ok(metadata) = entry.metadata() else { continue };
-            if metadata.is_file() && modified(&metadata) < older_than && self.disk.remove(&entry.path()).is_ok()
+            if metadata.is_file()
+                && modified(&metadata) < older_than
+                && self.disk.remove(&entry.path()).is_ok()
             {
                 removed += 1;
             }
@@ -209,6 +212,7 @@ impl FolderBlobs {
     fn place(&self, file: Temporary<'_>, hash: Hash) -> Result<()> {
         let target = self.make_room(hash)?;
         file.place(&target)?;
+        fail_point::pass(FailPoint::BlobRenamed);
         self.remember(hash);
         Ok(())
     }

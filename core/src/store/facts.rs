@@ -39,11 +39,7 @@ impl RedbFacts {
         Self::open_on(&disk, path, repair)
     }
 
-    pub(super) fn open_on(
-        disk: &Arc<dyn Disk>,
-        path: &Path,
-        repair: Option<RepairProgress>,
-    ) -> Result<Self> {
+    pub(super) fn open_on(disk: &Arc<dyn Disk>, path: &Path, repair: Option<RepairProgress>) -> Result<Self> {
         let database = Database::open(disk, path, CACHE_BYTES, repair)?;
         database.write(|transaction| {
             transaction.open_table(FACTS)?;

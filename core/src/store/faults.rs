@@ -28,7 +28,9 @@ use super::disk::Disk;
 use super::disk::faulty::{Fault, FaultyDisk, Refusal};
 use super::facts::RedbFacts;
 use super::gc::{self, GcPlan};
-use super::samples::{at, change_set, decision, job, manifest, model, name, passport, prediction, project, run};
+use super::samples::{
+    at, change_set, decision, job, manifest, model, name, passport, prediction, project, run,
+};
 use super::state::Migration;
 use super::{Blobs, PredictionLog, Result, State, StoreError};
 use crate::observe::Silent;
@@ -165,7 +167,8 @@ fn carry_out(state: &State, step: Step) -> Result<()> {
             catalog.insert_training(&birds(), &job, &run, Some(&receipt("train", number)))?;
             let leases = catalog.acquire_leases(job.id, &["device:cpu".to_owned()], at(31))?;
             let leases = leases.map_err(|(resource, _)| StoreError::Precondition(resource))?;
-            catalog.save_run(&birds(), &Run { state: RunState::Finished, best_epoch: Some(1), ..run.clone() })?;
+            catalog
+                .save_run(&birds(), &Run { state: RunState::Finished, best_epoch: Some(1), ..run.clone() })?;
             let weights = state.blobs.put(format!("weights {number}").as_bytes())?;
             let passport = passport(run.id, weights, images_of(1)[0]);
             let passport = state.blobs.put(&super::passport::encode(&passport))?;
@@ -182,12 +185,8 @@ fn carry_out(state: &State, step: Step) -> Result<()> {
                 Err(StoreError::NotFound { .. }) => 0,
                 Err(error) => return Err(error),
             };
-            let verdict = GateVerdict {
-                candidate: ModelNumber(number),
-                against: None,
-                checks: Vec::new(),
-                at: at(32),
-            };
+            let verdict =
+                GateVerdict { candidate: ModelNumber(number), against: None, checks: Vec::new(), at: at(32) };
             let draft = AliasMoveDraft {
                 alias,
                 kind: MoveKind::Promote,
@@ -211,10 +210,11 @@ fn carry_out(state: &State, step: Step) -> Result<()> {
             state.log.append(&group)
         }
         Step::Forget(number) => {
-            let first = &predictions_of(number)[0];
-            state.log.forget(&birds(), first.id)?;
-            gc::erase(catalog, &state.log, &state.blobs, first.image, at(3 * DAY), &Silent)?;
-            Ok(())
+            match state.forget(&birds(), predictions_of(number)[0].id, at(3 * DAY)) {
+                // An earlier attempt came so far that only the picture may be left.
+                Err(StoreError::NotFound { .. }) => state.erase_due(at(3 * DAY)),
+                done => done,
+            }
         }
         Step::Collect => {
             // Beyond the grace period of everything that was put just now.
@@ -237,7 +237,11 @@ fn holds(state: &State, step: Step, done: &[Step]) {
     let audited = |method: &'static str, number| {
         let lines = state.audit.page(None, usize::MAX).unwrap();
         let key = Some(key(method, number));
-        assert_eq!(lines.iter().filter(|line| line.key == key).count(), 1, "{method} {number} in the audit log");
+        assert_eq!(
+            lines.iter().filter(|line| line.key == key).count(),
+            1,
+            "{method} {number} in the audit log"
+        );
     };
     match step {
         Step::Import(version) => {

@@ -18,6 +18,7 @@ use super::catalog::Catalog;
 use super::log::DayLog;
 use super::manifest::Manifest;
 use super::{Blobs, PredictionLog, Result, StoreError, passport};
+use crate::fail_point::{self, FailPoint};
 use crate::observe::{Level, Observer, Step};
 
 /// How long a blob stays after it was last put, referred to or not.
@@ -87,6 +88,7 @@ pub fn collect(
                 break;
             }
             blobs.delete_older(hash, since)?;
+            fail_point::pass(FailPoint::BlobCollected);
             if done % 1_000 == 0 {
                 step(observer, "removing blobs", done, orphans.len());
             }

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use vigie_protocol::{AgentId, Time};
+use vigie_protocol::{AgentId, PredictionId, ProjectName, Time};
 
 use super::audit::{AuditDraft, AuditLog};
 use super::blobs::FolderBlobs;
@@ -15,9 +15,11 @@ use super::catalog::Catalog;
 use super::codec::{decode, encode};
 use super::disk::{Disk, RealDisk};
 use super::facts::{Pair, RedbFacts};
-use super::gc::GRACE;
+use super::gc::{self, GRACE};
 use super::log::DayLog;
-use super::{Batch, Expect, Facts, RepairProgress, Result, StoreError};
+use super::{Batch, Expect, Facts, PredictionLog, RepairProgress, Result, StoreError};
+use crate::fail_point::{self, FailPoint};
+use crate::observe::Silent;
 
 pub(super) const FACTS: &str = "meta.redb";
 pub(super) const PREDICTIONS: &str = "predictions";
@@ -108,7 +110,13 @@ impl State {
             recording: Mutex::default(),
             _lock: lock,
         };
-        state.record_due()?;
+        // Neither keeps an agent from serving: both are tried again while it runs.
+        if let Err(error) = state.record_due() {
+            tracing::warn!(%error, "the audit log cannot be written");
+        }
+        if let Err(error) = state.erase_due(now) {
+            tracing::warn!(%error, "what was to be erased is not yet");
+        }
         // A file is durable only when its name is, up to the folder that was there before.
         for folder in [Some(dir), dir.parent()].into_iter().flatten() {
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -136,10 +144,38 @@ impl State {
         if due.is_empty() {
             return Ok(());
         }
+        fail_point::pass(FailPoint::AuditDue);
         for (_, draft) in &due {
             self.audit.append(draft)?;
         }
+        fail_point::pass(FailPoint::AuditWritten);
         self.catalog.audit_written(due.into_iter().map(|(row, _)| row).collect())
+    }
+
+    /// Erases a prediction: its record at once, its picture unless something else names it. What a
+    /// crash leaves undone is done when the state is opened.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; those of the store.
+    pub fn forget(&self, project: &ProjectName, prediction: PredictionId, now: Time) -> Result<()> {
+        let missing = || StoreError::NotFound { what: format!("prediction {prediction}") };
+        let found = self.log.get(project, prediction)?.ok_or_else(missing)?;
+        self.catalog.begin_erasure(found.image)?;
+        self.log.forget(project, prediction)?;
+        fail_point::pass(FailPoint::PredictionForgotten);
+        self.erase_due(now)
+    }
+
+    /// Erases what [`State::forget`] was asked to and could not.
+    ///
+    /// # Errors
+    /// Those of the store; what is left stays due.
+    pub fn erase_due(&self, now: Time) -> Result<()> {
+        for hash in self.catalog.erasures()? {
+            gc::erase(&self.catalog, &self.log, &self.blobs, hash, now, &Silent)?;
+            self.catalog.end_erasure(hash)?;
+        }
+        Ok(())
     }
 
     /// Keeps agents off a state directory while someone looks at it. A backup has no lock, and needs

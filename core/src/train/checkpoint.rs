@@ -13,6 +13,7 @@ use vigie_protocol::run::{EpochMetrics, Recipe};
 
 use super::head::{Head, HeadState};
 use super::{TrainError, durable};
+use crate::fail_point::{self, FailPoint};
 use crate::nets;
 use crate::nets::weights::Weights;
 
@@ -69,9 +70,11 @@ impl Checkpoint {
     pub fn write(&self, run_dir: &Path, head: &Head) -> Result<(), TrainError> {
         let last = self.epochs.len() as u32;
         durable::write(&head_path(run_dir, last), &encode_head(self.recipe.architecture, head)?)?;
+        fail_point::pass(FailPoint::CheckpointHead);
         let mut bytes = vec![FORMAT];
         rmp_serde::encode::write_named(&mut bytes, self).expect("plain structs in memory always encode");
         durable::write(&state_path(run_dir), &bytes)?;
+        fail_point::pass(FailPoint::CheckpointWritten);
         for epoch in (1..last).filter(|&epoch| epoch != self.best_epoch) {
             // Left over it costs some bytes; the next epoch tries again.
             let _ = std::fs::remove_file(head_path(run_dir, epoch));

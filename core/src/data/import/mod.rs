@@ -25,6 +25,7 @@ use self::layout::Layout;
 use self::listing::{Candidate, Listing, Place, Unread};
 use super::DataError;
 use super::changeset::{Proposal, find};
+use crate::fail_point::{self, FailPoint};
 use crate::observe::{Level, Observer, Step};
 use crate::store::Blobs;
 use crate::store::manifest::Manifest;
@@ -180,6 +181,7 @@ pub fn import(plan: &ImportPlan, blobs: &dyn Blobs, observer: &dyn Observer) -> 
     }
     observer.step(Step { stage: "storing images", done: total, total, unit: "images", fraction: 0.99 });
     blobs.sync()?;
+    fail_point::pass(FailPoint::ImportSynced);
     let proposal = Proposal { ignored, ..gather::gather(plan, found, refused) };
     observer.step(Step { stage: "proposed", done: total, total, unit: "images", fraction: 1.0 });
     Ok(proposal)
@@ -224,6 +226,7 @@ impl Reader<'_> {
             }
         };
         self.blobs.put(&bytes).map_err(|error| Unread::Stop(error.into()))?;
+        fail_point::pass(FailPoint::ImportImage);
         Ok((hash, quality))
     }
 }

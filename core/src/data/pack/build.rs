@@ -12,6 +12,7 @@ use vigie_protocol::preprocess::PreprocessSpec;
 
 use super::format::{Header, ROW, Row};
 use crate::data::DataError;
+use crate::fail_point::{self, FailPoint};
 use crate::observe::{Observer, Step};
 use crate::store::Blobs;
 use crate::store::manifest::Manifest;
@@ -75,6 +76,7 @@ pub fn build(
                 .map_err(DataError::io(cannot_write, path))?;
             let label = header.classes.binary_search(&image.label).expect("the classes are the manifest's");
             let label = u32::try_from(label).expect("a manifest of 2^32 classes does not fit memory");
+            fail_point::pass(FailPoint::PackImage);
             report(observer, done.fetch_add(1, Ordering::Relaxed) + 1, images.len());
             Ok(Row { image: image.image, pixels: Hash::of(&pixels), label, split: image.split })
         })
@@ -87,6 +89,7 @@ pub fn build(
     file.write_all_at(&preamble, 0)
         .and_then(|()| file.sync_all())
         .map_err(DataError::io(cannot_write, path))?;
+    fail_point::pass(FailPoint::PackWritten);
     temporary.persist(path).map_err(|e| DataError::io(cannot_write, path)(e.error))?;
     // The name is durable only when the folder is.
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(DataError::io("cannot sync", folder))?;

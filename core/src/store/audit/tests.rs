@@ -43,8 +43,7 @@ fn lines_follow_from_one_another_over_restarts() {
 #[test]
 fn pages_come_newest_first_from_anywhere() {
     let (_dir, _path, log) = filled(500);
-    for before in
-        [None, Some(1), Some(2), Some(37), Some(250), Some(499), Some(500), Some(501), Some(9_999)]
+    for before in [None, Some(1), Some(2), Some(37), Some(250), Some(499), Some(500), Some(501), Some(9_999)]
     {
         for limit in [1, 10, 1_000] {
             let newest = before.map_or(500, |before: u64| (before - 1).min(500));

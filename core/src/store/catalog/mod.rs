@@ -8,6 +8,7 @@ mod aliases;
 mod change;
 mod change_sets;
 mod datasets;
+mod erasures;
 mod events;
 mod jobs;
 mod leases;

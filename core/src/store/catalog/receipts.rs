@@ -58,7 +58,9 @@ impl Catalog {
     /// Those of the facts.
     pub fn audit_due(&self) -> Result<Vec<(Vec<u8>, AuditDraft)>> {
         let rows = self.facts().scan(&due().bytes(), None, Order::Ascending, usize::MAX)?;
-        rows.into_iter().map(|(key, fact)| Ok((key, decode("a line of the audit log", &fact.value)?))).collect()
+        rows.into_iter()
+            .map(|(key, fact)| Ok((key, decode("a line of the audit log", &fact.value)?)))
+            .collect()
     }
 
     /// The audit log says it now.

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
-use vigie_protocol::dataset::{
-    ChangeSetState, DatasetRef, DatasetVersion, Lineage, Split, SplitCounts,
-};
+use vigie_protocol::dataset::{ChangeSetState, DatasetRef, DatasetVersion, Lineage, Split, SplitCounts};
 use vigie_protocol::job::{ImportSource, Job, JobSpec};
 use vigie_protocol::model::{Alias, AliasMove, ModelVersion, MoveKind};
 use vigie_protocol::page::{Page, PageCursor};
@@ -47,7 +45,11 @@ impl Check<'_> {
         for job in all(|cursor| catalog.jobs(None, None, cursor, PAGE))? {
             let listed = unfinished.remove(&job.id);
             if listed == job.state.is_final() {
-                let text = if listed { "it has ended and is listed as unfinished" } else { "it is not listed as unfinished" };
+                let text = if listed {
+                    "it has ended and is listed as unfinished"
+                } else {
+                    "it is not listed as unfinished"
+                };
                 self.broken(format_args!("job {}", job.id), text);
             }
             self.uploads(&job);
@@ -57,7 +59,8 @@ impl Check<'_> {
             match finished.get(&lease.holder) {
                 Some(false) => {}
                 Some(true) => {
-                    let text = format!("{} has ended and holds it still; the next start frees it", lease.holder);
+                    let text =
+                        format!("{} has ended and holds it still; the next start frees it", lease.holder);
                     self.note(format_args!("lease on {}", lease.resource), text);
                 }
                 None => {
@@ -94,7 +97,10 @@ impl Check<'_> {
         }
         let due = catalog.audit_due()?.len();
         if due > 0 {
-            self.note("audit.log", format_args!("{due} lines are not written yet; the next start writes them"));
+            self.note(
+                "audit.log",
+                format_args!("{due} lines are not written yet; the next start writes them"),
+            );
         }
         Ok(())
     }
@@ -220,7 +226,8 @@ impl Part<'_, '_> {
         let full = self.place(place);
         self.check.names(model.weights, &full);
         let Some(passport) = self.read(model.passport, place, passport::decode) else { return };
-        if passport.weights != model.weights || passport.run != model.run || passport.dataset != model.dataset {
+        if passport.weights != model.weights || passport.run != model.run || passport.dataset != model.dataset
+        {
             self.broken(place, "its passport is of another model");
         }
         if passport.preprocess.hash() != passport.preprocess_hash {
@@ -262,7 +269,10 @@ impl Part<'_, '_> {
                 (MoveKind::Rollback | MoveKind::Unknown, _) => true,
             };
             if !allowed {
-                self.broken(&place, format_args!("its move {generation} had neither the gate's word nor a reason"));
+                self.broken(
+                    &place,
+                    format_args!("its move {generation} had neither the gate's word nor a reason"),
+                );
             }
         }
         if holder != Some(alias.model) || alias.generation != moves.len() as u64 {
@@ -303,7 +313,9 @@ impl Part<'_, '_> {
 }
 
 /// Every row of a paged list, newest first.
-fn all<T: DeserializeOwned>(read: impl Fn(Option<&PageCursor>) -> Result<Page<T>, StoreError>) -> Result<Vec<T>> {
+fn all<T: DeserializeOwned>(
+    read: impl Fn(Option<&PageCursor>) -> Result<Page<T>, StoreError>,
+) -> Result<Vec<T>> {
     let mut rows = Vec::new();
     let mut cursor = None;
     loop {

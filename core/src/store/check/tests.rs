@@ -99,7 +99,9 @@ fn a_flipped_bit_in_the_facts_never_passes_for_a_fact() {
         let file = fs::File::options().write(true).open(&path).unwrap();
         file.write_all_at(&[whole[at_byte] ^ (1 << (at_byte % 8))], at_byte as u64).unwrap();
         match State::open(&dir, at(10), None) {
-            Err(StoreError::Damaged { .. } | StoreError::Io { .. } | StoreError::Database { .. }) => refused += 1,
+            Err(StoreError::Damaged { .. } | StoreError::Io { .. } | StoreError::Database { .. }) => {
+                refused += 1
+            }
             Err(error) => panic!("byte {at_byte}: {error:?}"),
             Ok(state) => {
                 drop(state);

@@ -103,7 +103,6 @@ impl FaultyDisk {
         self.lock().off
     }
 
-
     /// Undoes what was not flushed: all of it, or by the seed's dice half of it.
     pub(in crate::store) fn lose_unflushed(&self, seed: Option<u64>) {
         let mut machine = self.lock();
@@ -289,7 +288,11 @@ impl Disk for FaultyDisk {
         let mut machine = self.pass(Kind::Change)?;
         let metadata = fs::metadata(path)?;
         machine.is_on()?;
-        if metadata.is_dir() { machine.flush_folder(path) } else { machine.flush_file(metadata.ino()) }
+        if metadata.is_dir() {
+            machine.flush_folder(path)
+        } else {
+            machine.flush_file(metadata.ino())
+        }
         Ok(())
     }
 }

@@ -13,14 +13,10 @@ use crate::store::database::Failure;
 const ROUNDING: f64 = 1e-6;
 
 /// Tells `fault` what does not fit; returns the number of records.
-pub(super) fn check(
-    transaction: &ReadTransaction,
-    fault: &mut dyn FnMut(String),
-) -> Result<u64, Failure> {
+pub(super) fn check(transaction: &ReadTransaction, fault: &mut dyn FnMut(String)) -> Result<u64, Failure> {
     let records = transaction.open_table(RECORDS)?;
     let by_id = transaction.open_table(BY_ID)?;
-    let indices =
-        [BY_TIME, BY_MODEL, BY_CLASS].map(|index| transaction.open_table(index));
+    let indices = [BY_TIME, BY_MODEL, BY_CLASS].map(|index| transaction.open_table(index));
     let [by_time, by_model, by_class] = indices;
     let (by_time, by_model, by_class) = (by_time?, by_model?, by_class?);
     let classes = transaction.open_table(CLASSES)?;

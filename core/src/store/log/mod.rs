@@ -22,6 +22,7 @@ use self::day::{Day, Room};
 use super::database;
 use super::disk::{Disk, RealDisk};
 use super::{PredictionLog, Result, StoreError};
+use crate::fail_point::{self, FailPoint};
 
 pub use writer::{LogWriter, QUEUE_RECORDS, WINDOW};
 
@@ -208,6 +209,7 @@ impl PredictionLog for DayLog {
         for record in group {
             days.entry(record.1.at.day()).or_default().push(record);
         }
+        fail_point::pass(FailPoint::LogAppend);
         for (day, records) in days {
             self.day_for_append(&day)?.append(&records)?;
         }
