@@ -64,11 +64,20 @@ pub struct ServingConfig {
     pub max_image_mib: u64,
     /// Most pixels of an image, in millions.
     pub max_megapixels: u64,
+    /// Predictions that may wait for the log's disk, 1–1,000,000; more are answered and not logged.
+    pub log_queue: usize,
 }
 
 impl Default for ServingConfig {
     fn default() -> Self {
-        Self { threads: 0, queue: 512, max_wait_ms: 10_000, max_image_mib: 16, max_megapixels: 100 }
+        Self {
+            threads: 0,
+            queue: 512,
+            max_wait_ms: 10_000,
+            max_image_mib: 16,
+            max_megapixels: 100,
+            log_queue: 8_192,
+        }
     }
 }
 
@@ -255,6 +264,7 @@ impl Config {
         range("serving.max_wait_ms", self.serving.max_wait_ms, 1, 600_000, "it must be 1 to 600000")?;
         range("serving.max_image_mib", self.serving.max_image_mib, 1, 64, "it must be 1 to 64")?;
         range("serving.max_megapixels", self.serving.max_megapixels, 1, 1_000, "it must be 1 to 1000")?;
+        range("serving.log_queue", self.serving.log_queue as u64, 1, 1_000_000, "it must be 1 to 1000000")?;
         range("jobs.max_workers", self.jobs.max_workers as u64, 1, 64, "it must be 1 to 64")?;
         range("jobs.worker_threads", self.jobs.worker_threads as u64, 0, 1_024, "it must be 0 to 1024")?;
         range("jobs.stop_grace_s", self.jobs.stop_grace_s, 1, 600, "it must be 1 to 600")?;

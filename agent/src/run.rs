@@ -132,7 +132,8 @@ async fn assemble(
 ) -> anyhow::Result<(Arc<App>, JobEngine)> {
     let hub = Arc::new(Hub::new(rand::random()));
     let services = Arc::new(Services::default());
-    let writer = LogWriter::start(state.log.clone()).context("cannot start the prediction log")?;
+    let writer = LogWriter::start(state.log.clone(), config.serving.log_queue)
+        .context("cannot start the prediction log")?;
     let recorder = Recorder::start(state.blobs.clone(), writer)?;
     let serving = Serving::new(start_pool(&config.serving)?, limits(&config.serving), recorder);
     let sink = Arc::new(HubSink { hub: hub.clone(), state: state.clone() });

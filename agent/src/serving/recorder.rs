@@ -95,7 +95,10 @@ impl Recorder {
 
     /// How recording keeps up.
     pub fn health(&self) -> RecorderHealth {
-        RecorderHealth { log: self.writer.health(), pictures_shed: self.shed.load(Ordering::Relaxed) }
+        let mut log = self.writer.health();
+        // A record waits for its picture first.
+        log.window_ms += u32::try_from(GROUP.as_millis()).unwrap_or(u32::MAX);
+        RecorderHealth { log, pictures_shed: self.shed.load(Ordering::Relaxed) }
     }
 }
 

@@ -231,7 +231,7 @@ fn a_log_that_was_not_closed_is_whole() {
 fn the_writer_makes_everything_durable() {
     let (_dir, log) = log();
     let log = Arc::new(log);
-    let writer = LogWriter::start(log.clone()).unwrap();
+    let writer = LogWriter::start(log.clone(), QUEUE_RECORDS).unwrap();
     for n in 0..2_500 {
         assert!(writer.submit(birds(), prediction(START + n, 1, "owl", 0.5)));
     }
@@ -297,7 +297,7 @@ fn a_full_queue_sheds_and_recovers() {
     let log = Arc::new(Stubborn::default());
     *lock(&log.refuses) = true;
     *lock(&log.tried) = Some(tried);
-    let writer = LogWriter::start(log.clone()).unwrap();
+    let writer = LogWriter::start(log.clone(), QUEUE_RECORDS).unwrap();
     let record = prediction(START, 1, "owl", 0.5);
     let many = 3 * QUEUE_RECORDS;
     for _ in 0..many {

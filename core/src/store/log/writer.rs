@@ -14,10 +14,12 @@ use vigie_protocol::prediction::{LogHealth, Prediction};
 
 use crate::store::{PredictionLog, Result, StoreError};
 
-/// Records that may wait for the writer: some 8 MB, and less than a second at the rate it writes.
+/// Records that usually may wait for the writer: some 8 MB, and less than a second at the rate it
+/// writes.
 pub const QUEUE_RECORDS: usize = 8_192;
-/// The longest a record waits for others to share its commit.
-pub const WINDOW: Duration = Duration::from_millis(50);
+/// The longest a record waits for others to share its commit. With what its picture may have waited
+/// before, no more than the 50 ms that a crash may cost.
+pub const WINDOW: Duration = Duration::from_millis(30);
 
 const GROUP_RECORDS: usize = 1_000;
 /// Between two attempts while the disk refuses: doubled from the first to the last.
@@ -53,12 +55,12 @@ struct State {
 }
 
 impl LogWriter {
-    /// Starts the thread.
+    /// Starts the thread. `waiting` records may wait for it, [`QUEUE_RECORDS`] as a rule.
     ///
     /// # Errors
     /// [`StoreError::Io`] when the system has no thread left.
-    pub fn start(log: Arc<dyn PredictionLog>) -> Result<Self> {
-        let (queue, records) = mpsc::sync_channel(QUEUE_RECORDS);
+    pub fn start(log: Arc<dyn PredictionLog>, waiting: usize) -> Result<Self> {
+        let (queue, records) = mpsc::sync_channel(waiting);
         let shared = Arc::new(Shared::default());
         let writer = Writer { log, records, shared: shared.clone() };
         let thread = thread::Builder::new()
