@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rayon::prelude::*;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use tempfile::NamedTempFile;
 use vigie_protocol::{Hash, Time};
 
+use super::flush::flush;
 use super::{Blobs, Result, StoreError};
 
 const TEMPORARY: &str = "tmp";
@@ -225,14 +225,8 @@ impl Blobs for FolderBlobs {
     fn sync(&self) -> Result<()> {
         let _alone = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let batch = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
-        // In parallel: the file system then joins the flushes of many files into few commits.
-        let done: Result<()> = batch.par_iter().try_for_each(|&hash| sync_path(&self.path_of(hash)));
-        let done = done.and_then(|()| {
-            let shards: BTreeSet<PathBuf> =
-                batch.iter().map(|&hash| shard_of(&self.path_of(hash)).to_owned()).collect();
-            shards.par_iter().try_for_each(|shard| sync_path(shard))?;
-            if batch.is_empty() { Ok(()) } else { sync_path(&self.root) }
-        });
+        let files: Vec<PathBuf> = batch.iter().map(|&hash| self.path_of(hash)).collect();
+        let done = flush(&self.root, &files);
         if done.is_err() {
             // One that was removed meanwhile fails this sync, not every later one.
             let left = batch.into_iter().filter(|&hash| self.path_of(hash).exists());
@@ -324,11 +318,6 @@ fn too_large(limit: u64) -> StoreError {
 
 fn shard_of(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
-}
-
-/// Flushes a file or folder. Only its content: a refreshed time alone need not reach the disk.
-fn sync_path(path: &Path) -> Result<()> {
-    File::open(path).and_then(|file| file.sync_data()).map_err(|e| io_error("syncing", path, e))
 }
 
 fn modified(metadata: &fs::Metadata) -> Time {

@@ -12,6 +12,7 @@ mod codec;
 mod conformance;
 mod database;
 pub mod facts;
+mod flush;
 pub mod gc;
 mod key;
 pub mod log;
