@@ -74,13 +74,7 @@ pub enum DecodeError {
 /// # Errors
 /// [`DecodeError`]; no input makes it panic.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
-    if bytes.is_empty() {
-        return Err(DecodeError::Empty);
-    }
-    if bytes.len() as u64 > limits.max_bytes {
-        return Err(DecodeError::TooManyBytes { limit: limits.max_bytes });
-    }
-    let format = format_of(bytes)?;
+    let format = format_of(bytes, limits)?;
     if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
         return Err(DecodeError::Truncated);
     }
@@ -95,7 +89,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
 /// # Errors
 /// [`DecodeError`] where the header shows already that it would fail.
 pub fn pixels(bytes: &[u8], limits: &Limits) -> Result<u64, DecodeError> {
-    let format = format_of(bytes)?;
+    let format = format_of(bytes, limits)?;
     // As in `decode`.
     catch_unwind(AssertUnwindSafe(|| decoder_as(format, bytes, limits).map(|decoder| decoder.dimensions())))
         .unwrap_or_else(|_| Err(DecodeError::Damaged("the decoder gave up".to_owned())))
@@ -127,7 +121,13 @@ fn decode_as(format: ImageFormat, bytes: &[u8], limits: &Limits) -> Result<RgbIm
     Ok(if image.color().has_alpha() { over_black(&image.into_rgba8()) } else { image.into_rgb8() })
 }
 
-fn format_of(bytes: &[u8]) -> Result<ImageFormat, DecodeError> {
+fn format_of(bytes: &[u8], limits: &Limits) -> Result<ImageFormat, DecodeError> {
+    if bytes.is_empty() {
+        return Err(DecodeError::Empty);
+    }
+    if bytes.len() as u64 > limits.max_bytes {
+        return Err(DecodeError::TooManyBytes { limit: limits.max_bytes });
+    }
     match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => Ok(format),
         Ok(other) => Err(DecodeError::Unsupported(format!("{other:?}").to_uppercase())),
@@ -215,5 +215,8 @@ mod tests {
         assert_eq!(refused(b"\0\0\0\x18ftypheic"), DecodeError::Unsupported("HEIF".to_owned()));
         let small = Limits { max_bytes: 3, ..limits };
         assert_eq!(decode(b"long", &small), Err(DecodeError::TooManyBytes { limit: 3 }));
+        for bytes in [&b""[..], b"This is a note, not a photo.\n", b"GIF89a..........."] {
+            assert_eq!(pixels(bytes, &limits), Err(refused(bytes)), "the header says it already");
+        }
     }
 }
