@@ -1,8 +1,7 @@
 //! The agent's self-check: what is wrong, and what to do about it.
 
 use vigie_core::infer;
-use vigie_core::observe::Silent;
-use vigie_core::store::gc::{self, GcPlan};
+use vigie_core::store::gc::{self, Named};
 use vigie_protocol::Time;
 use vigie_protocol::health::{Finding, ServiceState};
 
@@ -82,20 +81,23 @@ fn audit(app: &App) -> Finding {
 }
 
 fn blobs(app: &App) -> Finding {
-    let plan = GcPlan { now: Time::now(), grace: gc::GRACE, dry_run: true };
-    let (catalog, log, blobs) = (&app.state.catalog, &app.state.log, &app.state.blobs);
-    match gc::collect(catalog, log, blobs, &plan, &Silent) {
-        Ok(report) if report.missing.is_empty() => finding(
-            "blobs",
-            ServiceState::Up,
-            format!("{} referenced, {} that nothing refers to", report.referenced, report.orphans),
-            None,
-        ),
-        Ok(report) => finding(
+    match gc::check(&app.state.catalog, &app.state.blobs, Time::now()) {
+        Ok(Named { missing, .. }) if !missing.is_empty() => finding(
             "blobs",
             ServiceState::Down,
-            format!("{} are missing, such as {}", report.missing.len(), report.missing[0]),
+            format!("{} are missing, such as {}", missing.len(), missing[0]),
             Some("restore them from a backup"),
+        ),
+        Ok(Named { damaged, .. }) if !damaged.is_empty() => {
+            finding("blobs", ServiceState::Down, damaged.join("; "), Some("restore them from a backup"))
+        }
+        Ok(Named { count, .. }) => finding(
+            "blobs",
+            ServiceState::Up,
+            format!(
+                "{count} that projects refer to are there; `vigie blobs gc` finds what nothing refers to"
+            ),
+            None,
         ),
         Err(error) => finding("blobs", ServiceState::Down, error.to_string(), None),
     }

@@ -11,4 +11,5 @@ pub mod nets;
 pub mod observe;
 pub mod store;
 pub mod train;
+mod vector;
 pub mod vision;

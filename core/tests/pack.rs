@@ -70,7 +70,10 @@ impl World {
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("folder");
-    entries.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned()).collect()
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 #[test]
@@ -154,6 +157,21 @@ fn an_unreadable_image_is_named_and_leaves_no_pack() {
         other => panic!("{other}"),
     }
     assert!(names(world.path().parent().expect("folder")).is_empty());
+}
+
+#[test]
+fn what_a_killed_build_left_is_removed_and_a_running_one_left_alone() {
+    let world = World::new();
+    let folder = world.path().parent().expect("folder").to_owned();
+    fs::create_dir_all(&folder).expect("folder");
+    fs::write(folder.join(".pack-dead.tmp"), b"half").expect("write");
+    let running = fs::File::create(folder.join(".pack-running.tmp")).expect("create");
+    running.lock().expect("lock");
+    world.build().expect("build");
+    assert_eq!(names(&folder), [".pack-running.tmp", "one"]);
+    drop(running);
+    world.build().expect("build");
+    assert_eq!(names(&folder), ["one"]);
 }
 
 #[test]

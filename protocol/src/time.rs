@@ -23,7 +23,11 @@ impl Time {
 
     /// From microseconds since the Unix epoch, clamped to the years −9999 to 9999.
     pub fn from_micros(micros: i64) -> Self {
-        Self(micros.clamp(jiff::Timestamp::MIN.as_microsecond(), jiff::Timestamp::MAX.as_microsecond()))
+        // To whole seconds: of its last one jiff takes no more than the beginning when it is given in
+        // microseconds.
+        let [first, last] =
+            [jiff::Timestamp::MIN, jiff::Timestamp::MAX].map(|end| end.as_second() * 1_000_000);
+        Self(micros.clamp(first, last))
     }
 
     /// Microseconds since the Unix epoch.
@@ -74,7 +78,7 @@ impl FromStr for Time {
     type Err = jiff::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.parse::<jiff::Timestamp>()?.as_microsecond()))
+        Ok(Self::from_micros(text.parse::<jiff::Timestamp>()?.as_microsecond()))
     }
 }
 
@@ -130,9 +134,10 @@ mod tests {
 
     #[test]
     fn survives_absurd_values() {
-        for micros in [i64::MIN, i64::MAX] {
+        for (micros, day) in [(i64::MIN, "-9999-01-02"), (i64::MAX, "9999-12-30")] {
             let time = Time::from_micros(micros);
-            assert!(!time.to_string().is_empty());
+            assert_eq!(time.day(), day);
+            assert_eq!(time.to_string().parse::<Time>().expect("its own text"), time);
             assert_eq!(time.plus(Duration::MAX).minus(Duration::MAX).hour().signum(), -1);
         }
     }

@@ -1,14 +1,14 @@
 //! Dataset versions and change-sets.
 
-use vigie_core::store::manifest::Manifest;
-use vigie_core::store::{Blobs, State, StoreError};
+use vigie_core::store::manifest::Listing;
+use vigie_core::store::{Blobs, StoreError};
 use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetRef, DatasetVersion, Decision};
 use vigie_protocol::event::{Severity, Subject};
-use vigie_protocol::page::{Page, PageCursor};
+use vigie_protocol::page::Page;
 use vigie_protocol::service::{
     ChangeSetDecide, ChangeSetGet, ChangeSetList, DatasetGet, DatasetImages, DatasetList,
 };
-use vigie_protocol::{ApiError, Hash, Time};
+use vigie_protocol::{ApiError, Time};
 
 use super::Api;
 use super::api::Change;
@@ -31,7 +31,15 @@ pub(super) async fn get(api: Api, request: DatasetGet) -> Result<DatasetVersion,
 pub(super) async fn images(api: Api, request: DatasetImages) -> Result<Page<DatasetImage>, ApiError> {
     let version =
         get(api.clone(), DatasetGet { project: request.project.clone(), dataset: request.dataset }).await?;
-    api.read(move |state| image_page(&read_manifest(state, version.manifest)?, &request)).await
+    let DatasetImages { project: _, dataset: _, class, split, page } = request;
+    api.read(move |state| {
+        let manifest = version.manifest;
+        let bytes = state.blobs.get(manifest)?.ok_or_else(|| StoreError::NotFound {
+            what: format!("the manifest {} in the blobs", manifest.short()),
+        })?;
+        Listing { class: class.as_deref(), split }.page(&bytes, page.cursor.as_ref(), page.capped_limit())
+    })
+    .await
 }
 
 pub(super) async fn change_sets(api: Api, request: ChangeSetList) -> Result<Page<ChangeSet>, ApiError> {
@@ -80,33 +88,4 @@ pub(super) async fn decide(api: Api, request: ChangeSetDecide) -> Result<ChangeS
         Ok(change_set)
     })
     .await
-}
-
-fn read_manifest(state: &State, hash: Hash) -> Result<Manifest, StoreError> {
-    let bytes = state.blobs.get(hash)?.ok_or_else(|| StoreError::NotFound {
-        what: format!("the manifest {} in the blobs", hash.short()),
-    })?;
-    Manifest::decode(&bytes)
-}
-
-/// A page of a version's images. The cursor is the last image's hash.
-fn image_page(manifest: &Manifest, request: &DatasetImages) -> Result<Page<DatasetImage>, StoreError> {
-    let start = match &request.page.cursor {
-        Some(cursor) => {
-            let last: Hash = cursor.0.parse().map_err(|_| StoreError::BadCursor)?;
-            manifest.images().partition_point(|image| image.image <= last)
-        }
-        None => 0,
-    };
-    let wanted = |image: &&DatasetImage| {
-        request.class.as_ref().is_none_or(|class| image.label == *class)
-            && request.split.is_none_or(|split| image.split == split)
-    };
-    let limit = request.page.capped_limit();
-    let mut items: Vec<DatasetImage> =
-        manifest.images()[start..].iter().filter(wanted).take(limit + 1).cloned().collect();
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| more).map(|image| PageCursor(image.image.to_string()));
-    Ok(Page { items, next })
 }

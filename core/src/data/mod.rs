@@ -4,10 +4,12 @@
 //! Nothing here decides: [`import::import`] and [`changeset::propose`] propose, people (or a
 //! project's rules) accept, and the store's catalog makes the version.
 
+mod behind;
 pub mod changeset;
 mod error;
 pub mod import;
 pub mod pack;
+mod room;
 pub mod split;
 
 pub use error::DataError;

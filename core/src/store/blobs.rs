@@ -6,21 +6,21 @@
 //! already refreshes its time, which protects it from a garbage collection that runs meanwhile. One
 //! that is there but damaged, by a power cut or by age, is written anew.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rayon::prelude::*;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use uuid::Uuid;
 use vigie_protocol::{Hash, Time};
 
 use super::disk::looking::LookingDisk;
 use super::disk::{Disk, DiskFile, RealDisk};
+use super::flush::flush;
 use super::{Blobs, Result, StoreError};
 use crate::fail_point::{self, FailPoint};
 
@@ -33,9 +33,24 @@ pub struct FolderBlobs {
     disk: Arc<dyn Disk>,
     root: PathBuf,
     /// Put through this handle and not yet durable.
-    unsynced: Mutex<BTreeSet<Hash>>,
+    unsynced: Mutex<BTreeMap<Hash, Put>>,
     /// Held while syncing: a second caller's blobs may be in the first one's batch.
     syncing: Mutex<()>,
+}
+
+/// How a put found its blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Put {
+    /// It wrote it.
+    Written,
+    /// It was there; another process may not have flushed it yet.
+    Found,
+}
+
+impl Put {
+    fn or(self, other: Self) -> Self {
+        if self == Self::Written { self } else { other }
+    }
 }
 
 impl FolderBlobs {
@@ -134,7 +149,7 @@ impl FolderBlobs {
         } else {
             let target = self.make_room(hash)?;
             self.disk.rename(path, &target).map_err(|e| io_error("renaming", path, e))?;
-            self.remember(hash);
+            self.remember(hash, Put::Written);
         }
         Ok((hash, size))
     }
@@ -200,8 +215,7 @@ impl FolderBlobs {
         let both = Timestamps { last_access: now, last_modification: now };
         match utimensat(CWD, &path, &both, AtFlags::empty()) {
             Ok(()) => {
-                // Another process may have put it and not have synced it yet.
-                self.remember(hash);
+                self.remember(hash, Put::Found);
                 Ok(true)
             }
             Err(rustix::io::Errno::NOENT) => Ok(false),
@@ -213,7 +227,7 @@ impl FolderBlobs {
         let target = self.make_room(hash)?;
         file.place(&target)?;
         fail_point::pass(FailPoint::BlobRenamed);
-        self.remember(hash);
+        self.remember(hash, Put::Written);
         Ok(())
     }
 
@@ -231,8 +245,13 @@ impl FolderBlobs {
         self.disk.sync(path).map_err(|e| io_error("syncing", path, e))
     }
 
-    fn remember(&self, hash: Hash) {
-        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).insert(hash);
+    fn remember(&self, hash: Hash, put: Put) {
+        // Who wrote it and then finds it has written it.
+        self.unsynced().entry(hash).and_modify(|before| *before = before.or(put)).or_insert(put);
+    }
+
+    fn unsynced(&self) -> MutexGuard<'_, BTreeMap<Hash, Put>> {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -278,19 +297,20 @@ impl Blobs for FolderBlobs {
 
     fn sync(&self) -> Result<()> {
         let _alone = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        let batch = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
-        // In parallel: the file system then joins the flushes of many files into few commits.
-        let done: Result<()> = batch.par_iter().try_for_each(|&hash| self.flush(&self.path_of(hash)));
-        let done = done.and_then(|()| {
-            let shards: BTreeSet<PathBuf> =
-                batch.iter().map(|&hash| shard_of(&self.path_of(hash)).to_owned()).collect();
-            shards.par_iter().try_for_each(|shard| self.flush(shard))?;
-            if batch.is_empty() { Ok(()) } else { self.flush(&self.root) }
-        });
+        let batch = std::mem::take(&mut *self.unsynced());
+        let files: Vec<PathBuf> = batch.keys().map(|&hash| self.path_of(hash)).collect();
+        let done = flush(&*self.disk, &self.root, &files);
         if done.is_err() {
-            // One that was removed meanwhile fails this sync, not every later one.
-            let left = batch.into_iter().filter(|&hash| self.path_of(hash).exists());
-            self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
+            for (hash, put) in batch {
+                let path = self.path_of(hash);
+                // A flush that failed is not reported again: the next one would say that all is well
+                // with bytes that never reached the disk. So what was written here goes, and whoever
+                // puts it again writes it again. What was found and is gone fails this flush only.
+                let gone = put == Put::Written && self.disk.remove(&path).is_ok();
+                if !gone && path.exists() {
+                    self.remember(hash, put);
+                }
+            }
         }
         done
     }
@@ -330,7 +350,7 @@ impl Blobs for FolderBlobs {
     }
 
     fn delete(&self, hash: Hash) -> Result<()> {
-        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash);
+        self.unsynced().remove(&hash);
         let path = self.path_of(hash);
         match self.disk.remove(&path) {
             // Who asks for one blob to be gone wants it to stay gone.

@@ -27,6 +27,7 @@ pub(super) struct Database {
     cache_bytes: usize,
     handle: RwLock<Option<redb::Database>>,
     spoilt: AtomicBool,
+    quick_repair: bool,
 }
 
 impl Database {
@@ -56,12 +57,19 @@ impl Database {
             cache_bytes,
             handle: RwLock::new(Some(handle)),
             spoilt: AtomicBool::new(false),
+            quick_repair: false,
         })
     }
 
     /// The disk it lies on.
     pub(super) fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
+    }
+
+    /// Has each commit leave the file so that it opens at once after a crash, where redb otherwise
+    /// reads the whole of it. Costs a second flush a commit: for large files whose commits are shared.
+    pub(super) fn with_quick_repair(self) -> Self {
+        Self { quick_repair: true, ..self }
     }
 
     /// Runs `body` on a snapshot.
@@ -74,6 +82,7 @@ impl Database {
         self.with(|database| {
             let mut transaction = database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
+            transaction.set_quick_repair(self.quick_repair);
             let value = body(&transaction)?;
             transaction.commit()?;
             Ok(value)

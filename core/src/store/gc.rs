@@ -19,7 +19,7 @@ use super::log::DayLog;
 use super::manifest::Manifest;
 use super::{Blobs, PredictionLog, Result, StoreError, passport};
 use crate::fail_point::{self, FailPoint};
-use crate::observe::{Level, Observer, Step};
+use crate::observe::{Level, Observer, Silent, Step};
 
 /// How long a blob stays after it was last put, referred to or not.
 pub const GRACE: Duration = Duration::from_secs(3600);
@@ -125,6 +125,36 @@ pub fn erase(
     Ok(true)
 }
 
+/// What [`check`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Blobs that projects and jobs refer to.
+    pub count: u64,
+    /// Those that are not there, some of them at least.
+    pub missing: Vec<Hash>,
+    /// Manifests and passports that cannot be read, and why.
+    pub damaged: Vec<String>,
+}
+
+/// Looks whether the blobs that projects and jobs refer to are there. The prediction log, whose size
+/// has no bound, is not read and no blob that nobody refers to is looked for: [`collect`] does both.
+///
+/// # Errors
+/// Those of the store.
+pub fn check(catalog: &Catalog, blobs: &FolderBlobs, now: Time) -> Result<Named> {
+    let mut mark = Mark::new(blobs, &Silent);
+    mark.jobs(catalog, now)?;
+    mark.catalog(catalog)?;
+    let Mark { marked, mut missing, damaged, .. } = mark;
+    let count = marked.len() as u64;
+    for hash in marked {
+        if blobs.size(hash)?.is_none() {
+            missing.insert(hash);
+        }
+    }
+    Ok(Named { count, missing: missing.into_iter().take(MISSING).collect(), damaged })
+}
+
 /// The blobs that something refers to, as they are found.
 struct Mark<'a> {
     blobs: &'a FolderBlobs,
@@ -133,11 +163,20 @@ struct Mark<'a> {
     missing: BTreeSet<Hash>,
     /// A list of references could not be read.
     unread: bool,
+    /// Those that are there and could not, and why.
+    damaged: Vec<String>,
 }
 
 impl<'a> Mark<'a> {
     fn new(blobs: &'a FolderBlobs, observer: &'a dyn Observer) -> Self {
-        Self { blobs, observer, marked: HashSet::new(), missing: BTreeSet::new(), unread: false }
+        Self {
+            blobs,
+            observer,
+            marked: HashSet::new(),
+            missing: BTreeSet::new(),
+            unread: false,
+            damaged: Vec::new(),
+        }
     }
 
     /// Marks what unfinished jobs were given and returns the time since which blobs stay: a job may
@@ -238,8 +277,10 @@ impl<'a> Mark<'a> {
     }
 
     fn cannot_read(&mut self, what: &str, error: &StoreError) {
-        self.observer.note(Level::Error, &format!("{what} cannot be read: {error}"));
+        let text = format!("{what} cannot be read: {error}");
+        self.observer.note(Level::Error, &text);
         self.unread = true;
+        self.damaged.push(text);
     }
 }
 

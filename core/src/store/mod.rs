@@ -16,6 +16,7 @@ mod disk;
 pub mod facts;
 #[cfg(test)]
 mod faults;
+mod flush;
 pub mod gc;
 mod key;
 pub mod log;

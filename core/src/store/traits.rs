@@ -181,7 +181,7 @@ pub trait Blobs: Send + Sync {
     fn put(&self, bytes: &[u8]) -> Result<Hash>;
 
     /// Makes every blob put so far by this handle durable. Called before the commit that names
-    /// them.
+    /// them. After an error they must be put again.
     fn sync(&self) -> Result<()>;
 
     /// The whole blob, checked against its hash.

@@ -74,13 +74,7 @@ pub enum DecodeError {
 /// # Errors
 /// [`DecodeError`]; no input makes it panic.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
-    if bytes.is_empty() {
-        return Err(DecodeError::Empty);
-    }
-    if bytes.len() as u64 > limits.max_bytes {
-        return Err(DecodeError::TooManyBytes { limit: limits.max_bytes });
-    }
-    let format = format_of(bytes)?;
+    let format = format_of(bytes, limits)?;
     if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
         return Err(DecodeError::Truncated);
     }
@@ -90,15 +84,36 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
         .unwrap_or_else(|_| Err(DecodeError::Damaged("the decoder gave up".to_owned())))
 }
 
-fn decode_as(format: ImageFormat, bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
+/// How many pixels [`decode()`] would make, by the header alone.
+///
+/// # Errors
+/// [`DecodeError`] where the header shows already that it would fail.
+pub fn pixels(bytes: &[u8], limits: &Limits) -> Result<u64, DecodeError> {
+    let format = format_of(bytes, limits)?;
+    // As in `decode`.
+    catch_unwind(AssertUnwindSafe(|| decoder_as(format, bytes, limits).map(|decoder| decoder.dimensions())))
+        .unwrap_or_else(|_| Err(DecodeError::Damaged("the decoder gave up".to_owned())))
+        .map(|(width, height)| u64::from(width) * u64::from(height))
+}
+
+/// A decoder that has read the header, and found its size within the limits.
+fn decoder_as<'a>(
+    format: ImageFormat,
+    bytes: &'a [u8],
+    limits: &Limits,
+) -> Result<impl ImageDecoder + use<'a>, DecodeError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut bounds = image::Limits::default();
     // 16-bit RGBA takes eight bytes a pixel; the rest is for the decoder's own tables.
     bounds.max_alloc = Some(limits.max_pixels.saturating_mul(8).saturating_add(64 << 20));
     reader.limits(bounds);
-
-    let mut decoder = reader.into_decoder().map_err(|error| refused(&error))?;
+    let decoder = reader.into_decoder().map_err(|error| refused(&error))?;
     check_size(decoder.dimensions(), limits)?;
+    Ok(decoder)
+}
+
+fn decode_as(format: ImageFormat, bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
+    let mut decoder = decoder_as(format, bytes, limits)?;
     // A damaged EXIF block is no reason to refuse the picture.
     let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| refused(&error))?;
@@ -106,7 +121,13 @@ fn decode_as(format: ImageFormat, bytes: &[u8], limits: &Limits) -> Result<RgbIm
     Ok(if image.color().has_alpha() { over_black(&image.into_rgba8()) } else { image.into_rgb8() })
 }
 
-fn format_of(bytes: &[u8]) -> Result<ImageFormat, DecodeError> {
+fn format_of(bytes: &[u8], limits: &Limits) -> Result<ImageFormat, DecodeError> {
+    if bytes.is_empty() {
+        return Err(DecodeError::Empty);
+    }
+    if bytes.len() as u64 > limits.max_bytes {
+        return Err(DecodeError::TooManyBytes { limit: limits.max_bytes });
+    }
     match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => Ok(format),
         Ok(other) => Err(DecodeError::Unsupported(format!("{other:?}").to_uppercase())),
@@ -194,5 +215,8 @@ mod tests {
         assert_eq!(refused(b"\0\0\0\x18ftypheic"), DecodeError::Unsupported("HEIF".to_owned()));
         let small = Limits { max_bytes: 3, ..limits };
         assert_eq!(decode(b"long", &small), Err(DecodeError::TooManyBytes { limit: 3 }));
+        for bytes in [&b""[..], b"This is a note, not a photo.\n", b"GIF89a..........."] {
+            assert_eq!(pixels(bytes, &limits), Err(refused(bytes)), "the header says it already");
+        }
     }
 }

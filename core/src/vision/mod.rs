@@ -10,7 +10,7 @@ mod quality;
 mod resize;
 pub mod spec;
 
-pub use decode::{DecodeError, Limits, decode};
+pub use decode::{DecodeError, Limits, decode, pixels};
 pub use image::RgbImage;
 pub use quality::measure;
 pub use resize::{preprocess, resize};

@@ -1,7 +1,10 @@
 //! What an image is like, in numbers that drift detection can compare.
 
 use image::RgbImage;
+use pulp::{Simd, WithSimd};
 use vigie_protocol::dataset::Quality;
+
+use crate::vector;
 
 /// Rec. 601 luma in thousandths: exact integers, so that equal pixels give equal numbers on every
 /// machine.
@@ -14,34 +17,8 @@ const UNITS: f64 = 1000.0;
 /// pixels that have four neighbours; 0 for images less than three pixels wide or high.
 pub fn measure(image: &RgbImage, encoded_bytes: u64) -> Quality {
     let (width, height) = image.dimensions();
-    let row_len = width as usize;
-    let mut channels = [0_u64; 3];
-    let mut luma = Moments::default();
-    let mut laplacian = Moments::default();
-    // The last three rows of luma, newest last.
-    let mut rows = [vec![0_i32; row_len], vec![0; row_len], vec![0; row_len]];
-
-    if row_len > 0 {
-        for (y, row) in image.as_raw().chunks_exact(row_len * 3).enumerate() {
-            rows.rotate_left(1);
-            for (value, pixel) in rows[2].iter_mut().zip(row.chunks_exact(3)) {
-                let mut sum = 0;
-                for c in 0..3 {
-                    channels[c] += u64::from(pixel[c]);
-                    sum += LUMA[c] * i32::from(pixel[c]);
-                }
-                *value = sum;
-            }
-            luma.add_row(rows[2].iter().copied());
-            if y >= 2 && row_len >= 3 {
-                let [above, here, below] = &rows;
-                laplacian.add_row(
-                    (1..row_len - 1).map(|x| 4 * here[x] - here[x - 1] - here[x + 1] - above[x] - below[x]),
-                );
-            }
-        }
-    }
-
+    // For the vector unit that is there: whole numbers add up to the same on each.
+    let Sums { channels, luma, laplacian } = vector::run(Measured(image));
     let pixels = (f64::from(width) * f64::from(height)).max(1.0);
     Quality {
         width,
@@ -54,6 +31,78 @@ pub fn measure(image: &RgbImage, encoded_bytes: u64) -> Quality {
     }
 }
 
+#[derive(Default)]
+struct Sums {
+    channels: [u64; 3],
+    luma: Moments,
+    laplacian: Moments,
+}
+
+/// An image that is summed up. Every loop is short and over plain slices, and everything is inlined
+/// into one function: what the compiler needs to see to make vectors of it.
+struct Measured<'a>(&'a RgbImage);
+
+impl WithSimd for Measured<'_> {
+    type Output = Sums;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Sums {
+        let mut sums = Sums::default();
+        let row_len = self.0.width() as usize;
+        if row_len == 0 {
+            return sums;
+        }
+        let mut planes = [vec![0_u8; row_len], vec![0; row_len], vec![0; row_len]];
+        // The last three rows of luma, newest last.
+        let mut rows = [vec![0_i32; row_len], vec![0; row_len], vec![0; row_len]];
+        for (y, row) in self.0.as_raw().chunks_exact(row_len * 3).enumerate() {
+            rows.rotate_left(1);
+            let [above, here, below] = &mut rows;
+            split(row, &mut planes);
+            for (sum, plane) in sums.channels.iter_mut().zip(&planes) {
+                // Holds 16 million pixels of 255, and no image is so wide.
+                *sum += u64::from(plane.iter().map(|&value| u32::from(value)).sum::<u32>());
+            }
+            weigh(&planes, below);
+            sums.luma.add_row(below);
+            if y >= 2 && row_len >= 3 {
+                // The oldest row is not needed any more.
+                laplacian(above, here, below);
+                sums.laplacian.add_row(&above[1..row_len - 1]);
+            }
+        }
+        sums
+    }
+}
+
+/// Sets the channels of a row apart.
+#[inline(always)]
+fn split(row: &[u8], [red, green, blue]: &mut [Vec<u8>; 3]) {
+    let (pixels, _) = row.as_chunks::<3>();
+    for (((red, green), blue), pixel) in red.iter_mut().zip(green).zip(blue).zip(pixels) {
+        [*red, *green, *blue] = *pixel;
+    }
+}
+
+/// The luma of a row.
+#[inline(always)]
+fn weigh([red, green, blue]: &[Vec<u8>; 3], luma: &mut [i32]) {
+    for (((luma, &red), &green), &blue) in luma.iter_mut().zip(red).zip(green).zip(blue) {
+        *luma = LUMA[0] * i32::from(red) + LUMA[1] * i32::from(green) + LUMA[2] * i32::from(blue);
+    }
+}
+
+/// The Laplacian of the pixels of a row that have four neighbours, in place of the row above it.
+#[inline(always)]
+fn laplacian(above: &mut [i32], here: &[i32], below: &[i32]) {
+    let len = here.len();
+    let (left, middle, right) = (&here[..len - 2], &here[1..len - 1], &here[2..]);
+    let (up, down) = (&mut above[1..len - 1], &below[1..len - 1]);
+    for ((((up, down), left), middle), right) in up.iter_mut().zip(down).zip(left).zip(middle).zip(right) {
+        *up = 4 * middle - left - right - *up - down;
+    }
+}
+
 /// Sum and sum of squares, exact: one row's squares fit 64 bits, an image's fit 128.
 #[derive(Default)]
 struct Moments {
@@ -63,13 +112,15 @@ struct Moments {
 }
 
 impl Moments {
-    fn add_row(&mut self, values: impl ExactSizeIterator<Item = i32>) {
-        self.count += values.len() as u64;
+    #[inline(always)]
+    fn add_row(&mut self, values: &[i32]) {
         let (mut sum, mut squares) = (0_i64, 0_u64);
-        for value in values {
+        for &value in values {
             sum += i64::from(value);
-            squares += u64::from(value.unsigned_abs()).pow(2);
+            let size = u64::from(value.unsigned_abs());
+            squares += size * size;
         }
+        self.count += values.len() as u64;
         self.sum += sum;
         self.squares += u128::from(squares);
     }

@@ -86,7 +86,9 @@ fn target(link: &Path, root: &Path) -> Result<PathBuf, String> {
 pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Unread> {
     let unreadable = |error: io::Error| Unread::LeftOut(format!("cannot be read: {error}"));
     let file = open_regular(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
+    // As long as it says it is: otherwise the buffer grows, and is copied, again and again.
+    let len = file.metadata().map_err(unreadable)?.len().min(max_bytes);
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or_default().saturating_add(1));
     file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > max_bytes {
         return Err(Unread::LeftOut(format!("the file has more than {max_bytes} bytes")));

@@ -1,9 +1,9 @@
 //! Import: files of a folder or zip become the proposal of a dataset version.
 //!
 //! Three passes. The first lists names and reads the layout from them; the second reads, decodes,
-//! measures and stores the images on all cores, one in flight per core; the third finds duplicates
-//! and contradictions and deals the splits. One bad file never stops an import: it is left out
-//! with its reason.
+//! measures and stores the images on all cores, one in flight per core and no more pixels than there
+//! is room for; the third finds duplicates and contradictions and deals the splits. One bad file
+//! never stops an import: it is left out with its reason.
 
 mod archive;
 mod folder;
@@ -21,10 +21,12 @@ use vigie_protocol::dataset::{DatasetImage, Quality};
 
 use self::archive::Archive;
 use self::gather::Found;
-use self::layout::Layout;
+use self::layout::{Layout, Placed};
 use self::listing::{Candidate, Listing, Place, Unread};
 use super::DataError;
+use super::behind::write_behind;
 use super::changeset::{Proposal, find};
+use super::room::PixelRoom;
 use crate::fail_point::{self, FailPoint};
 use crate::observe::{Level, Observer, Step};
 use crate::store::Blobs;
@@ -150,12 +152,12 @@ pub fn import(plan: &ImportPlan, blobs: &dyn Blobs, observer: &dyn Observer) -> 
         return Err(DataError::NoImages { name: plan.name.clone() });
     }
 
-    let reader = Reader { plan, blobs, known: plan.base.as_ref() };
+    let reader = Reader { plan, blobs, known: plan.base.as_ref(), room: PixelRoom::new() };
     let total = labelled.len() as u64;
     let done = AtomicU64::new(0);
-    let read: Vec<Result<(Hash, Quality), String>> = labelled
-        .par_iter()
-        .map(|(candidate, _)| {
+    let flush = || Ok(blobs.sync()?);
+    let read = write_behind(flush, |written| {
+        let read = |(candidate, _): &(Candidate, Placed)| {
             if observer.cancelled() {
                 return Err(DataError::Cancelled);
             }
@@ -164,13 +166,15 @@ pub fn import(plan: &ImportPlan, blobs: &dyn Blobs, observer: &dyn Observer) -> 
                 Err(Unread::LeftOut(reason)) => Err(reason),
                 Err(Unread::Stop(error)) => return Err(error),
             };
+            written.add(read.as_ref().map_or(0, |(_, quality)| quality.bytes));
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             // The last hundredth is for what follows.
             let fraction = 0.99 * done as f32 / total as f32;
             observer.step(Step { stage: "reading images", done, total, unit: "images", fraction });
             Ok(read)
-        })
-        .collect::<Result<_, DataError>>()?;
+        };
+        labelled.par_iter().map(read).collect::<Result<Vec<Result<(Hash, Quality), String>>, DataError>>()
+    })?;
 
     let mut found = Vec::with_capacity(read.len());
     for ((Candidate { path, .. }, placed), read) in labelled.into_iter().zip(read) {
@@ -179,8 +183,6 @@ pub fn import(plan: &ImportPlan, blobs: &dyn Blobs, observer: &dyn Observer) -> 
             Err(reason) => refused.push(listing::left_out(path, reason)),
         }
     }
-    observer.step(Step { stage: "storing images", done: total, total, unit: "images", fraction: 0.99 });
-    blobs.sync()?;
     fail_point::pass(FailPoint::ImportSynced);
     let proposal = Proposal { ignored, ..gather::gather(plan, found, refused) };
     observer.step(Step { stage: "proposed", done: total, total, unit: "images", fraction: 1.0 });
@@ -206,6 +208,7 @@ struct Reader<'a> {
     plan: &'a ImportPlan,
     blobs: &'a dyn Blobs,
     known: Option<&'a Manifest>,
+    room: PixelRoom,
 }
 
 impl Reader<'_> {
@@ -219,14 +222,16 @@ impl Reader<'_> {
         let quality = match find(known, hash) {
             // Decoded and measured when it first came.
             Some(image) => image.quality.clone(),
-            None => {
-                let image = vision::decode(&bytes, &self.plan.limits.image)
-                    .map_err(|error| Unread::LeftOut(error.to_string()))?;
-                vision::measure(&image, bytes.len() as u64)
-            }
+            None => self.look_at(&bytes).map_err(|error| Unread::LeftOut(error.to_string()))?,
         };
         self.blobs.put(&bytes).map_err(|error| Unread::Stop(error.into()))?;
         fail_point::pass(FailPoint::ImportImage);
         Ok((hash, quality))
+    }
+    fn look_at(&self, bytes: &[u8]) -> Result<Quality, vision::DecodeError> {
+        let limits = &self.plan.limits.image;
+        let _room = self.room.take(vision::pixels(bytes, limits)?);
+        let image = vision::decode(bytes, limits)?;
+        Ok(vision::measure(&image, bytes.len() as u64))
     }
 }

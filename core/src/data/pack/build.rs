@@ -1,22 +1,30 @@
 //! Building packs.
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
+use tempfile::NamedTempFile;
 use vigie_protocol::Hash;
 use vigie_protocol::dataset::{DatasetImage, Quality};
 use vigie_protocol::preprocess::PreprocessSpec;
 
 use super::format::{Header, ROW, Row};
 use crate::data::DataError;
+use crate::data::behind::write_behind;
+use crate::data::room::PixelRoom;
 use crate::fail_point::{self, FailPoint};
 use crate::observe::{Observer, Step};
 use crate::store::Blobs;
 use crate::store::manifest::Manifest;
 use crate::vision;
+
+const PREFIX: &str = ".pack-";
+const SUFFIX: &str = ".tmp";
 
 /// What was built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +40,8 @@ pub struct PackInfo {
 }
 
 /// Decodes and preprocesses all images of a manifest into a pack at `path`, which appears there
-/// whole or not at all. Uses all cores and holds one decoded image per core.
+/// whole or not at all. Uses all threads of the pool it is called in and holds one decoded image each,
+/// and no more pixels than there is room for.
 ///
 /// # Errors
 /// [`DataError::Image`] names the first image found that cannot be read; [`DataError::Spec`],
@@ -54,54 +63,77 @@ pub fn build(
 
     let cannot_write = "cannot write the pack";
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(DataError::io("cannot make the folder", folder))?;
-    let temporary = tempfile::Builder::new()
-        .prefix(".pack-")
-        .suffix(".tmp")
-        .tempfile_in(folder)
-        .map_err(DataError::io("cannot write in", folder))?;
+    fs::create_dir_all(folder).map_err(DataError::io("cannot make the folder", folder))?;
+    let temporary = temporary_in(folder).map_err(DataError::io("cannot write in", folder))?;
     let file = temporary.as_file();
 
+    let room = PixelRoom::new();
     let done = AtomicUsize::new(0);
-    let rows: Vec<Row> = images
-        .par_iter()
-        .enumerate()
-        .map(|(i, image)| {
+    let flush = || file.sync_all().map_err(DataError::io(cannot_write, path));
+    let (rows, bytes) = write_behind(flush, |written| {
+        let row = |(i, image): (usize, &&DatasetImage)| {
             if observer.cancelled() {
                 return Err(DataError::Cancelled);
             }
-            let pixels = pixels_of(image, spec, blobs)?;
+            let pixels = pixels_of(image, spec, blobs, &room)?;
             // Each row has its place, so threads write without waiting for their turn.
             file.write_all_at(&pixels, header.pixels_at(i) as u64)
                 .map_err(DataError::io(cannot_write, path))?;
+            written.add(pixels.len() as u64);
             let label = header.classes.binary_search(&image.label).expect("the classes are the manifest's");
             let label = u32::try_from(label).expect("a manifest of 2^32 classes does not fit memory");
             fail_point::pass(FailPoint::PackImage);
             report(observer, done.fetch_add(1, Ordering::Relaxed) + 1, images.len());
             Ok(Row { image: image.image, pixels: Hash::of(&pixels), label, split: image.split })
-        })
-        .collect::<Result<_, _>>()?;
-
-    let mut table = Vec::with_capacity(rows.len() * ROW);
-    rows.iter().for_each(|row| row.write(&mut table));
-    let bytes = header.pixels_at(rows.len()) as u64;
-    let preamble = header.preamble(&table);
-    file.write_all_at(&preamble, 0)
-        .and_then(|()| file.sync_all())
-        .map_err(DataError::io(cannot_write, path))?;
+        };
+        let rows: Vec<Row> = images.par_iter().enumerate().map(row).collect::<Result<_, _>>()?;
+        let mut table = Vec::with_capacity(rows.len() * ROW);
+        rows.iter().for_each(|row| row.write(&mut table));
+        let preamble = header.preamble(&table);
+        file.write_all_at(&preamble, 0).map_err(DataError::io(cannot_write, path))?;
+        Ok((rows.len(), header.pixels_at(rows.len()) as u64))
+    })?;
     fail_point::pass(FailPoint::PackWritten);
     temporary.persist(path).map_err(|e| DataError::io(cannot_write, path)(e.error))?;
     // The name is durable only when the folder is.
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(DataError::io("cannot sync", folder))?;
     Ok(PackInfo {
         id: super::id(manifest_hash, spec),
-        images: rows.len() as u64,
+        images: rows as u64,
         classes: u32::try_from(header.classes.len()).unwrap_or(u32::MAX),
         bytes,
     })
 }
 
-fn pixels_of(image: &DatasetImage, spec: &PreprocessSpec, blobs: &dyn Blobs) -> Result<Vec<u8>, DataError> {
+/// A file that is yet to get its name. Those of builds that were killed are removed: the system lets
+/// go of a lock when its holder dies.
+fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
+    // One build at a time in here, so that no file is seen between its making and its locking.
+    let alone = File::open(folder)?;
+    alone.lock()?;
+    for entry in folder.read_dir()? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let ours = name.starts_with(PREFIX) && name.ends_with(SUFFIX);
+        // One that got its name, or was removed, since the folder was read is no longer there.
+        if ours
+            && File::open(&path).is_ok_and(|file| file.try_lock().is_ok())
+            && fs::remove_file(&path).is_ok()
+        {
+            tracing::info!(file = %path.display(), "removed what a killed build left behind");
+        }
+    }
+    let temporary = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(folder)?;
+    temporary.as_file().lock()?;
+    Ok(temporary)
+}
+
+fn pixels_of(
+    image: &DatasetImage,
+    spec: &PreprocessSpec,
+    blobs: &dyn Blobs,
+    room: &PixelRoom,
+) -> Result<Vec<u8>, DataError> {
     let failed =
         |reason: String| DataError::Image { hash: image.image, origin: image.origin.clone(), reason };
     let bytes = blobs.get(image.image)?.ok_or_else(|| failed("its file is not in the store".to_owned()))?;
@@ -112,6 +144,7 @@ fn pixels_of(image: &DatasetImage, spec: &PreprocessSpec, blobs: &dyn Blobs) -> 
         max_pixels: u64::from(width) * u64::from(height),
         max_side: width.max(height),
     };
+    let _room = room.take(limits.max_pixels);
     let decoded = vision::decode(&bytes, &limits).map_err(|error| failed(error.to_string()))?;
     Ok(vision::preprocess(&decoded, spec))
 }

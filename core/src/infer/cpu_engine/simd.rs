@@ -1,6 +1,8 @@
-//! The vector unit: chosen at run time, used through safe types.
+//! What the kernels share: vectors through safe types.
 
 use pulp::{Simd, WithSimd};
+
+pub(super) use crate::vector::run;
 
 /// What is applied to each number of a layer's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,15 +15,6 @@ pub(super) enum Finish {
     Silu,
     /// `1 / (1 + e⁻ˣ)`.
     Logistic,
-}
-
-/// Runs an operation compiled for the best vector unit there is: AVX2 with FMA, or NEON.
-pub(super) fn run<Op: WithSimd>(op: Op) -> Op::Output {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = pulp::x86::V3::try_new() {
-        return Simd::vectorize(simd, op);
-    }
-    pulp::Arch::new().dispatch(op)
 }
 
 /// Numbers in one vector: 8 with AVX2, 4 with NEON, 1 where there is neither.

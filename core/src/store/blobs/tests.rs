@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::store::disk::faulty::{Fault, FaultyDisk, Refusal};
 
 fn folder() -> (tempfile::TempDir, FolderBlobs) {
     let dir = tempfile::tempdir().unwrap();
@@ -118,4 +119,34 @@ fn stale_temporaries_go_and_fresh_ones_stay() {
     let fresh = blobs.temporary().unwrap();
     assert_eq!(blobs.clean_temporaries(Time::from_micros(1_000_000)).unwrap(), 1);
     assert!(fresh.path.exists());
+}
+
+#[test]
+fn what_a_failed_flush_may_have_lost_is_written_again() {
+    let parent = tempfile::tempdir().unwrap();
+    let root = parent.path().join("blobs");
+    fs::create_dir_all(root.join(TEMPORARY)).unwrap();
+    let healthy = FolderBlobs::open(&root).unwrap();
+    let old = healthy.put(b"old").unwrap();
+    healthy.sync().unwrap();
+
+    // The flush of the first file fails: after the file's folder, its file, its bytes, its name.
+    let fault = Fault::Refuse { first: 5, count: 1, how: Refusal::InputOutput };
+    let blobs = FolderBlobs::open_on(Arc::new(FaultyDisk::new(&root, fault)), &root);
+    let new = blobs.put(b"new").unwrap();
+    blobs.put(b"old").unwrap();
+    assert!(matches!(blobs.sync(), Err(StoreError::Io { .. })));
+    assert_eq!((blobs.get(new).unwrap(), blobs.get(old).unwrap().is_some()), (None, true));
+    blobs.put(b"new").unwrap();
+    blobs.sync().unwrap();
+    assert!(blobs.get(new).unwrap().is_some());
+}
+
+#[test]
+fn a_damaged_blob_is_written_anew_by_the_next_put() {
+    let (_dir, blobs) = folder();
+    let hash = blobs.put(b"owl").unwrap();
+    fs::write(blobs.path_of(hash), b"0wl").unwrap();
+    blobs.put(b"owl").unwrap();
+    assert_eq!(blobs.get(hash).unwrap().as_deref(), Some(&b"owl"[..]));
 }

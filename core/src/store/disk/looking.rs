@@ -42,4 +42,8 @@ impl Disk for LookingDisk {
     fn sync(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }
+
+    fn sync_everything(&self, _: &Path) -> io::Result<bool> {
+        Ok(true)
+    }
 }

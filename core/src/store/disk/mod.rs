@@ -15,6 +15,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::{fstatfs, syncfs};
+
 /// A disk.
 pub(super) trait Disk: Debug + Send + Sync {
     /// A new, empty file that only its owner reads.
@@ -37,6 +39,10 @@ pub(super) trait Disk: Debug + Send + Sync {
 
     /// Makes a file's content, or a folder's names, durable.
     fn sync(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes durable all that was written to the file system of `path`: data, names and all. `false`
+    /// where that says nothing, and nothing was done.
+    fn sync_everything(&self, path: &Path) -> io::Result<bool>;
 }
 
 /// A file of a [`Disk`] that is being written.
@@ -84,6 +90,23 @@ impl Disk for RealDisk {
 
     fn sync(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_data()
+    }
+
+    /// Only on file systems known to flush their disk and to report every failed write, since the
+    /// last report, to `syncfs` (Linux 5.8 and later). Over FUSE the server is not even asked, and
+    /// overlayfs leaves out the errors of what lies below it.
+    fn sync_everything(&self, path: &Path) -> io::Result<bool> {
+        const EXT4: u32 = 0xef53;
+        const XFS: u32 = 0x5846_5342;
+        const BTRFS: u32 = 0x9123_683e;
+        const F2FS: u32 = 0xf2f5_2010;
+        let folder = File::open(path)?;
+        // The type is a 32-bit number whatever the width of the field.
+        let known = matches!(fstatfs(&folder)?.f_type as u32, EXT4 | XFS | BTRFS | F2FS);
+        if known {
+            syncfs(&folder)?;
+        }
+        Ok(known)
     }
 }
 

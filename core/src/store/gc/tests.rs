@@ -7,7 +7,6 @@ use vigie_protocol::job::JobState;
 use vigie_protocol::project::ProjectSettings;
 
 use super::*;
-use crate::observe::Silent;
 use crate::store::State;
 use crate::store::samples::{at, full_state, job, name};
 
@@ -47,6 +46,20 @@ fn what_is_referred_to_stays() {
     assert_eq!(state.blobs.get(orphan).unwrap(), None);
     assert!(referenced.iter().all(|&hash| state.blobs.get(hash).unwrap().is_some()));
     assert_eq!(run(&state, now(), false).unwrap().orphans, 0);
+}
+
+#[test]
+fn a_check_finds_what_is_missing_without_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, referenced) = full_state(&dir.path().join("state"));
+    let look = || check(&state.catalog, &state.blobs, now()).unwrap();
+    // All but the picture of a prediction.
+    let count = referenced.len() as u64 - 1;
+    assert_eq!(look(), Named { count, ..Named::default() });
+    state.blobs.delete(referenced[0]).unwrap();
+    assert_eq!(look(), Named { count, missing: vec![referenced[0]], ..Named::default() });
+    fs::write(state.blobs.path_of(referenced[5]), b"spoilt").unwrap();
+    assert!(look().damaged[0].contains(&referenced[5].short().to_string()));
 }
 
 #[test]

@@ -85,19 +85,22 @@ pub(super) struct Part {
 
 impl Day {
     pub(super) fn open(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self> {
-        let database = Database::open(disk, path, CACHE_BYTES, None)?;
-        database.write(|transaction| {
-            transaction.open_table(RECORDS)?;
-            transaction.open_table(BY_ID)?;
-            transaction.open_table(PROJECTS)?;
-            transaction.open_table(CLASSES)?;
-            transaction.open_table(HOURS)?;
-            transaction.open_table(HOUR_CLASSES)?;
-            for index in [BY_TIME, BY_MODEL, BY_CLASS] {
-                transaction.open_table(index)?;
-            }
-            Ok(())
-        })?;
+        let database = Database::open(disk, path, CACHE_BYTES, None)?.with_quick_repair();
+        // Only a new file needs a commit: the tables are made together.
+        if database.read(|transaction| Ok(transaction.list_tables()?.next().is_none()))? {
+            database.write(|transaction| {
+                transaction.open_table(RECORDS)?;
+                transaction.open_table(BY_ID)?;
+                transaction.open_table(PROJECTS)?;
+                transaction.open_table(CLASSES)?;
+                transaction.open_table(HOURS)?;
+                transaction.open_table(HOUR_CLASSES)?;
+                for index in [BY_TIME, BY_MODEL, BY_CLASS] {
+                    transaction.open_table(index)?;
+                }
+                Ok(())
+            })?;
+        }
         Ok(Self { database })
     }
 

@@ -236,7 +236,7 @@ fn the_writer_makes_everything_durable() {
         assert!(writer.submit(birds(), prediction(START + n, 1, "owl", 0.5)));
     }
     assert!(writer.flush(Duration::from_secs(60)));
-    assert_eq!(writer.health(), LogHealth { pending: 0, shed: 0, window_ms: 50 });
+    assert_eq!(writer.health(), LogHealth { pending: 0, shed: 0, window_ms: 30 });
     assert!(writer.submit(birds(), prediction(START + 9_999, 1, "owl", 0.5)));
     drop(writer);
     let counts = log.counts(&birds(), Time::from_micros(START), Time::from_micros(START)).unwrap();
@@ -320,68 +320,4 @@ fn a_full_queue_sheds_and_recovers() {
     writer.submit(birds(), record);
     drop(writer); // ends although the disk refuses
     assert_eq!(*lock(&log.written) as u64, health.pending);
-}
-
-/// Figures for the report: run with `--ignored --nocapture`, in a release build if it is to count.
-#[test]
-#[ignore = "takes a minute and a gigabyte"]
-fn a_million_records() {
-    let (dir, log) = log();
-    let started = Instant::now();
-    for group in 0..1_000_i64 {
-        let records: Vec<_> = (0..1_000_i64)
-            .map(|n| {
-                let micros = START + (group * 1_000 + n) * 80_000;
-                let n = u32::try_from((group * 7 + n * 13) % 1_000).unwrap();
-                (birds(), prediction(micros, 1 + n % 5, &format!("kind-{}", n % 100), n as f32 / 1_000.0))
-            })
-            .collect();
-        log.append(&records).unwrap();
-    }
-    let seconds = started.elapsed().as_secs_f64();
-    let size = fs::metadata(log.path_of("2026-11-21")).unwrap().len() >> 20;
-    let mut text = format!("appended in {seconds:.1} s, {:.0} records/s, {size} MiB\n", 1e6 / seconds);
-    let filter = PredictionFilter::default;
-    let model = Some(ModelNumber(3));
-    let class = Some("kind-7".to_owned());
-    for (name, filter) in [
-        ("all", filter()),
-        ("model", PredictionFilter { model, ..filter() }),
-        ("class", PredictionFilter { class: class.clone(), ..filter() }),
-        ("confidence below 0.001", PredictionFilter { confidence_below: Some(0.001), ..filter() }),
-        ("nothing has it", PredictionFilter { confidence_below: Some(0.0), ..filter() }),
-        ("class and model, never", PredictionFilter { model, class: class.clone(), ..filter() }),
-        (
-            "an hour at noon",
-            PredictionFilter {
-                since: Some(Time::from_micros(START + DAY_US / 2)),
-                until: Some(Time::from_micros(START + DAY_US / 2 + DAY_US / 24)),
-                ..filter()
-            },
-        ),
-    ] {
-        let mut cursor = None;
-        let (mut worst, mut pages, mut rows) = (Duration::ZERO, 0, 0);
-        while pages < 30 {
-            let started = Instant::now();
-            let page = log.page(&birds(), &filter, cursor.as_ref(), 100, Duration::from_millis(50)).unwrap();
-            worst = worst.max(started.elapsed());
-            pages += 1;
-            rows += page.items.len();
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        text += &format!("{name}: {pages} pages, {rows} rows, slowest page {worst:.1?}\n");
-    }
-    let started = Instant::now();
-    let hours = log.counts(&birds(), Time::from_micros(START), Time::from_micros(START + DAY_US)).unwrap();
-    text += &format!("{} counters in {:.1?}\n", hours.len(), started.elapsed());
-    let started = Instant::now();
-    let copy = dir.path().join("copy.redb");
-    log.copy_day("2026-11-21", &copy).unwrap();
-    let size = fs::metadata(copy).unwrap().len() >> 20;
-    text += &format!("copied in {:.1?}, {size} MiB", started.elapsed());
-    std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).unwrap();
 }

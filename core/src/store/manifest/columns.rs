@@ -1,0 +1,221 @@
+//! A manifest's images by property.
+//!
+//! Columns of fixed width are byte strings that are read where they lie, so that finding an image,
+//! or the images of a class, costs no decoding of the others. A new property becomes a new field
+//! with a default, as everywhere.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Serialize};
+use vigie_protocol::Hash;
+use vigie_protocol::dataset::{DatasetImage, Quality, Split};
+
+use super::damaged;
+use crate::store::Result;
+
+/// Images sorted by hash, column by column; borrowed from the bytes they were read from.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Columns<'a> {
+    /// 32 bytes an image.
+    #[serde(borrow, with = "serde_bytes")]
+    image: Cow<'a, [u8]>,
+    /// The class names, sorted; `label` counts them from 0.
+    labels: Vec<String>,
+    #[serde(borrow)]
+    label: Column<'a, u32>,
+    #[serde(borrow)]
+    split: Column<'a, u8>,
+    /// Why images are in, sorted; `admission` counts them from 0.
+    admissions: Vec<String>,
+    #[serde(borrow)]
+    admission: Column<'a, u32>,
+    /// All origins in one text, and where in it each ends.
+    #[serde(borrow)]
+    origins: Cow<'a, str>,
+    #[serde(borrow)]
+    origin_end: Column<'a, u64>,
+    #[serde(borrow)]
+    width: Column<'a, u32>,
+    #[serde(borrow)]
+    height: Column<'a, u32>,
+    #[serde(borrow)]
+    bytes: Column<'a, u64>,
+    #[serde(borrow)]
+    brightness: Column<'a, f32>,
+    #[serde(borrow)]
+    contrast: Column<'a, f32>,
+    #[serde(borrow)]
+    sharpness: Column<'a, f32>,
+    #[serde(borrow)]
+    red: Column<'a, f32>,
+    #[serde(borrow)]
+    green: Column<'a, f32>,
+    #[serde(borrow)]
+    blue: Column<'a, f32>,
+}
+
+impl Columns<'_> {
+    pub fn of(images: &[DatasetImage]) -> Self {
+        let labels = names(images.iter().map(|image| image.label.as_str()));
+        let admissions = names(images.iter().map(|image| image.admission.as_str()));
+        let mut columns = Self::default();
+        let mut hashes = Vec::with_capacity(images.len() * HASH);
+        let mut origins = String::new();
+        for DatasetImage { image, label, split, origin, quality, admission } in images {
+            let Quality { width, height, bytes, brightness, contrast, sharpness, channel_means } = quality;
+            let [red, green, blue] = *channel_means;
+            hashes.extend(image.as_bytes());
+            origins.push_str(origin);
+            columns.label.push(find(&labels, label).expect(COLLECTED));
+            columns.split.push(*split as u8);
+            columns.admission.push(find(&admissions, admission).expect(COLLECTED));
+            columns.origin_end.push(origins.len() as u64);
+            columns.width.push(*width);
+            columns.height.push(*height);
+            columns.bytes.push(*bytes);
+            columns.brightness.push(*brightness);
+            columns.contrast.push(*contrast);
+            columns.sharpness.push(*sharpness);
+            columns.red.push(red);
+            columns.green.push(green);
+            columns.blue.push(blue);
+        }
+        Self { image: hashes.into(), labels, admissions, origins: origins.into(), ..columns }
+    }
+
+    pub fn len(&self) -> usize {
+        self.image.len() / HASH
+    }
+
+    /// Whether all columns have one length: what indexing relies on.
+    pub fn check(&self) -> Result<()> {
+        let Self { label, split, admission, origin_end, width, height, bytes, brightness, contrast, .. } =
+            self;
+        let Self { sharpness, red, green, blue, .. } = self;
+        let numbers = [label.len(), admission.len(), width.len(), height.len()];
+        let measures = [brightness, contrast, sharpness, red, green, blue].map(Column::len);
+        let others = [split.len(), origin_end.len(), bytes.len()];
+        let all = numbers.into_iter().chain(measures).chain(others);
+        if self.image.len().is_multiple_of(HASH) && all.into_iter().all(|len| len == Some(self.len())) {
+            Ok(())
+        } else {
+            Err(damaged("its columns differ in length"))
+        }
+    }
+
+    /// The number of a class, if there is one of this name.
+    pub fn class(&self, name: &str) -> Option<u32> {
+        find(&self.labels, name)
+    }
+
+    /// Whether an image is of a class and a split, where they are asked for.
+    pub fn is_of(&self, i: usize, class: Option<u32>, split: Option<Split>) -> bool {
+        class.is_none_or(|class| self.label.get(i) == class)
+            && split.is_none_or(|split| self.split.get(i) == split as u8)
+    }
+
+    /// How many images have this hash or a smaller one.
+    pub fn past(&self, hash: Hash) -> usize {
+        let (hashes, _) = self.image.as_chunks::<HASH>();
+        hashes.partition_point(|image| image <= hash.as_bytes())
+    }
+
+    /// One image, whole.
+    pub fn image(&self, i: usize) -> Result<DatasetImage> {
+        let name = |names: &[String], number: u32| names.get(number as usize).cloned();
+        let origin = || {
+            let start = if i == 0 { 0 } else { self.origin_end.get(i - 1) };
+            self.origins.get(usize::try_from(start).ok()?..usize::try_from(self.origin_end.get(i)).ok()?)
+        };
+        let (hashes, _) = self.image.as_chunks::<HASH>();
+        let image = || {
+            Some(DatasetImage {
+                image: hashes[i].into(),
+                label: name(&self.labels, self.label.get(i))?,
+                split: *Split::ALL.get(usize::from(self.split.get(i)))?,
+                origin: origin()?.to_owned(),
+                quality: Quality {
+                    width: self.width.get(i),
+                    height: self.height.get(i),
+                    bytes: self.bytes.get(i),
+                    brightness: self.brightness.get(i),
+                    contrast: self.contrast.get(i),
+                    sharpness: self.sharpness.get(i),
+                    channel_means: [self.red.get(i), self.green.get(i), self.blue.get(i)],
+                },
+                admission: name(&self.admissions, self.admission.get(i))?,
+            })
+        };
+        image().ok_or_else(|| damaged(format!("image {i} refers to what is not there")))
+    }
+}
+
+const HASH: usize = 32;
+const COLLECTED: &str = "the names were collected from the same images";
+
+/// Distinct names, sorted.
+fn names<'a>(all: impl Iterator<Item = &'a str>) -> Vec<String> {
+    all.collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect()
+}
+
+fn find(names: &[String], name: &str) -> Option<u32> {
+    let place = names.binary_search_by(|known| known.as_str().cmp(name)).ok()?;
+    u32::try_from(place).ok()
+}
+
+/// Numbers of one kind, little-endian, one after another.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Column<'a, T> {
+    #[serde(borrow, with = "serde_bytes")]
+    bytes: Cow<'a, [u8]>,
+    #[serde(skip)]
+    kind: PhantomData<T>,
+}
+
+impl<T> Default for Column<'_, T> {
+    fn default() -> Self {
+        Self { bytes: Cow::Owned(Vec::new()), kind: PhantomData }
+    }
+}
+
+impl<T: Number> Column<'_, T> {
+    fn push(&mut self, number: T) {
+        number.write(self.bytes.to_mut());
+    }
+
+    /// Numbers in it; nothing when its end is torn.
+    fn len(&self) -> Option<usize> {
+        self.bytes.len().is_multiple_of(size_of::<T>()).then(|| self.bytes.len() / size_of::<T>())
+    }
+
+    /// One of them. Panics like a slice; all columns were found to have one length.
+    fn get(&self, i: usize) -> T {
+        T::read(&self.bytes[i * size_of::<T>()..])
+    }
+}
+
+/// A number of fixed width.
+trait Number: Copy {
+    fn write(self, bytes: &mut Vec<u8>);
+    /// From the first bytes of a slice that has enough.
+    fn read(bytes: &[u8]) -> Self;
+}
+
+macro_rules! numbers {
+    ($($number:ty),*) => {$(
+        impl Number for $number {
+            fn write(self, bytes: &mut Vec<u8>) {
+                bytes.extend(self.to_le_bytes());
+            }
+            fn read(bytes: &[u8]) -> Self {
+                let first = bytes.first_chunk().expect("the column's length was checked");
+                Self::from_le_bytes(*first)
+            }
+        }
+    )*};
+}
+
+numbers!(u8, u32, u64, f32);
