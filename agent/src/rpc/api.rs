@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tarpc::RequestName;
 use tarpc::context::Context;
 use tarpc::server::Serve;
 use vigie_core::store::audit::AuditDraft;
@@ -21,7 +23,8 @@ use vigie_protocol::prediction::{HourCount, Prediction};
 use vigie_protocol::project::Project;
 use vigie_protocol::run::Run;
 use vigie_protocol::service::*;
-use vigie_protocol::{ApiError, IdempotencyKey, Time};
+use vigie_protocol::wire::WireCodec;
+use vigie_protocol::{ApiError, Hash, IdempotencyKey, Time};
 
 use super::guard::{Answer, Handler};
 use super::session::Session;
@@ -32,12 +35,14 @@ use crate::app::App;
 pub struct Api {
     pub(super) session: Arc<Session>,
     pub(super) app: Arc<App>,
+    /// The digest of the request that is being answered, if it asks for a change.
+    request: Option<Hash>,
 }
 
 impl Api {
     /// Answers for `session`.
     pub fn new(session: Arc<Session>, app: Arc<App>) -> Self {
-        Self { session, app }
+        Self { session, app, request: None }
     }
 
     /// Reads from the store.
@@ -49,42 +54,51 @@ impl Api {
     }
 
     /// Carries a change out once: a key that was carried out before gets the first answer again,
-    /// made from what was stored with the change. The change runs to its end whatever becomes of
-    /// the connection, and lands in the audit log whether it succeeds or not.
+    /// made from what was stored with the change, and one that is being carried out waits for its
+    /// end. The change runs to its end whatever becomes of the connection, and lands in the audit
+    /// log whether it succeeds or not.
     pub(super) async fn change<Stored, Answer, Work>(
         &self,
         change: Change,
-        work: impl FnOnce(Self) -> Work,
+        work: impl FnOnce(Self, Receipt) -> Work,
     ) -> Result<Answer, ApiError>
     where
         Stored: DeserializeOwned + Into<Answer> + Send + 'static,
-        Answer: Send + 'static,
+        Answer: Clone + Send + Sync + 'static,
         Work: Future<Output = Result<Answer, ApiError>> + Send + 'static,
     {
-        let key = change.key;
-        if let Some(stored) = self.read(move |state| state.catalog.receipt::<Stored>(key)).await? {
-            return Ok(stored.into());
-        }
-        let work = work(self.clone());
-        let app = self.app.clone();
-        let principal = self.session.principal.clone();
-        let mutations = app.mutations.clone();
-        let change = async move {
+        let Change { key, method, target, reason } = change;
+        let receipt = Receipt { key, method, request: self.request, at: Time::now() };
+        let request = self.request.unwrap_or_else(|| Hash::of(target.as_bytes()));
+        let work = work(self.clone(), receipt.clone());
+        let (app, principal) = (self.app.clone(), self.session.principal.clone());
+        let carried_out = async move {
+            if let Some(stored) = app.store(move |state| state.catalog.receipt::<Stored>(&receipt)).await? {
+                return Ok(stored.into());
+            }
             let result = work.await;
             let draft = AuditDraft {
                 at: Time::now(),
                 principal: principal.name,
                 role: principal.role.to_string(),
                 via: principal.via,
-                method: change.method.to_owned(),
-                target: change.target,
+                method: method.to_owned(),
+                target,
                 outcome: result.as_ref().map_or_else(ToString::to_string, |_| "ok".to_owned()),
-                reason: change.reason,
+                reason,
             };
             app.store(move |state| state.audit.append(&draft)).await?;
             result
         };
-        mutations.owned(change).await
+        self.app.mutations.once(key, request, carried_out).await
+    }
+
+    /// Keeps the answer of a change that is not laid down together with its receipt.
+    pub(super) async fn keep<T>(&self, receipt: Receipt, answer: T) -> Result<T, ApiError>
+    where
+        T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+    {
+        self.read(move |state| state.catalog.keep(&receipt, &answer)).await
     }
 
     pub(super) fn who(&self) -> String {
@@ -93,7 +107,11 @@ impl Api {
 }
 
 impl Handler for Api {
-    fn handle(self, context: Context, request: VigieRequest) -> Answer {
+    fn handle(mut self, context: Context, request: VigieRequest) -> Answer {
+        if method(request.name()).is_some_and(|method| method.mutation) {
+            // What cannot be written again cannot have been read.
+            self.request = WireCodec::MsgPack.encode(&request).ok().map(|bytes| Hash::of(&bytes));
+        }
         Box::pin(self.serve().serve(context, request))
     }
 }
@@ -104,12 +122,6 @@ pub(super) struct Change {
     pub method: &'static str,
     pub target: String,
     pub reason: Option<String>,
-}
-
-impl Change {
-    pub(super) fn receipt(&self) -> Receipt {
-        Receipt { key: self.key, method: self.method, at: Time::now() }
-    }
 }
 
 macro_rules! answer_with {

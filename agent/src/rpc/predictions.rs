@@ -71,7 +71,7 @@ pub(super) async fn forget(api: Api, request: PredictionForget) -> Result<Empty,
     let PredictionForget { key, project, prediction } = request;
     let change =
         Change { key, method: "prediction_forget", target: format!("{project}/{prediction}"), reason: None };
-    api.change::<Empty, Empty, _>(change, move |api| async move {
+    api.change::<Empty, Empty, _>(change, move |api, receipt| async move {
         api.read(move |state| {
             let (catalog, log, blobs) = (&state.catalog, &state.log, &state.blobs);
             let forgotten = log
@@ -80,7 +80,7 @@ pub(super) async fn forget(api: Api, request: PredictionForget) -> Result<Empty,
             gc::erase(catalog, log, blobs, forgotten.image, Time::now(), &Silent)
         })
         .await?;
-        Ok(Empty {})
+        api.keep(receipt, Empty {}).await
     })
     .await
 }

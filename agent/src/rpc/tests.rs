@@ -294,24 +294,3 @@ async fn shutdown_does_not_wait_for_ever() {
     assert!(started.elapsed() <= Duration::from_secs(4));
     stuck.abort();
 }
-
-#[tokio::test]
-async fn a_change_outlives_its_caller() {
-    let mutations = Mutations::default();
-    let (may_go, done) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
-    let (gate, counter) = (Arc::clone(&may_go), Arc::clone(&done));
-    let change = mutations.owned(async move {
-        gate.notified().await;
-        counter.fetch_add(1, Ordering::SeqCst);
-        Ok(())
-    });
-    let mut change = Box::pin(change);
-    assert!(futures::poll!(change.as_mut()).is_pending());
-    drop(change);
-    may_go.notify_one();
-    assert_eq!(mutations.drain(Duration::from_secs(5)).await, 0);
-    assert_eq!(done.load(Ordering::SeqCst), 1);
-
-    let panicked = Mutations::default().owned::<()>(async { panic!("at the change") }).await;
-    assert_eq!(panicked.expect_err("panicked").code, ErrorCode::Internal);
-}
