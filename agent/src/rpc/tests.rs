@@ -1,5 +1,6 @@
 //! The server over a real socket: panics, limits, garbage, long polls, shutdown; and the roles.
 
+mod roles;
 
 use std::path::PathBuf;
 use std::sync::Arc;
