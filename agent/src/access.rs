@@ -24,11 +24,31 @@ const MAX_DATABASE: u64 = 64 * 1024 * 1024;
 #[serde(default, deny_unknown_fields)]
 pub struct AccessConfig {
     /// By user: `alice = "operator"`, `"uid:1007" = "viewer"`. Decides alone, whatever the groups say.
-    pub roles: BTreeMap<String, Role>,
+    pub roles: BTreeMap<String, KnownRole>,
     /// By group: `staff = "viewer"`, `"gid:100" = "viewer"`. The greatest of a user's groups counts.
-    pub groups: BTreeMap<String, Role>,
+    pub groups: BTreeMap<String, KnownRole>,
     /// Everybody else who can open the socket; nobody else when absent.
-    pub default: Option<Role>,
+    pub default: Option<KnownRole>,
+}
+
+/// A role as configured. On the wire an unknown role is tolerated; in a configuration it is a
+/// mistake, and read from here it says so with line and column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KnownRole(Role);
+
+impl TryFrom<String> for KnownRole {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+impl From<KnownRole> for String {
+    fn from(KnownRole(role): KnownRole) -> Self {
+        role.to_string()
+    }
 }
 
 /// Recognises callers. User databases are read anew for each connection, so that a user added today
@@ -47,6 +67,11 @@ impl Access {
         Self { config, own_uid, passwd: "/etc/passwd".into(), group: "/etc/group".into() }
     }
 
+    /// Whether `uid` is root or the agent's own user, who are always admin.
+    pub fn is_keeper(&self, uid: u32) -> bool {
+        uid == 0 || uid == self.own_uid
+    }
+
     /// Who `peer` is. Reads files.
     ///
     /// # Errors
@@ -55,7 +80,7 @@ impl Access {
         let Peer { uid, gid, pid } = *peer;
         let name = read(&self.passwd).and_then(|users| user_name(&users, uid));
         let by_number = format!("uid:{uid}");
-        let role = if uid == 0 || uid == self.own_uid {
+        let role = if self.is_keeper(uid) {
             Some(Role::Admin)
         } else {
             let AccessConfig { roles, groups, default } = &self.config;
@@ -65,7 +90,7 @@ impl Access {
                 let of_user = group_names(&database, name.as_deref(), gid);
                 of_user.iter().filter_map(|group| groups.get(group)).max()
             };
-            own.copied().or_else(|| of_groups().copied()).or(*default)
+            own.copied().or_else(|| of_groups().copied()).or(*default).map(|KnownRole(role)| role)
         };
         let name = name.unwrap_or(by_number);
         let Some(role) = role else {

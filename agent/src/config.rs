@@ -15,6 +15,8 @@ pub struct Config {
     pub agent: AgentConfig,
     /// Who may do what.
     pub access: AccessConfig,
+    /// What the socket bears.
+    pub connections: ConnectionsConfig,
     /// Answering predictions.
     pub serving: ServingConfig,
     /// Background work.
@@ -47,6 +49,25 @@ impl Default for AgentConfig {
             weights: PathBuf::new(),
             device: "cpu".to_owned(),
         }
+    }
+}
+
+/// What the socket bears.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConnectionsConfig {
+    /// Connections at one time, 1–100,000; root and the agent's own user find a few more.
+    pub max: usize,
+    /// Of which of one user, 1–100,000.
+    pub max_per_user: usize,
+    /// Seconds a peer may take to finish a request that it began, or to take an answer, 1–600.
+    /// Idling is free.
+    pub patience_s: u64,
+}
+
+impl Default for ConnectionsConfig {
+    fn default() -> Self {
+        Self { max: 256, max_per_user: 64, patience_s: 60 }
     }
 }
 
@@ -259,6 +280,16 @@ impl Config {
                 expected: "it must be cpu or cuda:N",
             });
         }
+        let connections = &self.connections;
+        range("connections.max", connections.max as u64, 1, 100_000, "it must be 1 to 100000")?;
+        range(
+            "connections.max_per_user",
+            connections.max_per_user as u64,
+            1,
+            100_000,
+            "it must be 1 to 100000",
+        )?;
+        range("connections.patience_s", connections.patience_s, 1, 600, "it must be 1 to 600")?;
         range("serving.threads", self.serving.threads as u64, 0, 1_024, "it must be 0 to 1024")?;
         range("serving.queue", self.serving.queue as u64, 1, 100_000, "it must be 1 to 100000")?;
         range("serving.max_wait_ms", self.serving.max_wait_ms, 1, 600_000, "it must be 1 to 600000")?;

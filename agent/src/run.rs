@@ -23,7 +23,7 @@ use vigie_protocol::{AliasName, Time};
 
 use crate::access::Access;
 use crate::app::App;
-use crate::config::{Config, LogConfig, LogFormat, ServingConfig};
+use crate::config::{Config, ConnectionsConfig, LogConfig, LogFormat, ServingConfig};
 use crate::hub::Hub;
 use crate::jobs::{self, JobEngine, JobOptions, ProcessLauncher};
 use crate::rpc::blobs::Uploads;
@@ -58,9 +58,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let access = Access::new(app.config.access.clone(), rustix::process::geteuid().as_raw());
     let answerer = app.clone();
-    let server = Server::new(listener, greeting, access, ServerOptions::default(), move |session| {
-        Api::new(session, answerer.clone())
-    });
+    let options = server_options(&app.config.connections);
+    let server =
+        Server::new(listener, greeting, access, options, move |session| Api::new(session, answerer.clone()));
     let answering = tokio::spawn(server.run(stop.clone()));
     tokio::spawn(watch_services(app.clone(), stop.clone()));
     load_production(&app).await;
@@ -161,6 +161,15 @@ async fn assemble(
         moves: Mutex::new(()),
     };
     Ok((Arc::new(app), engine))
+}
+
+fn server_options(config: &ConnectionsConfig) -> ServerOptions {
+    ServerOptions {
+        max_connections: config.max,
+        max_per_user: config.max_per_user,
+        patience: Duration::from_secs(config.patience_s),
+        ..ServerOptions::default()
+    }
 }
 
 fn start_pool(config: &ServingConfig) -> std::io::Result<Pool> {

@@ -9,12 +9,12 @@ use vigie_protocol::ApiError;
 use vigie_protocol::event::WatchCursor;
 use vigie_protocol::page::{Page, PageRequest};
 use vigie_protocol::service::{Watch, Watched};
-use vigie_protocol::wire::MAX_WAIT;
 use vigie_protocol::wire::client::{AgentClient, Client, ClientOptions};
 use vigie_protocol::wire::target::Target;
+use vigie_protocol::wire::{MAX_DEADLINE, MAX_WAIT};
 
 use crate::config::state_home;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 
 /// The sockets of an agent that runs as a service: under systemd, and where it puts it by itself.
@@ -40,6 +40,19 @@ macro_rules! ask {
     }};
 }
 pub(crate) use ask;
+
+/// As [`ask!`], for a change that may take longer than the agent works at one call: the same request
+/// is sent again until there is an answer.
+macro_rules! ask_to_the_end {
+    ($session:expr, $method:ident, $request:expr) => {{
+        let request = $request;
+        $session.call_to_the_end(move |client, context| {
+            let request = request.clone();
+            async move { client.$method(context, request).await }
+        })
+    }};
+}
+pub(crate) use ask_to_the_end;
 
 impl Session {
     /// Connects, or says at once why it cannot.
@@ -81,6 +94,30 @@ impl Session {
         Fut: Future<Output = Result<Result<A, ApiError>, tarpc::client::RpcError>> + Send + 'static,
     {
         Ok(self.interrupt.or(self.client.call(rpc)).await??)
+    }
+
+    /// Carries out one call, and when its time runs out, again: the change goes on at the agent, and
+    /// whoever asks under the same key waits for its end. Ends at an answer, with the connection, or
+    /// interrupted.
+    pub async fn call_to_the_end<A, F, Fut>(&self, rpc: F) -> Result<A, Failure>
+    where
+        A: Send + 'static,
+        F: Fn(Client, tarpc::context::Context) -> Fut,
+        Fut: Future<Output = Result<Result<A, ApiError>, tarpc::client::RpcError>> + Send + 'static,
+    {
+        loop {
+            match self.call(&rpc).await {
+                Err(late) if late.exit == Exit::Timeout => {
+                    tracing::info!("the agent is still at it");
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// The same session for one read that may take as long as the agent works at one call.
+    pub fn patient(&self) -> Self {
+        Self { client: self.client.with_timeout(MAX_DEADLINE + Duration::from_secs(5)), ..self.clone() }
     }
 
     /// Waits for what happens after `cursor`, for as long as the agent holds a watch.

@@ -244,3 +244,15 @@ async fn what_can_be_listed_can_be_shown() {
     }
     assert_eq!(fake.vigie("models show v9").await.code, 5);
 }
+
+#[tokio::test]
+async fn a_change_that_outlives_its_call_is_asked_for_again_under_the_same_key() {
+    let mut world = World::empty();
+    world.slow_backups = 2;
+    let fake = Fake::start(world);
+    let ran = fake.vigie("backup /backups/monday --timeout 1s -o json").await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let keys = fake.world().backups.clone();
+    assert_eq!(keys.len(), 3);
+    assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+}

@@ -5,22 +5,27 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What a principal may do; each role may do all that the ones before it may.
+/// What a principal may do; each role may do all that the lesser ones may. Roles compare by their
+/// numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Reads everything, changes nothing.
-    Viewer,
+    Viewer = 1,
     /// Also asks for predictions and gives feedback.
-    Labeller,
+    Labeller = 2,
     /// Also runs jobs, accepts change-sets, promotes and rolls back.
-    Operator,
+    Operator = 3,
     /// Also manages projects, erases predictions, collects garbage, makes backups.
-    Admin,
+    Admin = 4,
+    /// A role this build does not know: less than all others, here it allows nothing. Only an
+    /// agent's word about a caller reads like this, never its configuration.
+    #[serde(other)]
+    Unknown = 0,
 }
 
 impl Role {
-    /// Every role, least first.
+    /// Every role that can be given, least first.
     pub const ALL: [Role; 4] = [Role::Viewer, Role::Labeller, Role::Operator, Role::Admin];
 
     /// The word used in configuration and on screens.
@@ -30,6 +35,7 @@ impl Role {
             Role::Labeller => "labeller",
             Role::Operator => "operator",
             Role::Admin => "admin",
+            Role::Unknown => "unknown",
         }
     }
 }
@@ -60,4 +66,16 @@ pub struct Principal {
     pub role: Role,
     /// How they were recognised, for people: `unix socket, uid 1007, pid 4242`.
     pub via: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_from_the_future_is_the_least() {
+        let role: Role = serde_json::from_str("\"overlord\"").expect("tolerated");
+        assert!(Role::ALL.iter().all(|known| role < *known) && Role::ALL.is_sorted());
+        assert!("overlord".parse::<Role>().is_err() && "unknown".parse::<Role>().is_err());
+    }
 }

@@ -17,6 +17,9 @@ pub enum Severity {
     Warning,
     /// Someone must act.
     Error,
+    /// A severity this build does not know; better taken too seriously than not enough.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What an event is about, for programs.

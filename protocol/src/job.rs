@@ -26,6 +26,9 @@ pub enum ImportSource {
         /// What to call it.
         name: String,
     },
+    /// A source this build does not know; it imports nothing.
+    #[serde(other)]
+    Unknown,
 }
 
 impl ImportSource {
@@ -34,6 +37,7 @@ impl ImportSource {
         match self {
             ImportSource::Path { path } => path,
             ImportSource::Blob { name, .. } => name,
+            ImportSource::Unknown => "an unknown source",
         }
     }
 }

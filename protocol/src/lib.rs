@@ -4,7 +4,8 @@
 //! nothing of storage engines, tensors or terminals. Rules that keep old and new peers together:
 //!
 //! * a field is only ever added, with `#[serde(default)]`; none is renamed or removed;
-//! * an unknown field is ignored, an unknown variant becomes `Unknown`;
+//! * an unknown field is ignored, an unknown variant becomes `Unknown` (but for the lineages and the
+//!   splits, of which there are three each for good);
 //! * enums that carry data are internally tagged with `kind`, so that the rule above holds for them.
 
 pub mod access;
@@ -21,6 +22,8 @@ pub mod prediction;
 pub mod preprocess;
 pub mod project;
 pub mod run;
+#[cfg(feature = "samples")]
+pub mod samples;
 #[cfg(feature = "wire")]
 pub mod service;
 pub mod time;

@@ -15,6 +15,9 @@ pub enum Interpolation {
     Bilinear,
     /// Catmull-Rom (a = −0.5).
     Bicubic,
+    /// A filter this build does not know: what was made with it can be listed, not made again.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Decode → orientation → RGB over black → resize of the shorter side to `resize` → centre crop of

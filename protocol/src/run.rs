@@ -24,6 +24,9 @@ pub enum Init {
     },
     /// Random weights from the recipe's seed.
     Random,
+    /// A start this build does not know; it trains nothing.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Everything that decides what a training does, but for the data.

@@ -1,6 +1,7 @@
 //! Real agents and consoles for end-to-end tests: processes, sockets, state directories.
 
 mod agent;
+pub mod peers;
 mod pictures;
 
 use std::path::{Path, PathBuf};

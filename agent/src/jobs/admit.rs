@@ -122,9 +122,9 @@ impl JobEngine {
     }
 
     pub(super) async fn retry(&mut self, id: JobId, receipt: Option<Receipt>) -> Result<Job, ApiError> {
-        if let Some(receipt) = &receipt {
-            let key = receipt.key;
-            let first = self.store(move |catalog| catalog.receipt::<Job>(key)).await.map_err(api_error)?;
+        if let Some(receipt) = receipt.clone() {
+            let first =
+                self.store(move |catalog| catalog.receipt::<Job>(&receipt)).await.map_err(api_error)?;
             if let Some(first) = first {
                 return Ok(first);
             }

@@ -321,7 +321,7 @@ impl JobEngine {
         let level = match severity {
             Severity::Info => "info",
             Severity::Warning => "warn",
-            Severity::Error => "error",
+            Severity::Error | Severity::Unknown => "error",
         };
         let draft = EventDraft {
             at: Time::now(),

@@ -182,6 +182,7 @@ fn import_input(options: &JobOptions, source: &ImportSource) -> Result<ImportInp
                 None => Err(refused(format!("the upload of {name:?} is not there; upload it again"))),
             }
         }
+        ImportSource::Unknown => Err(refused("this agent does not know that kind of source; update it")),
     }
 }
 
@@ -211,6 +212,7 @@ fn initial_weights(
             let weights = catalog.model(project, *number)?.weights;
             Ok(FolderBlobs::open(&options.blobs())?.path_of(weights))
         }
+        Init::Unknown => Err(refused("this agent does not know that start of a training; update it")),
     }
 }
 

@@ -138,7 +138,8 @@ fn land_change_set(
         }
     }
     let identity = |what| derived(job, what, proposed.manifest, base);
-    let receipt = |what, method| Receipt { key: identity(what).into(), method, at: now, audit: None };
+    let receipt =
+        |what, method| Receipt { key: identity(what).into(), method, request: None, at: now, audit: None };
     let (propose, accept) = (receipt("propose", "job.propose"), receipt("accept", "job.accept"));
     let set = catalog.propose(&change_set(job, draft, identity("change-set"), proposed), Some(&propose))?;
     fail_point::pass(FailPoint::ChangeSetProposed);

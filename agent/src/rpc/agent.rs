@@ -86,9 +86,10 @@ pub(super) async fn backup(api: Api, request: Backup) -> Result<BackupMade, ApiE
         return Err(ApiError::invalid(format!("{path:?} is not an absolute path on the agent's machine")));
     }
     let change = Change { key, method: "backup", target: path.clone(), reason: None };
-    api.change::<BackupMade, BackupMade, _>(change, move |api| async move {
+    api.change::<BackupMade, BackupMade, _>(change, move |api, receipt| async move {
         let began = Instant::now();
-        api.app
+        let made = api
+            .app
             .blocking(move |app| {
                 app.serving.recorder().flush(FLUSH);
                 let made =
@@ -100,7 +101,8 @@ pub(super) async fn backup(api: Api, request: Backup) -> Result<BackupMade, ApiE
                     seconds: began.elapsed().as_secs_f64(),
                 })
             })
-            .await
+            .await?;
+        api.keep(receipt, made).await
     })
     .await
 }

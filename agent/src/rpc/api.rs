@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tarpc::RequestName;
 use tarpc::context::Context;
 use tarpc::server::Serve;
 use vigie_core::store::audit::AuditDraft;
@@ -21,7 +23,8 @@ use vigie_protocol::prediction::{HourCount, Prediction};
 use vigie_protocol::project::Project;
 use vigie_protocol::run::Run;
 use vigie_protocol::service::*;
-use vigie_protocol::{ApiError, IdempotencyKey, Time};
+use vigie_protocol::wire::WireCodec;
+use vigie_protocol::{ApiError, Hash, IdempotencyKey, Time};
 
 use super::guard::{Answer, Handler};
 use super::session::Session;
@@ -32,12 +35,14 @@ use crate::app::App;
 pub struct Api {
     pub(super) session: Arc<Session>,
     pub(super) app: Arc<App>,
+    /// The digest of the request that is being answered, if it asks for a change.
+    request: Option<Hash>,
 }
 
 impl Api {
     /// Answers for `session`.
     pub fn new(session: Arc<Session>, app: Arc<App>) -> Self {
-        Self { session, app }
+        Self { session, app, request: None }
     }
 
     /// Reads from the store.
@@ -49,27 +54,30 @@ impl Api {
     }
 
     /// Carries a change out once: a key that was carried out before gets the first answer again,
-    /// made from what was stored with the change. The change runs to its end whatever becomes of
-    /// the connection, and lands in the audit log whether it succeeds or not.
+    /// made from what was stored with the change, and one that is being carried out waits for its
+    /// end. The change runs to its end whatever becomes of the connection, and lands in the audit
+    /// log whether it succeeds or not.
     pub(super) async fn change<Stored, Answer, Work>(
         &self,
         change: Change,
-        work: impl FnOnce(Self) -> Work,
+        work: impl FnOnce(Self, Receipt) -> Work,
     ) -> Result<Answer, ApiError>
     where
         Stored: DeserializeOwned + Into<Answer> + Send + 'static,
-        Answer: Send + 'static,
+        Answer: Clone + Send + Sync + 'static,
         Work: Future<Output = Result<Answer, ApiError>> + Send + 'static,
     {
-        let key = change.key;
-        if let Some(stored) = self.read(move |state| state.catalog.receipt::<Stored>(key)).await? {
-            return Ok(stored.into());
-        }
-        let work = work(self.clone());
+        let at = Time::now();
+        let mut draft = change.audit(&self.session.principal, at);
+        let Change { key, method, target, reason: _ } = change;
+        let receipt = Receipt { key, method, request: self.request, at, audit: Some(draft.clone()) };
+        let request = self.request.unwrap_or_else(|| Hash::of(target.as_bytes()));
+        let work = work(self.clone(), receipt.clone());
         let app = self.app.clone();
-        let mutations = self.app.mutations.clone();
-        let mut draft = change.audit(&self.session.principal);
-        let change = async move {
+        let carried_out = async move {
+            if let Some(stored) = app.store(move |state| state.catalog.receipt::<Stored>(&receipt)).await? {
+                return Ok(stored.into());
+            }
             let result = work.await;
             if let Err(error) = &result {
                 draft.outcome = error.to_string();
@@ -85,7 +93,15 @@ impl Api {
             }
             result
         };
-        mutations.owned(change).await
+        self.app.mutations.once(key, request, carried_out).await
+    }
+
+    /// Keeps the answer of a change that is not laid down together with its receipt.
+    pub(super) async fn keep<T>(&self, receipt: Receipt, answer: T) -> Result<T, ApiError>
+    where
+        T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+    {
+        self.read(move |state| state.catalog.keep(&receipt, &answer)).await
     }
 
     pub(super) fn who(&self) -> String {
@@ -94,7 +110,11 @@ impl Api {
 }
 
 impl Handler for Api {
-    fn handle(self, context: Context, request: VigieRequest) -> Answer {
+    fn handle(mut self, context: Context, request: VigieRequest) -> Answer {
+        if method(request.name()).is_some_and(|method| method.mutation) {
+            // What cannot be written again cannot have been read.
+            self.request = WireCodec::MsgPack.encode(&request).ok().map(|bytes| Hash::of(&bytes));
+        }
         Box::pin(self.serve().serve(context, request))
     }
 }
@@ -108,16 +128,11 @@ pub(super) struct Change {
 }
 
 impl Change {
-    pub(super) fn receipt(&self, api: &Api) -> Receipt {
-        let audit = self.audit(&api.session.principal);
-        Receipt { key: self.key, method: self.method, at: audit.at, audit: Some(audit) }
-    }
-
     /// What the audit log says when the change was carried out.
-    fn audit(&self, principal: &Principal) -> AuditDraft {
+    fn audit(&self, principal: &Principal, at: Time) -> AuditDraft {
         AuditDraft {
             key: Some(self.key),
-            at: Time::now(),
+            at,
             principal: principal.name.clone(),
             role: principal.role.to_string(),
             via: principal.via.clone(),

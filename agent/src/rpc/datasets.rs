@@ -58,9 +58,8 @@ pub(super) async fn decide(api: Api, request: ChangeSetDecide) -> Result<ChangeS
     let ChangeSetDecide { key, project, change_set, expected_generation, accept, reason } = request;
     let target = format!("{project}/{change_set} {}", if accept { "accept" } else { "reject" });
     let change = Change { key, method: "change_set_decide", target, reason: reason.clone() };
-    let receipt = change.receipt(&api);
     let decision = Decision { at: Time::now(), by: api.who(), reason };
-    api.change::<ChangeSet, ChangeSet, _>(change, move |api| async move {
+    api.change::<ChangeSet, ChangeSet, _>(change, move |api, receipt| async move {
         let name = project.clone();
         let change_set = api
             .read(move |state| {

@@ -12,10 +12,14 @@ use tarpc::context::Context;
 use tarpc::server::Serve;
 use tarpc::{RequestName, ServerError};
 use tokio_util::sync::CancellationToken;
+use vigie_protocol::access::Role;
 use vigie_protocol::service::{self, MethodInfo, VigieRequest, VigieResponse};
 use vigie_protocol::wire::{MAX_DEADLINE, MAX_WATCH_DEADLINE};
 
 use super::session::Session;
+
+/// The method that waits for news.
+const WATCH: &str = "watch";
 
 /// What answers a session's requests.
 ///
@@ -52,7 +56,7 @@ impl<H: Handler> Serve for Guarded<H> {
 
     async fn serve(self, mut context: Context, request: VigieRequest) -> Result<VigieResponse, ServerError> {
         let method = self.authorise(request.name())?;
-        let waits = method.name == "watch";
+        let waits = method.name == WATCH;
         let limit = if waits { MAX_WATCH_DEADLINE } else { MAX_DEADLINE };
         context.deadline = context.deadline.min(Instant::now() + limit);
 
@@ -93,6 +97,25 @@ impl<H> Guarded<H> {
         }
         Ok(method)
     }
+}
+
+/// Refuses a request whose sender has too many bytes of requests under way already.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TooMuch;
+
+impl Serve for TooMuch {
+    type Req = VigieRequest;
+    type Resp = VigieResponse;
+
+    async fn serve(self, _: Context, _: VigieRequest) -> Result<VigieResponse, ServerError> {
+        Err(ServerError::new(ErrorKind::WouldBlock, "too much is under way".to_owned()))
+    }
+}
+
+/// Whether a method only reads, and its answer may be large. What needs more than a viewer's role
+/// answers with a row; and who watches mostly waits.
+pub(super) fn is_read(name: &str) -> bool {
+    service::method(name).is_some_and(|method| method.role == Role::Viewer && method.name != WATCH)
 }
 
 fn panicked(method: &MethodInfo, panic: &(dyn Any + Send)) -> ServerError {

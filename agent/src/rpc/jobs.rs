@@ -1,7 +1,7 @@
 //! Jobs, leases and runs.
 
 use vigie_protocol::access::Role;
-use vigie_protocol::job::{Job, JobSpec, Lease};
+use vigie_protocol::job::{ImportSource, Job, JobSpec, Lease};
 use vigie_protocol::page::Page;
 use vigie_protocol::run::Run;
 use vigie_protocol::service::{
@@ -20,7 +20,7 @@ pub(super) async fn submit(api: Api, request: JobSubmit) -> Result<Job, ApiError
         (JobSpec::Train { .. }, _) => {
             return Err(ApiError::invalid("a training is asked for with train_submit"));
         }
-        (JobSpec::Unknown, _) => {
+        (JobSpec::Unknown | JobSpec::Import { source: ImportSource::Unknown, .. }, _) => {
             return Err(ApiError::new(ErrorCode::Unsupported, "this agent does not know that kind of job")
                 .with_hint("update the agent"));
         }
@@ -34,12 +34,10 @@ pub(super) async fn submit(api: Api, request: JobSubmit) -> Result<Job, ApiError
     }
     let target = project.as_ref().map_or_else(|| spec.kind().to_owned(), |p| format!("{p} {}", spec.kind()));
     let change = Change { key, method: "job_submit", target, reason: None };
-    let receipt = change.receipt(&api);
     let draft = JobDraft { project, spec, after, by: api.who() };
-    api.change::<Job, Job, _>(
-        change,
-        move |api| async move { api.app.jobs.submit(draft, Some(receipt)).await },
-    )
+    api.change::<Job, Job, _>(change, move |api, receipt| async move {
+        api.app.jobs.submit(draft, Some(receipt)).await
+    })
     .await
 }
 
@@ -48,9 +46,8 @@ pub(super) async fn train(api: Api, request: TrainSubmit) -> Result<TrainSubmitt
     api.project(project.clone()).await?;
     let change =
         Change { key, method: "train_submit", target: format!("{project} on {dataset}"), reason: None };
-    let receipt = change.receipt(&api);
     let draft = TrainDraft { project, dataset, recipe, after, by: api.who() };
-    api.change::<(Job, Run), TrainSubmitted, _>(change, move |api| async move {
+    api.change::<(Job, Run), TrainSubmitted, _>(change, move |api, receipt| async move {
         api.app.jobs.submit_training(draft, Some(receipt)).await
     })
     .await
@@ -72,14 +69,17 @@ pub(super) async fn log(api: Api, request: JobLog) -> Result<JobLogPage, ApiErro
 pub(super) async fn cancel(api: Api, request: JobChange) -> Result<Job, ApiError> {
     let change =
         Change { key: request.key, method: "job_cancel", target: request.job.to_string(), reason: None };
-    api.change::<Job, Job, _>(change, move |api| async move { api.app.jobs.cancel(request.job).await }).await
+    api.change::<Job, Job, _>(change, move |api, receipt| async move {
+        let job = api.app.jobs.cancel(request.job).await?;
+        api.keep(receipt, job).await
+    })
+    .await
 }
 
 pub(super) async fn retry(api: Api, request: JobChange) -> Result<Job, ApiError> {
     let change =
         Change { key: request.key, method: "job_retry", target: request.job.to_string(), reason: None };
-    let receipt = change.receipt(&api);
-    api.change::<Job, Job, _>(change, move |api| async move {
+    api.change::<Job, Job, _>(change, move |api, receipt| async move {
         api.app.jobs.retry(request.job, Some(receipt)).await
     })
     .await

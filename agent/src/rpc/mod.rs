@@ -13,8 +13,10 @@ mod models;
 pub mod mutation;
 mod predictions;
 mod projects;
+mod room;
 pub mod server;
 pub mod session;
+mod stream;
 
 pub use api::Api;
 pub use guard::Handler;

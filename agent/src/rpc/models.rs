@@ -56,8 +56,7 @@ pub(super) async fn promote(api: Api, request: Promote) -> Result<AliasMoved, Ap
     api.project(request.project.clone()).await?;
     let target = format!("{} {} -> {}", request.project, request.alias, request.candidate);
     let change = Change { key: request.key, method: "promote", target, reason: request.reason.clone() };
-    let receipt = change.receipt(&api);
-    api.change::<(Alias, AliasMove, Event), AliasMoved, _>(change, move |api| async move {
+    api.change::<(Alias, AliasMove, Event), AliasMoved, _>(change, move |api, receipt| async move {
         let by = api.who();
         promotion::promote(&api.app, request, by, receipt).await
     })
@@ -68,8 +67,7 @@ pub(super) async fn rollback(api: Api, request: Rollback) -> Result<AliasMoved, 
     api.project(request.project.clone()).await?;
     let target = format!("{} {}", request.project, request.alias);
     let change = Change { key: request.key, method: "rollback", target, reason: request.reason.clone() };
-    let receipt = change.receipt(&api);
-    api.change::<(Alias, AliasMove, Event), AliasMoved, _>(change, move |api| async move {
+    api.change::<(Alias, AliasMove, Event), AliasMoved, _>(change, move |api, receipt| async move {
         let by = api.who();
         promotion::rollback(&api.app, request, by, receipt).await
     })

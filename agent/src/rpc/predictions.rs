@@ -71,9 +71,9 @@ pub(super) async fn forget(api: Api, request: PredictionForget) -> Result<Empty,
     let PredictionForget { key, project, prediction } = request;
     let change =
         Change { key, method: "prediction_forget", target: format!("{project}/{prediction}"), reason: None };
-    api.change::<Empty, Empty, _>(change, move |api| async move {
+    api.change::<Empty, Empty, _>(change, move |api, receipt| async move {
         api.read(move |state| state.forget(&project, prediction, Time::now())).await?;
-        Ok(Empty {})
+        api.keep(receipt, Empty {}).await
     })
     .await
 }

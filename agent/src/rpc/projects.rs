@@ -19,9 +19,8 @@ pub(super) async fn create(api: Api, request: ProjectCreate) -> Result<Project, 
     check(&request.settings)?;
     let ProjectCreate { key, name, description, settings } = request;
     let change = Change { key, method: "project_create", target: name.to_string(), reason: None };
-    let receipt = change.receipt(&api);
     let project = Project { name, description, created: Time::now(), by: api.who(), settings, generation: 0 };
-    api.change::<Project, Project, _>(change, |api| async move {
+    api.change::<Project, Project, _>(change, |api, receipt| async move {
         api.read(move |state| state.catalog.create_project(&project, Some(&receipt))).await
     })
     .await
@@ -31,8 +30,7 @@ pub(super) async fn update(api: Api, request: ProjectUpdate) -> Result<Project, 
     check(&request.settings)?;
     let ProjectUpdate { key, project, expected_generation, description, settings } = request;
     let change = Change { key, method: "project_update", target: project.to_string(), reason: None };
-    let receipt = change.receipt(&api);
-    api.change::<Project, Project, _>(change, move |api| async move {
+    api.change::<Project, Project, _>(change, move |api, receipt| async move {
         api.read(move |state| {
             state.catalog.update_project(
                 &project,

@@ -7,22 +7,31 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
+use tarpc::RequestName;
 use tarpc::server::{BaseChannel, Channel, Config};
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use vigie_protocol::wire::transport::ServerCodec;
 use vigie_protocol::wire::unix::{Listener, Peer};
 use vigie_protocol::wire::{Greeting, HandshakeError, handshake, transport};
 use vigie_protocol::{ApiError, ErrorCode, Time};
 
-use super::guard::{Guarded, Handler};
-use super::session::{Farewell, Session};
+use super::guard::{self, Guarded, Handler};
+use super::room::{Budget, Place, Room};
+use super::session::Session;
+use super::stream::PeerStream;
 use crate::access::Access;
 
 /// Answers that may wait to be written on one connection; then its handlers wait.
-const PENDING_RESPONSES: usize = 32;
+const PENDING_RESPONSES: usize = 4;
+
+/// Reads that one connection may have under way. Their answers may be large, up to a frame, and are
+/// held until the peer takes them: this is what bounds the memory of a peer that asks and does not
+/// read.
+const READS: usize = 8;
 
 /// Clients that may be told at one time that there is no room; the rest just find the door shut.
 const REFUSALS: usize = 16;
@@ -32,15 +41,25 @@ const REFUSALS: usize = 16;
 pub struct ServerOptions {
     /// Connections at one time, handshakes included.
     pub max_connections: usize,
+    /// Of which of one user.
+    pub max_per_user: usize,
     /// Requests at one time on one connection, long polls included.
     pub max_requests: usize,
+    /// How long a peer may take to finish a frame that it began, or to take an answer.
+    pub patience: Duration,
     /// How long requests under way may take once the agent stops.
     pub drain: Duration,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { max_connections: 256, max_requests: 64, drain: Duration::from_secs(10) }
+        Self {
+            max_connections: 256,
+            max_per_user: 64,
+            max_requests: 64,
+            patience: Duration::from_secs(60),
+            drain: Duration::from_secs(10),
+        }
     }
 }
 
@@ -51,11 +70,17 @@ pub struct Server<F> {
 }
 
 /// What every connection needs.
-struct Shared<F> {
+pub(super) struct Shared<F> {
     options: ServerOptions,
     greeting: Greeting,
     access: Access,
     factory: F,
+}
+
+impl<F> Shared<F> {
+    pub(super) fn new(greeting: Greeting, access: Access, options: ServerOptions, factory: F) -> Self {
+        Self { options, greeting, access, factory }
+    }
 }
 
 impl<F, H> Server<F>
@@ -71,14 +96,14 @@ where
         options: ServerOptions,
         factory: F,
     ) -> Self {
-        Self { listener, shared: Arc::new(Shared { options, greeting, access, factory }) }
+        Self { listener, shared: Arc::new(Shared::new(greeting, access, options, factory)) }
     }
 
     /// Serves until `shutdown`; then takes no more connections, removes the socket, and gives the
     /// requests under way the time the options allow.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { listener, shared } = self;
-        let room = Arc::new(Semaphore::new(shared.options.max_connections));
+        let room = Room::new(shared.options.max_connections, shared.options.max_per_user);
         let refusals = Arc::new(Semaphore::new(REFUSALS));
         let mut connections = JoinSet::new();
         let mut serial = 0;
@@ -101,12 +126,19 @@ where
                 }
             };
             failures = 0;
-            if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
-                serial += 1;
-                let connection = connection(Arc::clone(&shared), stream, peer, serial, shutdown.clone());
-                connections.spawn(holding(permit, connection));
-            } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-                connections.spawn(holding(permit, refuse(stream)));
+            match room.enter(peer.uid, shared.access.is_keeper(peer.uid)) {
+                Ok(place) => {
+                    serial += 1;
+                    let requests = place.requests().clone();
+                    let connection =
+                        connection(Arc::clone(&shared), stream, peer, serial, requests, shutdown.clone());
+                    connections.spawn(at_place(place, connection));
+                }
+                Err(error) => {
+                    if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                        connections.spawn(refuse(stream, error, permit));
+                    }
+                }
             }
         }
         drop(listener);
@@ -120,9 +152,9 @@ where
     }
 }
 
-async fn holding(permit: OwnedSemaphorePermit, task: impl Future<Output = ()>) {
-    task.await;
-    drop(permit);
+async fn at_place(place: Place, connection: impl Future<Output = ()>) {
+    connection.await;
+    drop(place);
 }
 
 /// Waits after a failed accept: out of file descriptors, an immediate retry would only spin.
@@ -139,18 +171,18 @@ fn note_panic(ended: Result<(), JoinError>) {
     }
 }
 
-async fn refuse(mut stream: UnixStream) {
-    let error = ApiError::new(ErrorCode::Overloaded, "the agent has too many connections")
-        .with_hint("close some consoles, or try again later")
-        .retry_after_ms(1000);
+async fn refuse(mut stream: UnixStream, error: ApiError, _permit: OwnedSemaphorePermit) {
+    // A client that does not even hear this has gone already.
     let _ = handshake::refuse(&mut stream, error).await;
 }
 
-async fn connection<F, H>(
+/// Serves one connection to its end.
+pub(super) async fn connection<F, H>(
     shared: Arc<Shared<F>>,
     mut stream: UnixStream,
     peer: Peer,
     serial: u64,
+    requests: Budget,
     shutdown: CancellationToken,
 ) where
     F: Fn(Arc<Session>) -> H,
@@ -184,7 +216,7 @@ async fn connection<F, H>(
     });
     tracing::debug!(serial, caller = %session.principal.name, client = %session.client, "connected");
     let handler = (shared.factory)(Arc::clone(&session));
-    answer(&shared.options, stream, session, handler, shutdown).await;
+    answer(&shared.options, stream, session, handler, requests, shutdown).await;
     tracing::debug!(serial, "disconnected");
 }
 
@@ -194,26 +226,39 @@ async fn answer<H: Handler>(
     stream: UnixStream,
     session: Arc<Session>,
     handler: H,
+    budget: Budget,
     shutdown: CancellationToken,
 ) {
     let gone = shutdown.child_token();
-    let codec = session.codec;
-    let stream = Farewell::new(stream, gone.clone());
+    let codec = ServerCodec::from(session.codec);
+    let stream = PeerStream::new(stream, gone.clone(), options.patience);
     let guarded = Guarded { handler, session, gone };
     let requests = BaseChannel::new(
         Config { pending_response_buffer: PENDING_RESPONSES },
-        transport::server(stream, codec),
+        transport::server(stream, codec.clone()),
     )
     .max_concurrent_requests(options.max_requests)
     .requests();
     let mut requests = pin!(requests);
     // Dropping the set aborts what still runs when the connection breaks; changes are in owned tasks.
     let mut handlers = JoinSet::new();
+    let reads = Arc::new(Semaphore::new(READS));
     loop {
         tokio::select! {
             request = requests.next() => match request {
                 Some(Ok(request)) => {
-                    handlers.spawn(request.execute(guarded.clone()));
+                    let Some(held) = budget.take(codec.last_read()) else {
+                        handlers.spawn(request.execute(guard::TooMuch));
+                        continue;
+                    };
+                    let (guarded, reads) = (guarded.clone(), Arc::clone(&reads));
+                    let is_read = guard::is_read(request.get().message.name());
+                    handlers.spawn(async move {
+                        // Held until the answer is on its way out, not only until it is there.
+                        let _permit = if is_read { reads.acquire_owned().await.ok() } else { None };
+                        request.execute(guarded).await;
+                        drop(held);
+                    });
                 }
                 Some(Err(error)) => {
                     tracing::debug!(%error, "the connection broke");

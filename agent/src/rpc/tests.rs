@@ -1,6 +1,7 @@
-//! The server over a real socket: roles, panics, limits, garbage, long polls, shutdown.
+//! The server over a real socket: panics, limits, garbage, long polls, shutdown; and the roles.
 
-use std::collections::BTreeMap;
+mod roles;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vigie_protocol::access::{Principal, Role};
-use vigie_protocol::service::{Empty, METHODS, VigieRequest, VigieResponse, Watch};
+use vigie_protocol::service::{Empty, Predict, VigieRequest, VigieResponse, Watch};
 use vigie_protocol::wire::unix::{Listener, Peer};
 use vigie_protocol::wire::{AgentClient, ClientOptions, Greeting, LinkState, Target, WireCodec, frame};
 use vigie_protocol::{AgentId, ApiError, ErrorCode};
@@ -24,7 +25,7 @@ use super::guard::{Answer, Guarded};
 use super::*;
 use crate::access::{Access, AccessConfig};
 
-/// Answers `whoami`, panics at `health`, blocks at `doctor`, waits at `watch`.
+/// Answers `whoami`, panics at `health`, blocks at `doctor` and `predict`, waits at `watch`.
 #[derive(Clone)]
 struct Scripted {
     session: Arc<Session>,
@@ -37,6 +38,7 @@ struct World {
     doctor_may_end: Notify,
     watches: AtomicUsize,
     watch_ended: Notify,
+    predictions_may_end: CancellationToken,
 }
 
 /// Counts a watch for as long as it lives, however it ends.
@@ -67,6 +69,11 @@ impl Handler for Scripted {
                 world.handler_begun.notify_one();
                 world.doctor_may_end.notified().await;
                 Ok(VigieResponse::Doctor(Ok(vec![])))
+            }),
+            VigieRequest::Predict { request } => Box::pin(async move {
+                world.handler_begun.notify_one();
+                world.predictions_may_end.cancelled().await;
+                Err(ServerError::new(std::io::ErrorKind::Other, format!("{} bytes", request.image.len())))
             }),
             VigieRequest::Watch { .. } => Box::pin(async move {
                 world.watches.fetch_add(1, Ordering::SeqCst);
@@ -120,32 +127,6 @@ fn session(role: Role) -> Arc<Session> {
     Arc::new(Session { serial: 1, principal, peer, client: String::new(), codec: WireCodec::MsgPack })
 }
 
-#[test]
-fn every_method_is_allowed_from_its_role_upwards_and_the_unknown_to_nobody() {
-    let mut allowed = BTreeMap::new();
-    for role in Role::ALL {
-        let guarded = Guarded { handler: (), session: session(role), gone: CancellationToken::new() };
-        for method in METHODS {
-            let name = format!("Vigie.{}", method.name);
-            let answer = guarded.authorise(&name);
-            assert_eq!(answer.is_ok(), role >= method.role, "{role} {name}");
-            if let Err(error) = answer {
-                assert_eq!(error.kind, std::io::ErrorKind::PermissionDenied);
-                let detail =
-                    format!("{} needs the role {}; ann has the role {role}", method.name, method.role);
-                assert_eq!(error.detail, detail);
-            } else {
-                *allowed.entry(role).or_insert(0) += 1;
-            }
-        }
-        assert!(guarded.authorise("Vigie.levitate").is_err());
-    }
-    assert_eq!(allowed[&Role::Admin], METHODS.len());
-    assert!(allowed[&Role::Viewer] < allowed[&Role::Operator]);
-    // Whoever may only look may change nothing.
-    assert!(METHODS.iter().all(|method| !method.mutation || method.role > Role::Viewer));
-}
-
 #[tokio::test]
 async fn a_refused_method_never_reaches_the_handler() {
     let world = Arc::new(World::default());
@@ -172,7 +153,7 @@ async fn callers_are_known_and_panics_are_answers() {
 
 #[tokio::test]
 async fn connections_over_the_limit_are_told_so() {
-    let agent = Running::start(ServerOptions { max_connections: 2, ..ServerOptions::default() }).await;
+    let agent = Running::start(ServerOptions { max_per_user: 2, ..ServerOptions::default() }).await;
     let (first, second) = (agent.client(), agent.client());
     whoami(&first).await.expect("first");
     whoami(&second).await.expect("second");
@@ -197,6 +178,42 @@ async fn requests_over_the_limit_are_told_so() {
     agent.world.doctor_may_end.notify_one();
     blocked.await.expect("no panic").expect("answered");
     whoami(&client).await.expect("room again");
+}
+
+#[tokio::test]
+async fn a_users_requests_may_hold_so_much_and_no_more() {
+    let agent = Running::start(ServerOptions::default()).await;
+    let (client, other) = (agent.client(), agent.client());
+    let predict = |client: &AgentClient| {
+        let client = client.clone();
+        let request = Predict {
+            project: "birds".parse().expect("name"),
+            image: vec![0; 4_000_000],
+            blob: None,
+            top: 0,
+            name: None,
+        };
+        tokio::spawn(async move {
+            let call = client.call(move |c, ctx| {
+                let request = request.clone();
+                async move { c.predict(ctx, request).await }
+            });
+            call.await.expect_err("never answered well").code
+        })
+    };
+    // Frames of four megabytes, over two connections: 33 fit the budget.
+    let mut under_way = Vec::new();
+    for number in 0..33 {
+        under_way.push(predict(if number % 2 == 0 { &client } else { &other }));
+        agent.world.handler_begun.notified().await;
+    }
+    assert_eq!(predict(&other).await.expect("no panic"), ErrorCode::Overloaded);
+    whoami(&other).await.expect("small ones go on");
+    agent.world.predictions_may_end.cancel();
+    for prediction in under_way {
+        assert_eq!(prediction.await.expect("no panic"), ErrorCode::Internal);
+    }
+    assert_eq!(predict(&other).await.expect("no panic"), ErrorCode::Internal);
 }
 
 #[tokio::test]
@@ -293,25 +310,4 @@ async fn shutdown_does_not_wait_for_ever() {
     agent.task.await.expect("clean end");
     assert!(started.elapsed() <= Duration::from_secs(4));
     stuck.abort();
-}
-
-#[tokio::test]
-async fn a_change_outlives_its_caller() {
-    let mutations = Mutations::default();
-    let (may_go, done) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
-    let (gate, counter) = (Arc::clone(&may_go), Arc::clone(&done));
-    let change = mutations.owned(async move {
-        gate.notified().await;
-        counter.fetch_add(1, Ordering::SeqCst);
-        Ok(())
-    });
-    let mut change = Box::pin(change);
-    assert!(futures::poll!(change.as_mut()).is_pending());
-    drop(change);
-    may_go.notify_one();
-    assert_eq!(mutations.drain(Duration::from_secs(5)).await, 0);
-    assert_eq!(done.load(Ordering::SeqCst), 1);
-
-    let panicked = Mutations::default().owned::<()>(async { panic!("at the change") }).await;
-    assert_eq!(panicked.expect_err("panicked").code, ErrorCode::Internal);
 }

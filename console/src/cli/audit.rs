@@ -44,6 +44,7 @@ impl Audit {
                 Ok(app.out.value(&entries, |style| table(&entries, style).render(style))?)
             }
             Verb::Verify => {
+                let session = session.patient();
                 let verdict = ask!(session, audit_verify, Empty {}).await?;
                 app.out.value(&verdict, |style| sheet(&verdict).render(style))?;
                 match verdict.broken_at {

@@ -8,7 +8,7 @@ use vigie_protocol::service::Backup as Request;
 
 use crate::app::App;
 use crate::out::{Sheet, bytes, count, duration};
-use crate::session::ask;
+use crate::session::ask_to_the_end;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,7 +26,8 @@ pub struct Backup {
 impl Backup {
     pub async fn run(self, app: &App) -> anyhow::Result<()> {
         let session = app.connect().await?;
-        let made = ask!(session, backup, Request { key: IdempotencyKey::new(), path: self.path }).await?;
+        let made =
+            ask_to_the_end!(session, backup, Request { key: IdempotencyKey::new(), path: self.path }).await?;
         Ok(app.out.value(&made, |style| {
             Sheet::new()
                 .field("Path", made.path.as_str())

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::cli::Limit;
 use crate::cli::datasets::classes_table;
 use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, bytes, count, note, signed, when};
-use crate::session::ask;
+use crate::session::{ask, ask_to_the_end};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -87,7 +87,7 @@ impl Changesets {
             accept,
             reason,
         };
-        let decided = ask!(session, change_set_decide, decide).await?;
+        let decided = ask_to_the_end!(session, change_set_decide, decide).await?;
         match decided.accepted_as {
             Some(number) => note(format!("accepted as {}@v{number}", decided.lineage)),
             None => note("rejected"),

@@ -93,6 +93,7 @@ fn severity(severity: Severity) -> (&'static str, Tone) {
         Severity::Info => ("info", Tone::Dim),
         Severity::Warning => ("warning", Tone::Warn),
         Severity::Error => ("error", Tone::Bad),
+        Severity::Unknown => ("unknown", Tone::Bad),
     }
 }
 

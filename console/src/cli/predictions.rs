@@ -14,7 +14,7 @@ use crate::cli::parse::{Moment, share};
 use crate::exit::{Exit, Failure};
 use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, count, micros, note, percent, when};
 use crate::prompt::confirm;
-use crate::session::ask;
+use crate::session::{ask, ask_to_the_end};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -145,7 +145,7 @@ impl Predictions {
                 let question = format!("Erase prediction {prediction} of {project} for ever?");
                 confirm(&app.interrupt, &question, "forget", yes).await?;
                 let request = PredictionForget { key: IdempotencyKey::new(), project, prediction };
-                let done = ask!(session, prediction_forget, request).await?;
+                let done = ask_to_the_end!(session, prediction_forget, request).await?;
                 note("forgotten");
                 Ok(app.out.value(&done, |_| String::new())?)
             }

@@ -255,6 +255,7 @@ fn sheet(run: &Run, style: &Style) -> Sheet {
         Init::Pretrained { name } => format!("pretrained {name}"),
         Init::Model { number } => format!("model {number}"),
         Init::Random => "random weights".to_owned(),
+        Init::Unknown => "an unknown start".to_owned(),
     };
     let curve = |value: fn(&EpochMetrics) -> f64| {
         let values: Vec<f64> = epochs.iter().map(value).collect();

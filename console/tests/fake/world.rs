@@ -16,11 +16,12 @@ use vigie_protocol::preprocess::PreprocessSpec;
 use vigie_protocol::project::{Project, ProjectSettings};
 use vigie_protocol::run::{EpochMetrics, Run, RunState};
 use vigie_protocol::service::{
-    AliasMoved, JobLogPage, ModelDetail, TrainSubmitted, UploadBegin, VigieRequest, VigieResponse, Watched,
+    AliasMoved, BackupMade, JobLogPage, ModelDetail, TrainSubmitted, UploadBegin, VigieRequest,
+    VigieResponse, Watched,
 };
 use vigie_protocol::{
-    AliasName, ApiError, ChangeSetId, ErrorCode, Hash, JobId, ModelNumber, PredictionId, ProjectName, RunId,
-    Time, UploadId,
+    AliasName, ApiError, ChangeSetId, ErrorCode, Hash, IdempotencyKey, JobId, ModelNumber, PredictionId,
+    ProjectName, RunId, Time, UploadId,
 };
 
 pub struct World {
@@ -47,6 +48,10 @@ pub struct World {
     uploads: BTreeMap<UploadId, (UploadBegin, Vec<u8>)>,
     /// Every watch says that something was missed.
     pub resyncs: bool,
+    /// The keys under which backups were asked for.
+    pub backups: Vec<IdempotencyKey>,
+    /// So many of them take longer than the call.
+    pub slow_backups: usize,
 }
 
 const CLASSES: [&str; 2] = ["owl", "猫"];
@@ -69,6 +74,8 @@ impl World {
             blobs: BTreeMap::new(),
             uploads: BTreeMap::new(),
             resyncs: false,
+            backups: Vec::new(),
+            slow_backups: 0,
         }
     }
 
@@ -223,6 +230,13 @@ impl World {
                 }),
                 None => Err(ApiError::not_found(format!("blob {}", request.hash))),
             }),
+            Q::Backup { request } => {
+                self.backups.push(request.key);
+                if self.backups.len() <= self.slow_backups {
+                    return None;
+                }
+                A::Backup(Ok(BackupMade { path: request.path, files: 1, bytes: 2, seconds: 3.0 }))
+            }
             Q::EventList { request } => {
                 A::EventList(Ok(page(self.events.iter().rev().cloned().collect(), &request.page)))
             }

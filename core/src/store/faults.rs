@@ -95,7 +95,7 @@ fn receipt(method: &'static str, number: u32) -> Receipt {
         outcome: "ok".to_owned(),
         reason: None,
     };
-    Receipt { key: key(method, number), method, at: at(20), audit: Some(audit) }
+    Receipt { key: key(method, number), method, request: None, at: at(20), audit: Some(audit) }
 }
 
 fn image(version: u32, n: u32) -> Vec<u8> {

@@ -35,6 +35,9 @@ pub fn validate(recipe: &Recipe) -> Result<(), TrainError> {
         let problem = "is random, but only the classifier is trained yet: start from pretrained weights";
         return refuse("init", problem.to_owned());
     }
+    if *init == Init::Unknown {
+        return refuse("init", "is one this build does not know; take pretrained weights".to_owned());
+    }
     within("input", *input, 32..=512)?;
     if !input.is_multiple_of(32) {
         return refuse("input", format!("is {input}, it must be a multiple of 32"));

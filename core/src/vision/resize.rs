@@ -70,7 +70,8 @@ fn resample(
 ) -> Vec<u8> {
     let (filter, support) = match interpolation {
         Interpolation::Bilinear => (FilterType::Bilinear, 1.0),
-        Interpolation::Bicubic => (FilterType::CatmullRom, 2.0),
+        // `spec::check` lets nothing unknown come this far.
+        Interpolation::Bicubic | Interpolation::Unknown => (FilterType::CatmullRom, 2.0),
     };
     let (source_width, source_height) = image.dimensions();
     // Rounding may push the far edge a hair beyond the image.

@@ -1,6 +1,6 @@
 //! Whether a preprocess spec can be carried out by this build.
 
-use vigie_protocol::preprocess::{PREPROCESS_REVISION, PreprocessSpec};
+use vigie_protocol::preprocess::{Interpolation, PREPROCESS_REVISION, PreprocessSpec};
 
 /// Largest side of an input, in pixels: far above any classifier's, and small enough that a spec
 /// from a foreign file cannot ask for more memory than there is.
@@ -28,6 +28,9 @@ pub enum InvalidSpec {
     /// Mean or standard deviation would make numbers that are none.
     #[error("the normalisation needs finite means and positive, finite standard deviations")]
     Normalisation,
+    /// Its resampling filter is a newer build's.
+    #[error("its resampling filter is unknown, this build has bilinear and bicubic")]
+    Interpolation,
 }
 
 /// Checks a spec before anything relies on it.
@@ -35,7 +38,7 @@ pub enum InvalidSpec {
 /// # Errors
 /// [`InvalidSpec`] says what is wrong.
 pub fn check(spec: &PreprocessSpec) -> Result<(), InvalidSpec> {
-    let &PreprocessSpec { revision, resize, crop, interpolation: _, mean, std } = spec;
+    let &PreprocessSpec { revision, resize, crop, interpolation, mean, std } = spec;
     if revision != PREPROCESS_REVISION {
         return Err(InvalidSpec::Revision { found: revision });
     }
@@ -45,13 +48,14 @@ pub fn check(spec: &PreprocessSpec) -> Result<(), InvalidSpec> {
     if !mean.iter().all(|x| x.is_finite()) || !std.iter().all(|x| x.is_finite() && *x > 0.0) {
         return Err(InvalidSpec::Normalisation);
     }
-    Ok(())
+    match interpolation {
+        Interpolation::Bilinear | Interpolation::Bicubic => Ok(()),
+        Interpolation::Unknown => Err(InvalidSpec::Interpolation),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use vigie_protocol::preprocess::Interpolation;
-
     use super::*;
 
     #[test]

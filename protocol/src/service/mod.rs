@@ -47,6 +47,10 @@ pub fn method(name: &str) -> Option<&'static MethodInfo> {
     METHODS.iter().find(|method| method.name == name)
 }
 
+/// What became of one call: the transport's error, or the agent's answer without its content.
+#[cfg(feature = "samples")]
+pub type CallOutcome = Result<Result<(), ApiError>, tarpc::client::RpcError>;
+
 macro_rules! methods {
     ($(#[doc = $doc:literal] $access:ident($role:ident) $name:ident: $request:ident -> $response:ty;)*) => {
         /// The agent's methods as a tarpc service.
@@ -62,6 +66,28 @@ macro_rules! methods {
             mutation: methods!(@mutation $access),
             doc: $doc.trim_ascii_start(),
         },)*];
+
+        /// Calls every method once with the sample of its request; says which were answered.
+        #[cfg(feature = "samples")]
+        pub async fn call_every<S>(client: &VigieClient<S>) -> Vec<(&'static str, CallOutcome)>
+        where
+            S: tarpc::client::stub::Stub<Req = VigieRequest, Resp = VigieResponse>,
+        {
+            let mut outcomes: Vec<(&'static str, CallOutcome)> = Vec::new();
+            $({
+                let request = <$request as crate::samples::Sample>::sample();
+                let answer = client.$name(tarpc::context::current(), request).await;
+                outcomes.push((stringify!($name), answer.map(|answer| answer.map(drop))));
+            })*
+            outcomes
+        }
+
+        #[cfg(feature = "samples")]
+        impl Vigie for crate::samples::SampleAgent {
+            $(async fn $name(self, _: tarpc::context::Context, _: $request) -> Result<$response, ApiError> {
+                self.answer()
+            })*
+        }
     };
     (@mutation read) => { false };
     (@mutation change) => { true };

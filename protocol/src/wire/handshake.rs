@@ -167,10 +167,13 @@ enum ServerHello {
 /// See [`HandshakeError`]; [`HandshakeError::Refused`] carries the agent's own words.
 pub async fn connect<S: WireStream>(stream: &mut S, hello: &ClientHello) -> Result<Welcome, HandshakeError> {
     in_time(async {
-        send(stream, hello).await?;
-        match receive(stream).await? {
-            ServerHello::Ok(welcome) => check(hello, welcome),
-            ServerHello::Err(error) => Err(HandshakeError::Refused(error)),
+        // An agent without room hangs up without hearing us, but not without a word: what it said is
+        // there even when the hello cannot be sent any more.
+        let sent = send(stream, hello).await;
+        match (receive(stream).await, sent) {
+            (Ok(ServerHello::Ok(welcome)), Ok(())) => check(hello, welcome),
+            (Ok(ServerHello::Err(error)), _) => Err(HandshakeError::Refused(error)),
+            (_, Err(error)) | (Err(error), Ok(())) => Err(error),
         }
     })
     .await

@@ -7,6 +7,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
@@ -34,18 +36,28 @@ pub fn client<S: WireStream>(stream: S, codec: WireCodec) -> ClientTransport<S> 
 }
 
 /// What a server speaks after the handshake.
-pub fn server<S: WireStream>(stream: S, codec: WireCodec) -> ServerTransport<S> {
-    serde_transport::new(frame::framed(stream), ServerCodec::new(codec))
+pub fn server<S: WireStream>(stream: S, codec: impl Into<ServerCodec>) -> ServerTransport<S> {
+    serde_transport::new(frame::framed(stream), codec.into())
 }
 
-/// A [`WireCodec`] that distrusts the deadlines it reads and minds the size of what it writes.
-#[derive(Clone, Copy, Debug)]
-pub struct ServerCodec(WireCodec);
+/// A [`WireCodec`] that distrusts the deadlines it reads and minds the size of what it writes. It
+/// also remembers the size of what it read last.
+#[derive(Clone, Debug)]
+pub struct ServerCodec {
+    codec: WireCodec,
+    last_read: Arc<AtomicUsize>,
+}
 
 impl ServerCodec {
-    /// The server's form of a codec.
-    pub fn new(codec: WireCodec) -> Self {
-        Self(codec)
+    /// Bytes of the message that was read last: of the request that the transport has just given.
+    pub fn last_read(&self) -> usize {
+        self.last_read.load(Ordering::Relaxed)
+    }
+}
+
+impl From<WireCodec> for ServerCodec {
+    fn from(codec: WireCodec) -> Self {
+        Self { codec, last_read: Arc::default() }
     }
 }
 
@@ -53,7 +65,8 @@ impl<T: DeserializeOwned> tokio_serde::Deserializer<ClientMessage<T>> for Server
     type Error = io::Error;
 
     fn deserialize(self: Pin<&mut Self>, bytes: &BytesMut) -> io::Result<ClientMessage<T>> {
-        self.0.decode::<Inbound<T>>(bytes).map(ClientMessage::from)
+        self.last_read.store(bytes.len(), Ordering::Relaxed);
+        self.codec.decode::<Inbound<T>>(bytes).map(ClientMessage::from)
     }
 }
 
@@ -61,14 +74,14 @@ impl<T: Serialize> tokio_serde::Serializer<Response<T>> for ServerCodec {
     type Error = io::Error;
 
     fn serialize(self: Pin<&mut Self>, response: &Response<T>) -> io::Result<Bytes> {
-        let bytes = self.0.encode(response)?;
+        let bytes = self.codec.encode(response)?;
         if bytes.len() <= MAX_FRAME {
             return Ok(bytes.into());
         }
         let detail = format!("the answer has {} bytes, more than the {MAX_FRAME} of a frame", bytes.len());
         let error = ServerError::new(io::ErrorKind::InvalidData, detail);
         let request_id = response.request_id;
-        self.0.encode(&Response::<()> { request_id, message: Err(error) }).map(Bytes::from)
+        self.codec.encode(&Response::<()> { request_id, message: Err(error) }).map(Bytes::from)
     }
 }
 

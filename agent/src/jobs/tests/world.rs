@@ -104,7 +104,7 @@ pub(super) fn birds() -> ProjectName {
 }
 
 pub(super) fn receipt(method: &'static str) -> Receipt {
-    Receipt { key: IdempotencyKey::new(), method, at: Time::now(), audit: None }
+    Receipt { key: IdempotencyKey::new(), method, request: None, at: Time::now(), audit: None }
 }
 
 impl World {

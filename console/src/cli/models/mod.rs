@@ -17,7 +17,7 @@ use crate::cli::{Limit, Waiting};
 use crate::exit::{Exit, Failure};
 use crate::out::note;
 use crate::prompt::confirm;
-use crate::session::{Session, ask};
+use crate::session::{Session, ask, ask_to_the_end};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -154,7 +154,7 @@ impl Models {
                     expected_generation: None,
                     reason,
                 };
-                let moved = ask!(session, rollback, request).await?;
+                let moved = ask_to_the_end!(session, rollback, request).await?;
                 say_moved(&moved);
                 Ok(app.out.value(&moved, |style| show::moved_sheet(&moved).render(style))?)
             }
@@ -179,6 +179,7 @@ pub async fn gate(
     alias: &AliasName,
 ) -> Result<GateVerdict, Failure> {
     let request = GateTest { project: project.clone(), candidate, alias: alias.clone() };
+    let session = session.patient();
     ask!(session, gate_test, request).await
 }
 
@@ -202,7 +203,7 @@ pub async fn promote(
         reason,
         override_gate,
     };
-    ask!(session, promote, request).await
+    ask_to_the_end!(session, promote, request).await
 }
 
 /// The gate said no.

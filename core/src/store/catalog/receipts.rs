@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use vigie_protocol::{IdempotencyKey, Time};
+use vigie_protocol::{Hash, IdempotencyKey, Time};
 
 use super::change::Change;
 use super::{Catalog, Key, readable};
@@ -24,6 +24,9 @@ pub struct Receipt {
     pub key: IdempotencyKey,
     /// The method it was given for.
     pub method: &'static str,
+    /// The digest of what was asked, where somebody asked: the same key with another request is a
+    /// caller's mistake that must not be answered with the first one's success.
+    pub request: Option<Hash>,
     /// When.
     pub at: Time,
     /// What the audit log will say of it: kept with the change until it is written there, so that no
@@ -34,7 +37,22 @@ pub struct Receipt {
 #[derive(Serialize, Deserialize)]
 struct ReceiptRow {
     method: String,
+    #[serde(default)]
+    request: Option<Hash>,
     answer: ByteBuf,
+}
+
+impl ReceiptRow {
+    /// The first answer, if it was one to the same request.
+    fn answer<T: DeserializeOwned>(&self, receipt: &Receipt) -> Result<T> {
+        let other_request = self.request.zip(receipt.request).is_some_and(|(first, now)| first != now);
+        if self.method != receipt.method || other_request {
+            let text =
+                format!("the idempotency key was used for another {} before; use a fresh one", self.method);
+            return Err(StoreError::Precondition(text));
+        }
+        decode("the answer of an earlier request", &self.answer)
+    }
 }
 
 fn receipt_key(key: IdempotencyKey) -> Vec<u8> {
@@ -87,14 +105,23 @@ impl Catalog {
             .collect())
     }
 
-    /// The answer that a change gave under this key, if there was one in the last seven days.
+    /// The answer that a change gave under this receipt's key, if there was one in the last seven
+    /// days.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when the answer is of another type: the key was used for another
-    /// method.
-    pub fn receipt<T: DeserializeOwned>(&self, key: IdempotencyKey) -> Result<Option<T>> {
-        let row: Option<ReceiptRow> = self.row(receipt_key(key))?;
-        row.map(|row| decode("the answer of an earlier request", &row.answer)).transpose()
+    /// [`StoreError::Precondition`] when the key was used for something else.
+    pub fn receipt<T: DeserializeOwned>(&self, receipt: &Receipt) -> Result<Option<T>> {
+        let row: Option<ReceiptRow> = self.row(receipt_key(receipt.key))?;
+        row.map(|row| row.answer(receipt)).transpose()
+    }
+
+    /// Lays down the answer of a change that has no row of its own here to lie beside (a backup, a
+    /// prediction forgotten).
+    ///
+    /// # Errors
+    /// As [`Catalog::receipt`], and those of the facts.
+    pub fn keep<T: Serialize + DeserializeOwned + Clone>(&self, receipt: &Receipt, answer: &T) -> Result<T> {
+        self.change(Some(receipt), |_| Ok(answer.clone()))
     }
 
     /// Forgets receipts older than [`RECEIPTS_KEPT`]; returns how many.
@@ -126,17 +153,17 @@ impl Catalog {
 impl Change<'_> {
     /// The first answer under this receipt's key.
     pub(super) fn replay<T: DeserializeOwned>(&mut self, receipt: &Receipt) -> Result<Option<T>> {
-        let Some(row): Option<ReceiptRow> = self.read(receipt_key(receipt.key))? else { return Ok(None) };
-        if row.method != receipt.method {
-            let text = format!("the idempotency key was used for {} before; use a fresh one", row.method);
-            return Err(StoreError::Precondition(text));
-        }
-        decode("the answer of an earlier request", &row.answer).map(Some)
+        let row: Option<ReceiptRow> = self.read(receipt_key(receipt.key))?;
+        row.map(|row| row.answer(receipt)).transpose()
     }
 
     /// Lays the answer down under the receipt's key.
     pub(super) fn keep_receipt<T: Serialize>(&mut self, receipt: &Receipt, answer: &T) {
-        let row = ReceiptRow { method: receipt.method.to_owned(), answer: ByteBuf::from(encode(answer)) };
+        let row = ReceiptRow {
+            method: receipt.method.to_owned(),
+            request: receipt.request,
+            answer: ByteBuf::from(encode(answer)),
+        };
         self.put(receipt_key(receipt.key), &row);
         self.put(by_time().time(receipt.at).uuid(receipt.key.uuid()).bytes(), &());
         if let Some(draft) = &receipt.audit {

@@ -6,7 +6,7 @@ use vigie_protocol::job::{Job, JobState};
 use vigie_protocol::model::MoveKind;
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::project::{Project, ProjectSettings};
-use vigie_protocol::{AliasName, IdempotencyKey, ModelNumber, RunId};
+use vigie_protocol::{AliasName, Hash, IdempotencyKey, ModelNumber, RunId};
 
 use super::*;
 use crate::store::conformance::{MemoryFacts, on_each};
@@ -19,7 +19,13 @@ fn catalog() -> Catalog {
 }
 
 fn receipt(method: &'static str) -> Receipt {
-    Receipt { key: IdempotencyKey::new(), method, at: at(5), audit: None }
+    Receipt {
+        key: IdempotencyKey::new(),
+        method,
+        request: Some(Hash::of(b"a request")),
+        at: at(5),
+        audit: None,
+    }
 }
 
 fn to(number: u32, kind: MoveKind, expected_generation: u64) -> AliasMoveDraft {
@@ -78,17 +84,26 @@ fn a_receipt_gives_the_first_answer() {
     let receipt = receipt("project_create");
     let first = catalog.create_project(&project("owls"), Some(&receipt)).unwrap();
     assert_eq!(catalog.create_project(&project("owls"), Some(&receipt)).unwrap(), first);
-    assert_eq!(catalog.receipt::<Project>(receipt.key).unwrap(), Some(first));
-    assert_eq!(catalog.receipt::<Project>(IdempotencyKey::new()).unwrap(), None);
+    assert_eq!(catalog.receipt::<Project>(&receipt).unwrap(), Some(first.clone()));
+    let fresh = Receipt { key: IdempotencyKey::new(), ..receipt.clone() };
+    assert_eq!(catalog.receipt::<Project>(&fresh).unwrap(), None);
+    // A row of a build that kept no digest.
+    let undigested = Receipt { request: None, ..receipt.clone() };
+    assert_eq!(catalog.receipt::<Project>(&undigested).unwrap(), Some(first));
 
-    let other = Receipt { method: "project_update", ..receipt.clone() };
-    let reused = catalog.create_project(&project("wrens"), Some(&other));
-    assert!(matches!(reused, Err(StoreError::Precondition(_))));
+    for other in [
+        Receipt { method: "project_update", ..receipt.clone() },
+        Receipt { request: Some(Hash::of(b"another request")), ..receipt.clone() },
+    ] {
+        let reused = catalog.create_project(&project("wrens"), Some(&other));
+        assert!(matches!(reused, Err(StoreError::Precondition(_))));
+        assert!(matches!(catalog.receipt::<Project>(&other), Err(StoreError::Precondition(_))));
+    }
 
     assert_eq!(catalog.prune_receipts(at(5).plus(RECEIPTS_KEPT)).unwrap(), 0);
     let later = at(6).plus(RECEIPTS_KEPT);
     assert_eq!(catalog.prune_receipts(later).unwrap(), 1);
-    assert_eq!(catalog.receipt::<Project>(receipt.key).unwrap(), None);
+    assert_eq!(catalog.receipt::<Project>(&receipt).unwrap(), None);
     assert_eq!(catalog.prune_receipts(later).unwrap(), 0);
 }
 

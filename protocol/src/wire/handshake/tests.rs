@@ -73,6 +73,23 @@ async fn a_refusal_arrives_with_its_reason() {
     }
 }
 
+#[tokio::test]
+async fn a_refusal_is_heard_even_when_the_hello_is_not() {
+    let (mut client, mut server) = duplex(1024);
+    let full = ApiError::new(ErrorCode::Overloaded, "the agent has too many connections");
+    refuse(&mut server, full.clone()).await.expect("said");
+    drop(server);
+    match connect(&mut client, &ClientHello::new("test")).await {
+        Err(HandshakeError::Refused(error)) => assert_eq!(error, full),
+        other => panic!("{other:?}"),
+    }
+
+    let (mut client, server) = duplex(1024);
+    drop(server);
+    let silent = connect(&mut client, &ClientHello::new("test")).await;
+    assert!(matches!(silent, Err(HandshakeError::Broken(_))), "{silent:?}");
+}
+
 #[test]
 fn protocol_ranges() {
     let cases = [

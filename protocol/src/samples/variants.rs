@@ -1,0 +1,145 @@
+//! Every variant of every enum that crosses the wire.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Sample, at, hash, id, text};
+use crate::access::Role;
+use crate::blob::GcReport;
+use crate::dataset::{ChangeSetState, DatasetRef, Lineage, Split};
+use crate::event::{Event, Severity, Subject, Update};
+use crate::health::ServiceState;
+use crate::job::{FailureCause, ImportSource, Job, JobOutcome, JobSpec, JobState, Wait};
+use crate::model::{Architecture, MoveKind};
+use crate::preprocess::{Interpolation, PreprocessSpec};
+use crate::project::PicturePolicy;
+use crate::run::{Init, Recipe, RunState};
+use crate::{AliasName, ErrorCode, ModelNumber};
+
+/// An enum that can show all of itself.
+pub trait Variants: Sized + Serialize + DeserializeOwned + PartialEq + std::fmt::Debug {
+    /// One value of each variant.
+    fn variants() -> Vec<Self>;
+}
+
+/// What is done with each enum in turn.
+pub trait ForEnum {
+    /// Does it with `T`, which is called `name` in code. `open` when a variant that is not known is
+    /// read as `Unknown`.
+    fn with<T: Variants>(&mut self, name: &str, open: bool);
+}
+
+/// Declares the variants of enums; one that is forgotten does not compile. `open` enums read what
+/// they do not know as `Unknown`; `closed` ones are complete for good, and say why where they are
+/// declared.
+macro_rules! variants {
+    ($($openness:ident $type:ident { $($variant:ident $({ $($field:ident: $value:expr),* })?,)* })*) => {
+        $(impl Variants for $type {
+            fn variants() -> Vec<Self> {
+                // Without a wildcard: the compiler asks for what is missing below.
+                let complete = |value: &$type| match value {
+                    $($type::$variant { .. } => {})*
+                };
+                let all = vec![$($type::$variant $({ $($field: $value),* })?),*];
+                all.iter().for_each(complete);
+                all
+            }
+        })*
+
+        /// Shows every enum to `visitor`.
+        pub fn every_variant(visitor: &mut impl ForEnum) {
+            $(visitor.with::<$type>(stringify!($type), variants!(@open $openness));)*
+        }
+    };
+    (@open open) => { true };
+    (@open closed) => { false };
+}
+
+variants! {
+    open Role { Viewer, Labeller, Operator, Admin, Unknown, }
+    open ErrorCode {
+        Invalid, NotFound, Conflict, Forbidden, Unauthenticated, Precondition, GateRefused, TooLarge,
+        BadImage, Overloaded, Unavailable, Timeout, Storage, Unsupported, Internal, Unknown,
+    }
+    closed Lineage { Source, Production, Reference, }
+    closed Split { Train, Valid, Test, }
+    open ChangeSetState { Proposed, Accepted, Rejected, Unknown, }
+    open Severity { Info, Warning, Error, Unknown, }
+    open ServiceState { Up, Starting, Degraded, Down, Off, Unknown, }
+    open JobState { Queued, Running, Cancelling, Succeeded, Failed, Cancelled, Unknown, }
+    open FailureCause { Refused, Error, Killed, OutOfMemory, Crashed, Dependency, Interrupted, Unknown, }
+    open RunState { Running, Finished, Failed, Cancelled, Unknown, }
+    open MoveKind { Promote, Override, Rollback, Unknown, }
+    open Architecture { EfficientnetLite0, EfficientnetB0, Unknown, }
+    open Interpolation { Bilinear, Bicubic, Unknown, }
+    open PicturePolicy { None, Sampled { percent: 10 }, All, Unknown, }
+    open Init {
+        Pretrained { name: text("efficientnet-lite0") },
+        Model { number: ModelNumber(6) },
+        Random,
+        Unknown,
+    }
+    open ImportSource {
+        Path { path: text("/pictures/birds") },
+        Blob { hash: hash(5), name: text("birds.zip") },
+        Unknown,
+    }
+    open JobSpec {
+        Import {
+            source: ImportSource::Path { path: text("/pictures/birds") },
+            lineage: Lineage::Source,
+            accept: true
+        },
+        Propose { from: DatasetRef::sample(), into: Lineage::Reference, accept: false },
+        Preprocess { dataset: DatasetRef::sample(), spec: PreprocessSpec::sample() },
+        Train { dataset: DatasetRef::sample(), recipe: Recipe::sample(), run: id(4) },
+        Evaluate { run: id(4) },
+        Gc { dry_run: true },
+        Unknown,
+    }
+    open Wait {
+        Job { job: id(3) },
+        Lease { resource: text("device:cpu"), holder: id(3) },
+        Slot,
+        Backoff { until: at(9) },
+        Unknown,
+    }
+    open JobOutcome {
+        ChangeSet { change_set: id(2), dataset: Some(DatasetRef::sample()) },
+        NoChange { dataset: Some(DatasetRef::sample()) },
+        Pack { pack: hash(7), images: 12, bytes: 1_800_000, reused: true },
+        Run { run: id(4), best_epoch: 1 },
+        Model { number: ModelNumber(7) },
+        Gc { report: collected() },
+        Unknown,
+    }
+    open Subject {
+        Agent,
+        Service { name: text("store"), state: ServiceState::Down },
+        Project,
+        Job { job: id(3), state: JobState::Running },
+        ChangeSet { change_set: id(2) },
+        Dataset { dataset: DatasetRef::sample() },
+        Epoch { run: id(4), epoch: 1 },
+        Model { number: ModelNumber(7) },
+        Alias { alias: AliasName::production(), to: ModelNumber(7) },
+        Unknown,
+    }
+    open Update {
+        Event { event: Event::sample() },
+        Job { job: Box::new(Job::sample()) },
+        Unknown,
+    }
+}
+
+fn collected() -> GcReport {
+    GcReport {
+        referenced: 10,
+        referenced_bytes: 1_000,
+        orphans: 2,
+        orphan_bytes: 20,
+        removed: true,
+        examples: vec![hash(8)],
+        missing: vec![hash(9)],
+    }
+}
