@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 use vigie_protocol::Hash;
-use vigie_protocol::dataset::{DatasetImage, Quality};
+use vigie_protocol::dataset::Quality;
 
 use self::archive::Archive;
 use self::gather::Found;
@@ -217,14 +217,13 @@ impl Reader<'_> {
             Place::File(path) => folder::read(path, self.plan.limits.image.max_bytes)?,
             Place::Entry(archive, entry) => archive.read(entry)?,
         };
-        let hash = Hash::of(&bytes);
-        let known: &[DatasetImage] = self.known.map(Manifest::images).unwrap_or_default();
-        let quality = match find(known, hash) {
+        let known = self.known.and_then(|base| find(base.images(), Hash::of(&bytes)));
+        let quality = match known {
             // Decoded and measured when it first came.
             Some(image) => image.quality.clone(),
             None => self.look_at(&bytes).map_err(|error| Unread::LeftOut(error.to_string()))?,
         };
-        self.blobs.put(&bytes).map_err(|error| Unread::Stop(error.into()))?;
+        let hash = self.blobs.put(&bytes).map_err(|error| Unread::Stop(error.into()))?;
         fail_point::pass(FailPoint::ImportImage);
         Ok((hash, quality))
     }
