@@ -119,6 +119,9 @@ async fn open_state(config: &Config, now: Time) -> anyhow::Result<Arc<State>> {
     let state = opened.map_err(|error| match error {
         StoreError::Locked(_) => anyhow::anyhow!("{error}; is another agent running on {shown}?"),
         StoreError::Newer { .. } => anyhow::anyhow!("{error}; {shown} needs a newer vigie-agent"),
+        StoreError::Damaged { .. } => anyhow::anyhow!(
+            "{error}; `vigie-agent store check` says what is left, `vigie-agent restore` takes a backup"
+        ),
         error => anyhow::Error::new(error).context(format!("cannot open the state in {shown}")),
     })?;
     Ok(Arc::new(state))

@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
+
+use crate::Time;
 
 /// A text that is not the identity or name it was given for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -285,6 +287,17 @@ pub(crate) fn parse_number(text: &str) -> Option<u32> {
     text.strip_prefix('v').unwrap_or(text).parse().ok().filter(|&n| n > 0)
 }
 
+impl PredictionId {
+    /// A fresh identity for an answer given at `at`. The log looks for it in the days around the time
+    /// that it tells; [`PredictionId::new`] tells the latest time there ever was, which after a clock
+    /// was set back is not the answer's.
+    pub fn given_at(at: Time) -> Self {
+        let micros = u64::try_from(at.as_micros()).unwrap_or(0);
+        let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
+        Self(Uuid::new_v7(Timestamp::from_unix(NoContext, micros / 1_000_000, nanos)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +315,17 @@ mod tests {
         assert_eq!(serde_json::from_slice::<Tagged>(&json).expect("back"), value);
         let packed = rmp_serde::to_vec_named(&value).expect("msgpack");
         assert_eq!(rmp_serde::from_slice::<Tagged>(&packed).expect("back"), value);
+    }
+
+    #[test]
+    fn a_prediction_tells_its_time_whatever_came_before() {
+        let later = Time::from_micros(1_800_000_000_000_000);
+        let earlier = Time::from_micros(1_700_000_000_123_000);
+        for at in [later, earlier] {
+            let (seconds, nanos) = PredictionId::given_at(at).uuid().get_timestamp().expect("v7").to_unix();
+            assert_eq!(seconds * 1_000_000 + u64::from(nanos) / 1_000, at.as_micros().cast_unsigned());
+        }
+        assert_ne!(PredictionId::given_at(later), PredictionId::given_at(later));
     }
 
     #[test]

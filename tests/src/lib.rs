@@ -1,6 +1,7 @@
 //! Real agents and consoles for end-to-end tests: processes, sockets, state directories.
 
 mod agent;
+mod disk;
 pub mod peers;
 mod pictures;
 
@@ -11,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 pub use agent::{Agent, AgentOptions};
+pub use disk::SmallDisk;
 pub use pictures::{Entry, bomb, subset, zip_of};
 
 /// The repository's root.

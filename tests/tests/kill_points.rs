@@ -27,7 +27,7 @@ const LIFE: &[&[&str]] = &[
     &["backup", "BACKUP"],
     &["pipeline", "PICTURES", "-p", "shop", "--input", "64", "--epochs", "2", "--seed", "2", "--no-promote"],
     &["models", "promote", "v2", "-p", "shop", "--override", "--reason", "kill points", "--yes"],
-    &["models", "rollback", "-p", "shop", "--yes"],
+    &["models", "rollback", "-p", "shop"],
     &["predictions", "forget", "PREDICTION", "-p", "shop", "--yes"],
     &["blobs", "gc", "--remove"],
 ];

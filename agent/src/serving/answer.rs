@@ -61,7 +61,7 @@ pub(super) fn answer(
         .collect();
     let micros = |span: Duration| u32::try_from(span.as_micros()).unwrap_or(u32::MAX);
     let prediction = Prediction {
-        id: PredictionId::new(),
+        id: PredictionId::given_at(now),
         at: now,
         model: model.version.number,
         weights: model.version.weights,

@@ -227,6 +227,7 @@ impl Reader<'_> {
         fail_point::pass(FailPoint::ImportImage);
         Ok((hash, quality))
     }
+
     fn look_at(&self, bytes: &[u8]) -> Result<Quality, vision::DecodeError> {
         let limits = &self.plan.limits.image;
         let _room = self.room.take(vision::pixels(bytes, limits)?);
