@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use vigie_protocol::job::{Job, JobState};
 use vigie_protocol::service::{Empty, JobGet, Watch};
 use vigie_protocol::wire::client::{AgentClient, ClientOptions};
@@ -19,6 +21,8 @@ use crate::{Said, binary, data, run};
 pub struct AgentOptions {
     /// Environment variables: `VIGIE_JOBS_MAX_WORKERS=1`.
     pub environment: Vec<(String, String)>,
+    /// A command that starts the agent it is given, and becomes it.
+    pub under: Vec<String>,
 }
 
 impl AgentOptions {
@@ -160,6 +164,23 @@ impl Agent {
         run(self.console()?.args(arguments))
     }
 
+    /// Runs a console command to its end, or until the agent has ended: then nothing, and the command
+    /// is killed.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn vigie_while_alive(&self, arguments: &[&str]) -> Result<Option<Said>> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let process = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK)?;
+        let process = AsyncFd::register_with_interest(process, Interest::READABLE)?;
+        let mut console = tokio::process::Command::from(self.console()?);
+        console.args(arguments).kill_on_drop(true);
+        tokio::select! {
+            output = console.output() => Ok(Some(Said::from(output?))),
+            _ = process.readable() => Ok(None),
+        }
+    }
+
     /// Runs a console command that must succeed, with JSON output.
     ///
     /// # Errors
@@ -242,7 +263,16 @@ impl Drop for Agent {
 
 fn spawn(state: &Path, options: &AgentOptions) -> Result<Child> {
     let log = std::fs::File::options().create(true).append(true).open(state.join("stderr.log"))?;
-    Command::new(binary("vigie-agent")?)
+    let agent = binary("vigie-agent")?;
+    let mut command = match options.under.split_first() {
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(agent);
+            command
+        }
+        None => Command::new(agent),
+    };
+    command
         .args(["run", "--state"])
         .arg(state)
         .env("VIGIE_AGENT_WEIGHTS", data("weights"))

@@ -6,7 +6,7 @@ pub mod peers;
 mod pictures;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -66,11 +66,17 @@ impl Said {
 /// # Errors
 /// When it cannot be started.
 pub fn run(command: &mut Command) -> Result<Said> {
-    use std::os::unix::process::ExitStatusExt;
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
-    Ok(Said {
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        code: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
-    })
+    Ok(Said::from(output))
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        Self {
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+            code: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
+        }
+    }
 }

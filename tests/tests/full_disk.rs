@@ -30,7 +30,6 @@ async fn what_a_full_disk_stops_and_what_not() -> Result<()> {
     for arguments in [
         &["datasets", "import", second, "-p", "shop"][..],
         &["runs", "start", "reference@v1", "-p", "shop", "--input", "64", "--epochs", "2", "--seed", "9"],
-        &["projects", "create", "other"],
     ] {
         let said = agent.vigie(arguments)?;
         ensure!(said.code != 0, "{arguments:?} went through on a full disk: {said:?}");

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use vigie_core::fail_point::FailPoint;
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::service::{Predict, PredictionGet};
@@ -63,7 +63,7 @@ async fn killed_at(point: FailPoint) -> Result<()> {
     let mut agent = Agent::start(&armed).await?;
     subset(&data("samples/products.zip"), &agent.state().join("shop.zip"), 8)?;
     for command in LIFE {
-        let done = step(&agent, command)?;
+        let done = step(&agent, command).await?;
         if agent.has_ended()? {
             break;
         }
@@ -75,7 +75,7 @@ async fn killed_at(point: FailPoint) -> Result<()> {
 
     agent.kill_and_restart(&AgentOptions::default()).await?;
     for command in LIFE {
-        step(&agent, command)??;
+        step(&agent, command).await??;
     }
     for job in agent.vigie_json(&["jobs", "list", "-n", "0"])?.as_array().context("jobs")? {
         ensure!(job["state"] == "succeeded", "{job}");
@@ -85,7 +85,7 @@ async fn killed_at(point: FailPoint) -> Result<()> {
 }
 
 /// Carries a command of [`LIFE`] out. The inner result is the command's own.
-fn step(agent: &Agent, command: &[&str]) -> Result<Result<()>> {
+async fn step(agent: &Agent, command: &[&str]) -> Result<Result<()>> {
     let state = agent.state();
     let path = |name: &str| state.join(name).display().to_string();
     let mut arguments: Vec<String> = Vec::new();
@@ -108,7 +108,9 @@ fn step(agent: &Agent, command: &[&str]) -> Result<Result<()>> {
         _ => {}
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let said = agent.vigie(&arguments)?;
+    let Some(said) = agent.vigie_while_alive(&arguments).await? else {
+        return Ok(Err(anyhow!("the agent died under {arguments:?}\n{}", agent.log())));
+    };
     // A promotion that was carried out before the crash is refused the second time.
     let done = said.code == 0 || said.err.contains("already");
     Ok(done.then_some(()).with_context(|| format!("{arguments:?}: {said:?}\n{}", agent.log())))
@@ -146,8 +148,8 @@ async fn killed_at_random_moments_under_load() -> Result<()> {
     let options = AgentOptions::default();
     let mut agent = Agent::start(&options).await?;
     subset(&data("samples/products.zip"), &agent.state().join("shop.zip"), 8)?;
-    step(&agent, LIFE[0])??;
-    step(&agent, LIFE[3])??;
+    step(&agent, LIFE[0]).await??;
+    step(&agent, LIFE[3]).await??;
     let project: ProjectName = "shop".parse()?;
     let picture = fs::read(repository().join("core/tests/fixtures/nets/photo_cat.png"))?;
     let mut moves = 1;
