@@ -5,9 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 use tempfile::TempDir;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use vigie_protocol::job::{Job, JobState};
 use vigie_protocol::service::{Empty, JobGet, Watch};
 use vigie_protocol::wire::client::{AgentClient, ClientOptions};
@@ -171,13 +170,14 @@ impl Agent {
     /// When it cannot be started.
     pub async fn vigie_while_alive(&self, arguments: &[&str]) -> Result<Option<Said>> {
         let pid = rustix::process::Pid::from_child(&self.child);
-        let process = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK)?;
-        let process = AsyncFd::register_with_interest(process, Interest::READABLE)?;
+        // Without taking its exit status away from whoever waits for it properly.
+        let end = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let ended = tokio::task::spawn_blocking(move || waitid(WaitId::Pid(pid), end));
         let mut console = tokio::process::Command::from(self.console()?);
         console.args(arguments).kill_on_drop(true);
         tokio::select! {
             output = console.output() => Ok(Some(Said::from(output?))),
-            _ = process.readable() => Ok(None),
+            _ = ended => Ok(None),
         }
     }
 

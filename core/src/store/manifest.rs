@@ -123,7 +123,7 @@ impl Listing<'_> {
 
 enum Content<'a> {
     Rows(Vec<DatasetImage>),
-    Columns(Columns<'a>),
+    Columns(Box<Columns<'a>>),
 }
 
 fn content(bytes: &[u8]) -> Result<Content<'_>> {
@@ -132,7 +132,7 @@ fn content(bytes: &[u8]) -> Result<Content<'_>> {
         Some((&COLUMNS, body)) => {
             let columns: Columns<'_> = rmp_serde::from_slice(body).map_err(damaged)?;
             columns.check()?;
-            Ok(Content::Columns(columns))
+            Ok(Content::Columns(Box::new(columns)))
         }
         Some((format, _)) => Err(damaged(format!("format {format} is unknown"))),
         None => Err(damaged("it is empty")),

@@ -2,6 +2,7 @@
 //! it, even when opening it means repairing it after a crash.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -95,13 +96,11 @@ impl StorageBackend for Overlay {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut above = self.above();
         each_part(offset, data.len(), |block, within, part| {
-            if !above.blocks.contains_key(&block) {
-                let bytes = self.block_beneath(block)?;
-                above.blocks.insert(block, bytes);
-            }
-            if let Some(bytes) = above.blocks.get_mut(&block) {
-                bytes[within..within + part.len()].copy_from_slice(&data[part]);
-            }
+            let bytes = match above.blocks.entry(block) {
+                Entry::Occupied(bytes) => bytes.into_mut(),
+                Entry::Vacant(place) => place.insert(self.block_beneath(block)?),
+            };
+            bytes[within..within + part.len()].copy_from_slice(&data[part]);
             Ok(())
         })
     }
