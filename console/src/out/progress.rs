@@ -93,7 +93,7 @@ fn thousandths(fraction: f32) -> u64 {
     (f64::from(fraction).clamp(0.0, 1.0) * THOUSANDTHS as f64) as u64
 }
 
-/// `reading images 630/1,500 images · 210 images/s · 4 s left`
+/// `4 s left · reading images 630/1,500 images · 210 images/s`: a narrow terminal cuts the end off.
 fn describe(progress: &JobProgress, rate: Option<f64>) -> String {
     let JobProgress { stage, done, total, unit, fraction: _, eta_s } = progress;
     let amount = |n: u64| if unit == "bytes" { bytes(n) } else { count(n) };
@@ -109,7 +109,9 @@ fn describe(progress: &JobProgress, rate: Option<f64>) -> String {
             unit => format!("{rate:.1} {}/s", safe(unit)),
         });
     }
-    parts.extend(eta_s.map(|seconds| format!("{} left", eta(seconds))));
+    if let Some(seconds) = eta_s {
+        parts.insert(0, format!("{} left", eta(*seconds)));
+    }
     parts.join(" · ").trim().to_owned()
 }
 
@@ -141,12 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn says_stage_amount_rate_and_time_left() {
+    fn says_time_left_stage_amount_and_rate() {
         for (progress, rate, shown) in [
             (
                 at("reading images", 630, 1_500, "images", Some(3.2)),
                 Some(210.4),
-                "reading images 630/1,500 images · 210 images/s · 4 s left",
+                "4 s left · reading images 630/1,500 images · 210 images/s",
             ),
             (at("starting", 0, 0, "", None), None, "starting"),
             (
