@@ -175,6 +175,18 @@ impl FolderBlobs {
         Ok(removed)
     }
 
+    /// Removes a blob for good unless it was put at or after `since`; returns whether it went.
+    pub(super) fn erase(&self, hash: Hash, since: Time) -> Result<bool> {
+        let gone = self.delete_older(hash, since)?;
+        // Who asks for one blob to be gone wants it to stay gone.
+        self.flush(&self.temporaries())?;
+        let path = self.path_of(hash);
+        if shard_of(&path).is_dir() {
+            self.flush(shard_of(&path))?;
+        }
+        Ok(gone)
+    }
+
     /// Removes a blob unless it was put at or after `since`; returns whether it went. A put that runs
     /// at the same moment either keeps the blob or writes it anew.
     pub(super) fn delete_older(&self, hash: Hash, since: Time) -> Result<bool> {
@@ -353,10 +365,8 @@ impl Blobs for FolderBlobs {
         self.unsynced().remove(&hash);
         let path = self.path_of(hash);
         match self.disk.remove(&path) {
-            // Who asks for one blob to be gone wants it to stay gone.
-            Ok(()) => self.flush(shard_of(&path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(io_error("removing", &path, error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("removing", &path, error)),
+            _ => Ok(()),
         }
     }
 

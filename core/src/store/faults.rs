@@ -210,9 +210,10 @@ fn carry_out(state: &State, step: Step) -> Result<()> {
             state.log.append(&group)
         }
         Step::Forget(number) => {
-            match state.forget(&birds(), predictions_of(number)[0].id, at(3 * DAY)) {
+            let now = Time::now();
+            match state.forget(&birds(), predictions_of(number)[0].id, now) {
                 // An earlier attempt came so far that only the picture may be left.
-                Err(StoreError::NotFound { .. }) => state.erase_due(at(3 * DAY)),
+                Err(StoreError::NotFound { .. }) => state.erase_due(now),
                 done => done,
             }
         }
@@ -292,7 +293,7 @@ fn holds(state: &State, step: Step, done: &[Step]) {
 
 fn open(disk: &FaultyDisk, dir: &Path) -> Result<State> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    State::open_on(disk, dir, at(10), None, &[])
+    State::open_on(disk, dir, Time::now(), None, &[])
 }
 
 fn fresh() -> (tempfile::TempDir, PathBuf) {

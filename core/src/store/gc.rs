@@ -97,8 +97,8 @@ pub fn collect(
     Ok(report)
 }
 
-/// Removes one blob at once, without a grace period, unless something refers to it; answers whether
-/// it was removed. For what a person asked to have erased.
+/// Removes one blob at once and for good, without a grace period, unless something refers to it or it
+/// was put again since `now`; answers whether it was removed. For what a person asked to have erased.
 ///
 /// # Errors
 /// Those of the store, and when a list of references cannot be read: then nothing is removed.
@@ -121,8 +121,7 @@ pub fn erase(
     if mark.marked.contains(&hash) {
         return Ok(false);
     }
-    blobs.delete(hash)?;
-    Ok(true)
+    blobs.erase(hash, now)
 }
 
 /// What [`check`] found.
