@@ -74,7 +74,7 @@ async fn jobs_are_followed_to_their_end() {
     let images = fake.file("images.zip", b"zip");
     let ran = fake.vigie(&format!("datasets import {images}")).await;
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "made source@v1\n"), "{ran:?}");
-    assert!(ran.stderr.contains("import: 50 % working 5/10 images · 1 s left"), "{ran:?}");
+    assert!(ran.stderr.contains("import: 50 % 1 s left · working 5/10 images"), "{ran:?}");
 
     fake.world().resyncs = true;
     let ran = fake.vigie(&format!("datasets import {images} -o json")).await;
