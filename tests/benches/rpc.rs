@@ -42,7 +42,12 @@ fn main() -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let folder = tempfile::Builder::new().prefix("vigie-").tempdir_in("/tmp")?;
         let made = prepare(folder.path())?;
-        let agent = Agent::start_on(folder.path().to_owned(), &AgentOptions::default()).await?;
+        let agent = Agent::start_on(
+            folder.path().to_owned(),
+            // The watchers are all of one user, and more than one user usually may be.
+            &AgentOptions::default().with("VIGIE_CONNECTIONS_MAX_PER_USER", "128"),
+        )
+        .await?;
         calls(agent.client(), made.blob).await?;
         watching(&agent, &made.change_sets).await?;
         drop(agent);
