@@ -306,10 +306,8 @@ async fn look(app: &Arc<App>) {
 
 /// What the store does now and then, and what it could not do when it was asked.
 fn keep_up(state: &State) -> Result<(), StoreError> {
-    let now = Time::now();
     state.record_due()?;
-    state.erase_due(now)?;
-    state.catalog.prune_receipts(now).map(drop)
+    state.catalog.prune_receipts(Time::now()).map(drop)
 }
 
 struct Signals {

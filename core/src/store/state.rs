@@ -110,7 +110,8 @@ impl State {
             recording: Mutex::default(),
             _lock: lock,
         };
-        // Neither keeps an agent from serving: both are tried again while it runs.
+        // Neither keeps an agent from serving. Lines are tried again while it runs; erasures, which
+        // look through all references, with the next one and at the next start.
         if let Err(error) = state.record_due() {
             tracing::warn!(%error, "the audit log cannot be written");
         }
@@ -170,7 +171,7 @@ impl State {
     ///
     /// # Errors
     /// Those of the store; what is left stays due.
-    pub fn erase_due(&self, now: Time) -> Result<()> {
+    pub(super) fn erase_due(&self, now: Time) -> Result<()> {
         for hash in self.catalog.erasures()? {
             gc::erase(&self.catalog, &self.log, &self.blobs, hash, now, &Silent)?;
             self.catalog.end_erasure(hash)?;
