@@ -88,6 +88,8 @@ fn everything(agent: &Agent) -> Result<Vec<Value>> {
 }
 
 async fn restored_backup_answers(backup: &std::path::Path, picture: &str, answer: &Value) -> Result<()> {
+    let said = run(std::process::Command::new(binary("vigie-agent")?).args(["store", "check"]).arg(backup))?;
+    ensure!(said.code == 0 && said.out.starts_with("whole: "), "{said:?}");
     let folder = tempfile::Builder::new().prefix("vigie-").tempdir_in("/tmp")?;
     let state = folder.path().join("state");
     let said = run(std::process::Command::new(binary("vigie-agent")?)
