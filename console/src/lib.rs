@@ -1,0 +1,71 @@
+//! Vigie's console: a terminal for the fleet, and every operation on an agent as a command.
+
+mod app;
+mod cli;
+mod config;
+mod demo;
+mod exit;
+mod follow;
+mod interrupt;
+mod out;
+mod pipeline;
+mod prompt;
+mod session;
+pub mod tui;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use tracing_subscriber::EnvFilter;
+
+use crate::app::App;
+use crate::cli::Cli;
+use crate::exit::{Exit, report};
+use crate::interrupt::Interrupt;
+
+/// The program: parses the command line, carries it out, ends with its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap knows which go to standard output. That may be closed.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
+        }
+    };
+    listen(cli.global.verbose);
+    let exit = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => {
+            let done = runtime.block_on(run(cli));
+            // A thread may still wait for standard input; nobody needs it any more.
+            runtime.shutdown_background();
+            done
+        }
+        Err(error) => Err(error.into()),
+    };
+    let Err(error) = exit else { return Exit::Ok.into() };
+    let (exit, text) = report(&error);
+    if let Some(text) = text {
+        out::note(text);
+    }
+    exit.into()
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let app = App::new(cli.global, Interrupt::listen()?)?;
+    match cli.command {
+        Some(command) => command.run(&app).await,
+        None => Ok(app.out.bytes(Cli::command().render_help().to_string().as_bytes())?),
+    }
+}
+
+/// Lets the connection's own log be seen; nothing of it without `--verbose` or `VIGIE_LOG`.
+fn listen(verbose: u8) {
+    let level = match verbose {
+        0 => "off",
+        1 => "vigie_protocol=debug,vigie=debug,info",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env("VIGIE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,4 @@
+//! The terminal for the fleet.
+
+pub mod theme;
+pub mod widgets;
