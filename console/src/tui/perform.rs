@@ -1,0 +1,172 @@
+//! Effects carried out: each a task of its own with a time limit, its outcome an event.
+
+mod change;
+mod fetch;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+use vigie_protocol::wire::blobs;
+use vigie_protocol::wire::client::AgentClient;
+use vigie_protocol::{ApiError, Hash, Time};
+
+use super::effect::Effect;
+use super::event::Event;
+use super::pictures::{self, Album};
+use super::state::{AgentIndex, OrderOf, State};
+use super::{table, views};
+
+/// Calls to one agent at a time: one that is slow must not hold more than this.
+const AT_ONCE: usize = 8;
+/// The largest picture that is fetched.
+const LARGEST_PICTURE: u64 = 64 << 20;
+
+/// What the loop itself has to do.
+#[derive(Debug)]
+pub enum Outside {
+    /// Put a text on the clipboard, through the terminal.
+    Copy(String),
+    /// Write the recorded events to a file.
+    Dump,
+    /// Listen to the mouse, or not.
+    Mouse(bool),
+    /// Draw everything anew.
+    Repaint,
+    /// Give the terminal back for a while.
+    Suspend,
+    /// End.
+    Quit,
+}
+
+/// Carries effects out.
+pub struct Performer {
+    runtime: Handle,
+    agents: Vec<Agent>,
+    events: mpsc::Sender<Event>,
+    album: Arc<Mutex<Album>>,
+    pictures: pictures::Kind,
+    font: (u16, u16),
+}
+
+struct Agent {
+    client: AgentClient,
+    room: Arc<Semaphore>,
+}
+
+impl Performer {
+    /// For these agents; outcomes go to `events`, pictures into `album`.
+    pub fn new(
+        runtime: Handle,
+        clients: Vec<AgentClient>,
+        events: mpsc::Sender<Event>,
+        album: Arc<Mutex<Album>>,
+        pictures: pictures::Kind,
+        font: (u16, u16),
+    ) -> Self {
+        let room = || Arc::new(Semaphore::new(AT_ONCE));
+        let agents = clients.into_iter().map(|client| Agent { client, room: room() }).collect();
+        Self { runtime, agents, events, album, pictures, font }
+    }
+
+    /// Carries an effect out, or hands it back when only the loop can.
+    pub fn perform(&self, effect: Effect, state: &State) -> Option<Outside> {
+        match effect {
+            Effect::Fetch { want, cursor } => {
+                let query = want.query.clone();
+                self.call(want.agent, move |client| async move { fetch::fetch(&client, query, cursor).await }, {
+                    move |at, answer| Event::Fetched { want, at, answer }
+                });
+            }
+            Effect::Change { ticket, agent, change } => {
+                self.call(agent, move |client| async move { change::carry_out(&client, *change).await }, {
+                    move |at, outcome| Event::Done { ticket, at, outcome }
+                });
+            }
+            Effect::Order(of) => self.order(of, state.clone()),
+            Effect::Picture { agent, image, cells } => self.picture(agent, image, cells),
+            Effect::Save { name, text } => self.save(name, text),
+            Effect::Reconnect(agent) => {
+                if let Some(found) = self.agents.get(agent.0 as usize) {
+                    found.client.reconnect_now();
+                }
+            }
+            Effect::Copy(text) => return Some(Outside::Copy(text)),
+            Effect::Dump => return Some(Outside::Dump),
+            Effect::Mouse(on) => return Some(Outside::Mouse(on)),
+            Effect::Repaint => return Some(Outside::Repaint),
+            Effect::Suspend => return Some(Outside::Suspend),
+            Effect::Quit => return Some(Outside::Quit),
+        }
+        None
+    }
+
+    /// Calls an agent in a task; what comes of it becomes an event.
+    fn call<T, Fut>(
+        &self,
+        agent: AgentIndex,
+        work: impl FnOnce(AgentClient) -> Fut + Send + 'static,
+        event: impl FnOnce(Time, Result<T, ApiError>) -> Event + Send + 'static,
+    ) where
+        T: Send + 'static,
+        Fut: Future<Output = Result<T, ApiError>> + Send,
+    {
+        let Some(Agent { client, room, .. }) = self.agents.get(agent.0 as usize) else { return };
+        let (client, room, events) = (client.clone(), Arc::clone(room), self.events.clone());
+        self.runtime.spawn(async move {
+            // Closed it never is: whoever waits here gets in, or the console ends.
+            let _room = room.acquire_owned().await;
+            let outcome = work(client).await;
+            // Nobody listens any more only when the console ends.
+            let _ = events.send(event(Time::now(), outcome)).await;
+        });
+    }
+
+    /// Filters and sorts on a thread that may take its time. The state is a cheap copy.
+    fn order(&self, of: OrderOf, state: State) {
+        let events = self.events.clone();
+        self.runtime.spawn_blocking(move || {
+            let order = views::table(&state).and_then(|table| table::order(&table, &of));
+            let order = order.unwrap_or_else(|| (0..of.rows as u32).collect());
+            let _ = events.blocking_send(Event::Ordered { of, order: Arc::new(order) });
+        });
+    }
+
+    fn picture(&self, agent: AgentIndex, image: Hash, cells: (u16, u16)) {
+        let Some(found) = self.agents.get(agent.0 as usize) else { return };
+        let (client, room) = (found.client.clone(), Arc::clone(&found.room));
+        let (events, album) = (self.events.clone(), Arc::clone(&self.album));
+        let (kind, font) = (self.pictures, self.font);
+        self.runtime.spawn(async move {
+            let _room = room.acquire_owned().await;
+            let made = match blobs::fetch(&client, image, LARGEST_PICTURE).await {
+                // Decoding is work: not on the threads that talk to agents.
+                Ok(bytes) => tokio::task::spawn_blocking(move || pictures::make(&bytes, kind, cells, font))
+                    .await
+                    .unwrap_or_else(|_| Err("the picture could not be decoded".to_owned())),
+                Err(error) => Err(error.message),
+            };
+            let error = match made {
+                Ok(picture) => {
+                    album.lock().unwrap_or_else(PoisonError::into_inner).put(image, picture);
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            let _ = events.send(Event::Picture { image, error }).await;
+        });
+    }
+
+    /// Writes a file that does not exist yet; a number makes the name free.
+    fn save(&self, name: String, text: String) {
+        let events = self.events.clone();
+        self.runtime.spawn_blocking(move || {
+            let saved = super::record::write_new(&name, text.as_bytes());
+            let (text, bad) = match saved {
+                Ok(path) => (format!("wrote {}", path.display()), false),
+                Err(error) => (format!("cannot write {name}: {error}"), true),
+            };
+            let _ = events.blocking_send(Event::Note { text, bad });
+        });
+    }
+}

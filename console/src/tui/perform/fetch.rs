@@ -1,0 +1,99 @@
+//! Questions of views as calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use vigie_protocol::page::{Page, PageCursor, PageRequest};
+use vigie_protocol::service::{
+    AliasHistory, AuditList, ChangeSetGet, ChangeSetList, DatasetImages, DatasetList, Empty, EventList,
+    GateTest, JobGet, JobList, JobLog, ModelGet, ModelList, PredictionCounts, PredictionGet, PredictionList,
+    RunGet, RunList,
+};
+use vigie_protocol::wire::client::AgentClient;
+use vigie_protocol::{ApiError, Time};
+
+use crate::tui::ask::ask;
+use crate::tui::state::{Answer, Lines, Query, Rows};
+
+/// Rows asked for at once: some screens of them, and small enough for a slow link.
+const PAGE: u32 = 200;
+
+/// Asks an agent.
+pub(super) async fn fetch(
+    client: &AgentClient,
+    query: Query,
+    cursor: Option<PageCursor>,
+) -> Result<Answer, ApiError> {
+    let offset = cursor.as_ref().and_then(|cursor| cursor.0.parse::<u64>().ok()).unwrap_or(0);
+    let page = PageRequest { cursor, limit: PAGE };
+    Ok(match query {
+        Query::Datasets { project, lineage } => {
+            Answer::Datasets(rows(ask!(client, dataset_list, DatasetList { project, lineage, page }).await?))
+        }
+        Query::Images { project, dataset, class, split } => {
+            let request = DatasetImages { project, dataset, class, split, page };
+            Answer::Images(rows(ask!(client, dataset_images, request).await?))
+        }
+        Query::ChangeSets { project } => {
+            Answer::ChangeSets(rows(ask!(client, change_set_list, ChangeSetList { project, page }).await?))
+        }
+        Query::ChangeSet { project, id } => {
+            let request = ChangeSetGet { project, change_set: id };
+            Answer::ChangeSet(Arc::new(ask!(client, change_set_get, request).await?))
+        }
+        Query::Jobs { project } => {
+            Answer::Jobs(rows(ask!(client, job_list, JobList { project, state: None, page }).await?))
+        }
+        Query::Job { job } => Answer::Job(Arc::new(ask!(client, job_get, JobGet { job }).await?)),
+        Query::JobLog { job } => {
+            let read = ask!(client, job_log, JobLog { job, offset }).await?;
+            Answer::JobLog(Lines { lines: Arc::new(read.lines), next: read.offset, dropped: 0 })
+        }
+        Query::Leases => Answer::Leases(Arc::new(ask!(client, lease_list, Empty {}).await?)),
+        Query::Runs { project } => {
+            Answer::Runs(rows(ask!(client, run_list, RunList { project, page }).await?))
+        }
+        Query::Run { project, run } => {
+            Answer::Run(Arc::new(ask!(client, run_get, RunGet { project, run }).await?))
+        }
+        Query::Models { project } => {
+            Answer::Models(rows(ask!(client, model_list, ModelList { project, page }).await?))
+        }
+        Query::Model { project, number } => {
+            Answer::Model(Arc::new(ask!(client, model_get, ModelGet { project, number }).await?))
+        }
+        Query::Gate { project, candidate, alias } => {
+            // An engine runs over the golden set: that takes its time.
+            let client = client.with_timeout(Duration::from_secs(60));
+            let request = GateTest { project, candidate, alias };
+            Answer::Gate(Arc::new(ask!(client, gate_test, request).await?))
+        }
+        Query::AliasHistory { project, alias } => {
+            let request = AliasHistory { project, alias, page };
+            Answer::AliasHistory(rows(ask!(client, alias_history, request).await?))
+        }
+        Query::Predictions { project, filter } => {
+            let request = PredictionList { project, filter, page };
+            Answer::Predictions(rows(ask!(client, prediction_list, request).await?))
+        }
+        Query::Prediction { project, id } => {
+            let request = PredictionGet { project, prediction: id };
+            Answer::Prediction(Arc::new(ask!(client, prediction_get, request).await?))
+        }
+        Query::Counts { project, days } => {
+            let until = Time::now();
+            let since = until.minus(Duration::from_secs(u64::from(days) * 86_400));
+            let request = PredictionCounts { project, since, until };
+            Answer::Counts(Arc::new(ask!(client, prediction_counts, request).await?))
+        }
+        Query::Events { project } => {
+            Answer::Events(rows(ask!(client, event_list, EventList { project, page }).await?))
+        }
+        Query::Doctor => Answer::Doctor(Arc::new(ask!(client, doctor, Empty {}).await?)),
+        Query::Audit => Answer::Audit(rows(ask!(client, audit_list, AuditList { page }).await?)),
+    })
+}
+
+fn rows<T>(page: Page<T>) -> Rows<T> {
+    Rows { rows: Arc::new(page.items), next: page.next }
+}

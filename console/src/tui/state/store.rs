@@ -1,0 +1,359 @@
+//! Data that views want, fetched page by page when it is looked at, bounded in number and length.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetRef, DatasetVersion, Lineage, Split};
+use vigie_protocol::event::Event;
+use vigie_protocol::health::Finding;
+use vigie_protocol::job::{Job, Lease, LogLine};
+use vigie_protocol::model::{AliasMove, GateVerdict, ModelVersion};
+use vigie_protocol::page::PageCursor;
+use vigie_protocol::prediction::{HourCount, Prediction, PredictionFilter};
+use vigie_protocol::run::Run;
+use vigie_protocol::service::{AuditEntry, ModelDetail};
+use vigie_protocol::{
+    AliasName, ApiError, ChangeSetId, JobId, ModelNumber, PredictionId, ProjectName, RunId, Time,
+};
+
+use super::AgentIndex;
+
+/// Wants that are remembered; the least recently looked at goes first.
+const SLOTS: usize = 96;
+/// Rows of one list that are held; beyond them the user narrows the filter.
+pub const MOST_ROWS: usize = 20_000;
+/// Lines of a log that are held; the oldest go first.
+const MOST_LINES: usize = 5_000;
+
+/// Data of one agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Want {
+    /// Whose.
+    pub agent: AgentIndex,
+    /// Which.
+    pub query: Query,
+}
+
+/// A question to an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each names a method of the protocol, which documents its fields")]
+pub enum Query {
+    Datasets { project: ProjectName, lineage: Option<Lineage> },
+    Images { project: ProjectName, dataset: DatasetRef, class: Option<String>, split: Option<Split> },
+    ChangeSets { project: ProjectName },
+    ChangeSet { project: ProjectName, id: ChangeSetId },
+    Jobs { project: Option<ProjectName> },
+    Job { job: JobId },
+    JobLog { job: JobId },
+    Leases,
+    Runs { project: ProjectName },
+    Run { project: ProjectName, run: RunId },
+    Models { project: ProjectName },
+    Model { project: ProjectName, number: ModelNumber },
+    Gate { project: ProjectName, candidate: ModelNumber, alias: AliasName },
+    AliasHistory { project: ProjectName, alias: AliasName },
+    Predictions { project: ProjectName, filter: PredictionFilter },
+    Prediction { project: ProjectName, id: PredictionId },
+    /// The hours of the last so many days.
+    Counts { project: ProjectName, days: u16 },
+    Events { project: Option<ProjectName> },
+    Doctor,
+    Audit,
+}
+
+impl Query {
+    /// After how long it is asked again while it is looked at; nothing for what never changes.
+    pub fn max_age(&self) -> Option<Duration> {
+        let seconds = match self {
+            Query::Images { .. } | Query::Model { .. } => return None,
+            Query::Prediction { .. } => return None,
+            Query::JobLog { .. } | Query::Job { .. } => 1,
+            Query::Run { .. } | Query::Predictions { .. } | Query::Jobs { .. } | Query::Leases => 3,
+            Query::Datasets { .. }
+            | Query::ChangeSets { .. }
+            | Query::ChangeSet { .. }
+            | Query::Runs { .. }
+            | Query::Models { .. }
+            | Query::AliasHistory { .. }
+            | Query::Events { .. } => 5,
+            // The gate runs an engine over the golden set: not twice for nothing.
+            Query::Counts { .. } | Query::Doctor | Query::Audit => 30,
+            Query::Gate { .. } => 300,
+        };
+        Some(Duration::from_secs(seconds))
+    }
+}
+
+/// Rows of a list that grows as it is scrolled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rows<T> {
+    /// Those that are here.
+    pub rows: Arc<Vec<T>>,
+    /// Where the agent goes on.
+    pub next: Option<PageCursor>,
+}
+
+impl<T: Clone> Rows<T> {
+    fn extend(&mut self, more: Rows<T>) {
+        Arc::make_mut(&mut self.rows).extend(more.rows.iter().cloned());
+        self.next = if self.rows.len() < MOST_ROWS { more.next } else { None };
+    }
+}
+
+/// Lines of a log that is read on as it grows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lines<T> {
+    /// Those that are here, oldest first.
+    pub lines: Arc<Vec<T>>,
+    /// Where to read on.
+    pub next: u64,
+    /// Lines that nobody has any more.
+    pub dropped: u64,
+}
+
+impl<T: Clone> Lines<T> {
+    fn extend(&mut self, more: Lines<T>) {
+        let lines = Arc::make_mut(&mut self.lines);
+        lines.extend(more.lines.iter().cloned());
+        let surplus = lines.len().saturating_sub(MOST_LINES);
+        lines.drain(..surplus);
+        self.next = more.next;
+        self.dropped += more.dropped + surplus as u64;
+    }
+}
+
+/// What an agent answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is the answer to the query of its name")]
+pub enum Answer {
+    Datasets(Rows<DatasetVersion>),
+    Images(Rows<DatasetImage>),
+    ChangeSets(Rows<ChangeSet>),
+    ChangeSet(Arc<ChangeSet>),
+    Jobs(Rows<Job>),
+    Job(Arc<Job>),
+    JobLog(Lines<LogLine>),
+    Leases(Arc<Vec<Lease>>),
+    Runs(Rows<Run>),
+    Run(Arc<Run>),
+    Models(Rows<ModelVersion>),
+    Model(Arc<ModelDetail>),
+    Gate(Arc<GateVerdict>),
+    AliasHistory(Rows<AliasMove>),
+    Predictions(Rows<Prediction>),
+    Prediction(Arc<Prediction>),
+    Counts(Arc<Vec<HourCount>>),
+    Events(Rows<Event>),
+    Doctor(Arc<Vec<Finding>>),
+    Audit(Rows<AuditEntry>),
+}
+
+impl Answer {
+    /// Where the agent goes on with the list.
+    pub fn next(&self) -> Option<&PageCursor> {
+        match self {
+            Answer::Datasets(rows) => rows.next.as_ref(),
+            Answer::Images(rows) => rows.next.as_ref(),
+            Answer::ChangeSets(rows) => rows.next.as_ref(),
+            Answer::Jobs(rows) => rows.next.as_ref(),
+            Answer::Runs(rows) => rows.next.as_ref(),
+            Answer::Models(rows) => rows.next.as_ref(),
+            Answer::AliasHistory(rows) => rows.next.as_ref(),
+            Answer::Predictions(rows) => rows.next.as_ref(),
+            Answer::Events(rows) => rows.next.as_ref(),
+            Answer::Audit(rows) => rows.next.as_ref(),
+            Answer::ChangeSet(_)
+            | Answer::Job(_)
+            | Answer::JobLog(_)
+            | Answer::Leases(_)
+            | Answer::Run(_)
+            | Answer::Model(_)
+            | Answer::Gate(_)
+            | Answer::Prediction(_)
+            | Answer::Counts(_)
+            | Answer::Doctor(_) => None,
+        }
+    }
+
+    /// Whether it is read page by page.
+    fn is_list(&self) -> bool {
+        !matches!(self, Answer::JobLog(_))
+    }
+
+    /// Appends the next page, or the next lines.
+    fn extend(&mut self, more: Answer) {
+        match (self, more) {
+            (Answer::Datasets(rows), Answer::Datasets(more)) => rows.extend(more),
+            (Answer::Images(rows), Answer::Images(more)) => rows.extend(more),
+            (Answer::ChangeSets(rows), Answer::ChangeSets(more)) => rows.extend(more),
+            (Answer::Jobs(rows), Answer::Jobs(more)) => rows.extend(more),
+            (Answer::Runs(rows), Answer::Runs(more)) => rows.extend(more),
+            (Answer::Models(rows), Answer::Models(more)) => rows.extend(more),
+            (Answer::AliasHistory(rows), Answer::AliasHistory(more)) => rows.extend(more),
+            (Answer::Predictions(rows), Answer::Predictions(more)) => rows.extend(more),
+            (Answer::Events(rows), Answer::Events(more)) => rows.extend(more),
+            (Answer::Audit(rows), Answer::Audit(more)) => rows.extend(more),
+            (Answer::JobLog(lines), Answer::JobLog(more)) => lines.extend(more),
+            (whole, more) => *whole = more,
+        }
+    }
+}
+
+/// What is held of one want.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Slot {
+    want: Want,
+    /// The newest answer that came whole.
+    pub answer: Option<Answer>,
+    /// Why the last attempt failed.
+    pub error: Option<ApiError>,
+    /// When the last attempt ended.
+    at: Option<Time>,
+    /// Rises with every answer.
+    pub revision: u64,
+    asking: Asking,
+    /// Pages that are here: a list that was scrolled is not shortened to its first page by itself.
+    pages: u32,
+    used: u64,
+    expired: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Asking {
+    No,
+    Anew,
+    More,
+}
+
+/// What is held of all wants.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Store {
+    slots: Vec<Slot>,
+    clock: u64,
+    revisions: u64,
+}
+
+impl Store {
+    /// What is held of a want.
+    pub fn get(&self, want: &Want) -> Option<&Slot> {
+        self.slots.iter().find(|slot| slot.want == *want)
+    }
+
+    /// What came for a want; nothing before it did.
+    pub fn answer(&self, agent: AgentIndex, query: Query) -> Option<&Answer> {
+        self.get(&Want { agent, query })?.answer.as_ref()
+    }
+
+    /// Marks a want as looked at. Returns the cursor to ask from (absent: from the start) when it has
+    /// to be asked now.
+    pub fn look(&mut self, want: &Want, now: Time) -> Option<Option<PageCursor>> {
+        self.clock += 1;
+        let clock = self.clock;
+        let slot = self.slot(want);
+        slot.used = clock;
+        let max_age = want.query.max_age();
+        let due = match slot.at {
+            None => true,
+            Some(_) if slot.pages > 1 => false,
+            Some(at) if slot.expired => now.since(at) >= Duration::from_millis(500),
+            Some(at) if slot.answer.is_none() => now.since(at) >= Duration::from_secs(2),
+            Some(at) => max_age.is_some_and(|age| now.since(at) >= age),
+        };
+        if !due || slot.asking != Asking::No {
+            return None;
+        }
+        slot.expired = false;
+        let from = match &slot.answer {
+            Some(Answer::JobLog(lines)) => Some(lines.next),
+            _ => None,
+        };
+        slot.asking = if from.is_some() { Asking::More } else { Asking::Anew };
+        Some(from.map(|next| PageCursor(next.to_string())))
+    }
+
+    /// The cursor of the next page of a list, when there is one and nobody asks for it yet.
+    pub fn more(&mut self, want: &Want) -> Option<PageCursor> {
+        let slot = self.slots.iter_mut().find(|slot| slot.want == *want)?;
+        let next = slot.answer.as_ref()?.next()?.clone();
+        if slot.asking != Asking::No {
+            return None;
+        }
+        slot.asking = Asking::More;
+        Some(next)
+    }
+
+    /// Takes in what came. Returns whether anything visible changed.
+    pub fn arrived(&mut self, want: &Want, at: Time, answer: Result<Answer, ApiError>) -> bool {
+        self.revisions += 1;
+        let revision = self.revisions;
+        let slot = self.slot(want);
+        let asked = std::mem::replace(&mut slot.asking, Asking::No);
+        slot.at = Some(at);
+        match answer {
+            Ok(answer) => {
+                let recovered = slot.error.take().is_some();
+                let before = slot.answer.clone();
+                match &mut slot.answer {
+                    Some(whole) if asked == Asking::More => {
+                        slot.pages += u32::from(answer.is_list());
+                        whole.extend(answer);
+                    }
+                    whole => {
+                        slot.pages = 1;
+                        *whole = Some(answer);
+                    }
+                }
+                let changed = before != slot.answer;
+                if changed {
+                    slot.revision = revision;
+                }
+                changed || recovered
+            }
+            Err(error) => slot.error.replace(error.clone()) != Some(error),
+        }
+    }
+
+    /// Something happened at an agent: what changes is asked again when it is looked at next.
+    pub fn expire(&mut self, agent: AgentIndex) {
+        for slot in &mut self.slots {
+            let lasting = slot.want.query.max_age().is_none_or(|age| age >= Duration::from_secs(300));
+            slot.expired |= slot.want.agent == agent && !lasting;
+        }
+    }
+
+    /// Asks for a want anew, whatever its age.
+    pub fn expire_one(&mut self, want: &Want) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.want == *want) {
+            slot.expired = true;
+            slot.pages = slot.pages.min(1);
+            slot.at = slot.at.map(|_| Time::default());
+        }
+    }
+
+    fn slot(&mut self, want: &Want) -> &mut Slot {
+        let found = self.slots.iter().position(|slot| slot.want == *want);
+        let at = found.unwrap_or_else(|| {
+            if self.slots.len() >= SLOTS {
+                // What is being asked stays: its answer would make the slot again.
+                let oldest = self.slots.iter().enumerate().min_by_key(|(_, slot)| slot.used);
+                if let Some(oldest) = oldest.map(|(at, _)| at) {
+                    self.slots.swap_remove(oldest);
+                }
+            }
+            self.slots.push(Slot {
+                want: want.clone(),
+                answer: None,
+                error: None,
+                at: None,
+                revision: 0,
+                asking: Asking::No,
+                pages: 0,
+                used: self.clock,
+                expired: false,
+            });
+            self.slots.len() - 1
+        });
+        &mut self.slots[at]
+    }
+}

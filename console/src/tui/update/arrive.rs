@@ -1,0 +1,171 @@
+//! What agents tell.
+
+use std::sync::Arc;
+
+use vigie_protocol::{ApiError, ErrorCode, Time};
+
+use crate::tui::command::follow;
+use crate::tui::effect::{Change, Done, Request, Ticket};
+use crate::tui::state::{
+    AgentIndex, Answer, Asked, Field, Form, FormAction, Link, OFFER, Offer, Overlay, Place, Query, Snapshot,
+    State, View, Want,
+};
+
+/// What is known of an agent, whole.
+pub(super) fn snapshot(state: &mut State, agent: AgentIndex, snapshot: Arc<Snapshot>) {
+    let frozen = state.frozen;
+    let Some(known) = state.fleet.get_mut(agent) else { return };
+    if frozen {
+        known.held = Some(snapshot);
+        return;
+    }
+    let happened = snapshot.happened != known.snapshot.happened;
+    let back = snapshot.is_connected() && !known.snapshot.is_connected();
+    let lost = match (&known.snapshot.link, &snapshot.link) {
+        (Link::Connected { .. }, Link::Waiting { reason, .. } | Link::Refused { reason, .. }) => {
+            Some(format!("{}: {reason}", known.name))
+        }
+        _ => None,
+    };
+    known.learn(snapshot);
+    state.revision += 1;
+    if happened || back {
+        state.store.expire(agent);
+    }
+    if let Some(lost) = lost {
+        state.say(lost, true);
+    }
+}
+
+/// Data for a view.
+pub(super) fn data(state: &mut State, want: &Want, at: Time, answer: Result<Answer, ApiError>) {
+    // A connection that is lost says so itself, once, where the agent's link is shown.
+    if let Err(error) = &answer
+        && state.store.get(want).is_none_or(|slot| slot.error.as_ref() != Some(error))
+        && error.code != ErrorCode::Unavailable
+    {
+        state.complain("cannot be shown", error);
+    }
+    state.store.arrived(want, at, answer);
+}
+
+/// What became of a change.
+pub(super) fn done(state: &mut State, ticket: Ticket, at: Time, outcome: Result<Done, ApiError>) {
+    let Some(Asked { agent, change, .. }) = state.asked.remove(&ticket) else { return };
+    state.store.expire(agent);
+    match outcome {
+        Ok(done) => succeeded(state, agent, &change, at, done),
+        Err(error) if error.code == ErrorCode::GateRefused => refused(state, agent, change, &error),
+        Err(error) => state.complain(what(&change), &error),
+    }
+}
+
+fn succeeded(state: &mut State, agent: AgentIndex, change: &Change, at: Time, done: Done) {
+    match done {
+        Done::Moved(moved) => {
+            let alias = &moved.alias;
+            let place = Place { agent, project: alias.project.clone() };
+            let mut text = format!(
+                "{} of {} on {} is {} now ({} ms)",
+                alias.name,
+                alias.project,
+                state.agent_name(agent),
+                alias.model,
+                moved.swap_ms
+            );
+            if matches!(change, Change::Ask(Request::Promote(_)))
+                && let Some(previous) = moved.moved.from
+            {
+                let keys = state.keymap.shown("rollback");
+                text.push_str(&format!("; {keys} gives it back to {previous}"));
+                state.offer = Some(Offer { place, moved: moved.moved.clone(), until: at.plus(OFFER) });
+            }
+            state.say(text, false);
+        }
+        Done::Job(job) => {
+            let kind = job.spec.kind();
+            state.say(format!("{kind} {} on {}: {}", job.id, state.agent_name(agent), job.state), false);
+        }
+        Done::Decided(set) => {
+            let text = match set.accepted_as {
+                Some(number) => format!("{}@v{number} is made", set.lineage),
+                None => format!("the change-set for {} is {}", set.lineage, decided(&set)),
+            };
+            state.say(text, false);
+        }
+        Done::Predicted(prediction) => {
+            state.say(
+                format!("{} {:.1} %", prediction.class(), f64::from(prediction.confidence()) * 100.0),
+                false,
+            );
+            if let Change::PredictFile { project, .. } | Change::Ask(Request::Predict(vigie_protocol::service::Predict { project, .. })) = change {
+                let place = Place { agent, project: project.clone() };
+                let query = Query::Prediction { project: project.clone(), id: prediction.id };
+                let want = Want { agent, query };
+                let id = prediction.id;
+                state.store.arrived(&want, at, Ok(Answer::Prediction(Arc::new(*prediction))));
+                follow(state, View::Prediction { place, id });
+            }
+        }
+        Done::Forgotten => {
+            state.say("the prediction is forgotten", false);
+            if matches!(state.screen().view, View::Prediction { .. }) {
+                state.nav.pop();
+            }
+        }
+    }
+}
+
+fn decided(set: &vigie_protocol::dataset::ChangeSet) -> &'static str {
+    use vigie_protocol::dataset::ChangeSetState;
+    match set.state {
+        ChangeSetState::Accepted => "accepted",
+        ChangeSetState::Rejected => "rejected",
+        ChangeSetState::Proposed => "still open",
+        ChangeSetState::Unknown => "in a state that this console does not know",
+    }
+}
+
+/// The gate refused: it can be overridden by who says why.
+fn refused(state: &mut State, agent: AgentIndex, change: Change, error: &ApiError) {
+    state.complain("promote", error);
+    let Change::Ask(Request::Promote(promote)) = change else { return };
+    let candidate = promote.candidate;
+    let request = vigie_protocol::service::Promote {
+        key: vigie_protocol::IdempotencyKey::new(),
+        override_gate: true,
+        ..promote
+    };
+    state.overlay = Some(Overlay::Form(Form {
+        title: format!("The gate refuses {candidate}"),
+        lines: vec![
+            error.message.clone(),
+            "going on overrides it; the reason is kept with the move for ever".to_owned(),
+        ],
+        fields: vec![
+            Field::exactly(format!("type {candidate}"), candidate.to_string()),
+            Field::free("reason", false),
+        ],
+        focus: 0,
+        grave: true,
+        action: FormAction::Send { changes: vec![(agent, Change::Ask(Request::Promote(request)))] },
+        error: None,
+    }));
+}
+
+fn what(change: &Change) -> &'static str {
+    match change {
+        Change::PredictFile { .. } => "predict",
+        Change::Ask(request) => match request {
+            Request::Promote(_) => "promote",
+            Request::Rollback(_) => "roll back",
+            Request::CancelJob(_) => "cancel",
+            Request::RetryJob(_) => "retry",
+            Request::SubmitJob(_) => "the job",
+            Request::Train(_) => "train",
+            Request::Decide(_) => "the change-set",
+            Request::Forget(_) => "forget",
+            Request::Predict(_) => "predict",
+        },
+    }
+}

@@ -1,0 +1,112 @@
+//! What happens when something happens: `update(state, event) -> effects`. It neither waits nor reads
+//! a clock, so that the same events lead to the same state wherever they are played.
+
+mod arrive;
+mod form;
+mod keys;
+mod prompt;
+mod table;
+
+use std::time::Duration;
+
+use super::effect::{Effect, Effects};
+use super::event::Event;
+use super::state::{PictureState, State, TOAST};
+use super::views;
+
+pub(super) use prompt::complete;
+pub(super) use table::{body, select};
+
+/// Pictures whose fate is remembered.
+const PICTURES: usize = 512;
+
+/// Takes an event in; says what is to be done outside.
+pub fn update(state: &mut State, event: Event) -> Effects {
+    let mut effects = Vec::new();
+    match event {
+        Event::Key(key) => keys::pressed(state, key, &mut effects),
+        Event::Paste(text) => keys::pasted(state, &text),
+        Event::Mouse(mouse) => table::mouse(state, mouse),
+        Event::Resize { width, height } => {
+            state.size = (width, height);
+            // Pictures are made for the cells they are drawn in.
+            state.pictures.clear();
+        }
+        Event::Second { now } => second(state, now),
+        Event::Agents(news) => {
+            for (agent, snapshot) in news {
+                arrive::snapshot(state, agent, snapshot);
+            }
+        }
+        Event::Fetched { want, at, answer } => arrive::data(state, &want, at, answer),
+        Event::Done { ticket, at, outcome } => arrive::done(state, ticket, at, outcome),
+        Event::Ordered { of, order } => table::ordered(state, of, order),
+        Event::Picture { image, error } => {
+            let fate = error.map_or(PictureState::Ready, PictureState::Failed);
+            state.pictures.insert(image, fate);
+        }
+        Event::Note { text, bad } => state.say(text, bad),
+    }
+    table::settle(state, &mut effects);
+    fetch(state, &mut effects);
+    effects
+}
+
+/// The screen stands still, or goes on with what arrived meanwhile.
+pub(super) fn freeze(state: &mut State) {
+    state.frozen = !state.frozen;
+    if state.frozen {
+        return;
+    }
+    for agent in &mut state.fleet.agents {
+        if let Some(snapshot) = agent.held.take() {
+            agent.learn(snapshot);
+        }
+    }
+    state.revision += 1;
+}
+
+fn second(state: &mut State, now: vigie_protocol::Time) {
+    // A clock that was set back must not leave a toast for hours.
+    let shown_for = |message: &super::state::Message| now.since(message.at);
+    let future = |message: &super::state::Message| message.at.since(now) > Duration::from_secs(1);
+    if state.toast.as_ref().is_some_and(|toast| shown_for(toast) >= TOAST || future(toast)) {
+        state.toast = None;
+    }
+    if !state.frozen {
+        state.now = now;
+    }
+    if state.offer.as_ref().is_some_and(|offer| offer.until <= now) {
+        state.offer = None;
+    }
+}
+
+/// Asks for the data and the pictures that are looked at.
+fn fetch(state: &mut State, effects: &mut Effects) {
+    if state.frozen {
+        return;
+    }
+    for want in views::wants(state) {
+        if !state.fleet.get(want.agent).is_some_and(|agent| agent.snapshot.is_connected()) {
+            continue;
+        }
+        if let Some(cursor) = state.store.look(&want, state.now) {
+            effects.push(Effect::Fetch { want, cursor });
+        }
+    }
+    let (pictures, cells) = views::pictures(state);
+    for shown in pictures {
+        if state.pictures.contains_key(&shown.image) {
+            continue;
+        }
+        if state.pictures.len() >= PICTURES {
+            // Which one is forgotten does not matter: what is looked at is asked for again.
+            state.pictures.pop_first();
+        }
+        state.pictures.insert(shown.image, PictureState::Asked);
+        effects.push(Effect::Picture { agent: shown.agent, image: shown.image, cells });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! Dataset versions: the three lineages, and one version with its classes.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use vigie_protocol::dataset::{DatasetRef, DatasetVersion, Lineage, SplitCounts};
+
+use super::{Cx, Page, Subject, draw_table, place_text, when};
+use crate::out::{bytes, count};
+use crate::tui::state::{Answer, Place, Query, Screen, State, View, Want};
+use crate::tui::table::{Cell, Column, Row, Slice, Table};
+use crate::tui::theme::Role;
+use crate::tui::widgets::bars::{self, Bar};
+use crate::tui::widgets::put;
+
+/// The dataset versions of a project.
+pub(super) struct Datasets;
+/// One dataset version.
+pub(super) struct Dataset;
+
+const VERSIONS: [Column; 9] = [
+    Column::text("VERSION"),
+    Column::figure("IMAGES"),
+    Column::figure("CLASSES"),
+    Column::figure("TRAIN"),
+    Column::figure("VALID"),
+    Column::figure("TEST"),
+    Column::figure("BYTES"),
+    Column::figure("MADE"),
+    Column::rest("BY"),
+];
+
+const CLASSES: [Column; 6] = [
+    Column::short("CLASS", 32),
+    Column::figure("IMAGES"),
+    Column::figure("TRAIN"),
+    Column::figure("VALID"),
+    Column::figure("TEST"),
+    Column::figure("SHARE"),
+];
+
+const TABS: [&str; 4] = ["all", "source", "production", "reference"];
+
+impl Page for Datasets {
+    fn about_text(&self, state: &State, screen: &Screen) -> String {
+        screen.view.place().map(|place| place_text(state, place)).unwrap_or_default()
+    }
+
+    fn tabs(&self) -> &'static [&'static str] {
+        &TABS
+    }
+
+    fn wants(&self, _: &State, screen: &Screen) -> Vec<Want> {
+        want(screen).into_iter().collect()
+    }
+
+    fn table<'a>(&self, state: &'a State, screen: &'a Screen) -> Option<Table<'a>> {
+        let want = want(screen)?;
+        let slot = state.store.get(&want);
+        let (rows, more): (&[DatasetVersion], bool) = match slot.and_then(|slot| slot.answer.as_ref()) {
+            Some(Answer::Datasets(rows)) => (&rows.rows, rows.next.is_some()),
+            _ => (&[], false),
+        };
+        Some(Table {
+            columns: &VERSIONS,
+            source: Slice::boxed(rows, |version| version.dataset.to_string(), move |version| row(state, version)),
+            revision: slot.map_or(0, |slot| slot.revision),
+            want: Some((want, more)),
+            empty: super::waiting(slot, "no version yet: `vigie datasets import FILE` makes the first"),
+        })
+    }
+
+    fn subject(&self, state: &State, screen: &Screen, n: usize) -> Option<Subject> {
+        let place = screen.view.place()?;
+        match state.store.get(&want(screen)?)?.answer.as_ref()? {
+            Answer::Datasets(rows) => {
+                Some(Subject::Dataset { place: place.clone(), dataset: rows.rows.get(n)?.dataset })
+            }
+            _ => None,
+        }
+    }
+
+    fn table_area(&self, _: &State, _: &Screen, body: Rect) -> Rect {
+        // Under the table: how the images of the reference grew, or those of the lineage shown.
+        Rect { height: body.height - (body.height / 3).min(9), ..body }
+    }
+
+    fn draw(&self, cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {
+        let table = self.table_area(cx.state, cx.screen, body);
+        draw_table(cx, table, buffer);
+        let area = Rect { y: table.bottom(), height: body.bottom() - table.bottom(), ..body };
+        evolution(cx, area, buffer);
+    }
+}
+
+fn want(screen: &Screen) -> Option<Want> {
+    let View::Datasets { place } = &screen.view else { return None };
+    let lineage = match screen.tab {
+        1 => Some(Lineage::Source),
+        2 => Some(Lineage::Production),
+        3 => Some(Lineage::Reference),
+        _ => None,
+    };
+    Some(Want { agent: place.agent, query: Query::Datasets { project: place.project.clone(), lineage } })
+}
+
+fn row(state: &State, version: &DatasetVersion) -> Row {
+    let splits = version.classes.values().fold(SplitCounts::default(), |sum, class| SplitCounts {
+        train: sum.train + class.train,
+        valid: sum.valid + class.valid,
+        test: sum.test + class.test,
+    });
+    let figure = |n: u64| Cell::figure(count(n), n as f64);
+    Row::new(vec![
+        Cell::text(version.dataset.to_string()).role(Role::Accent),
+        figure(version.images()),
+        figure(version.classes.len() as u64),
+        figure(splits.train),
+        figure(splits.valid),
+        figure(splits.test),
+        Cell::figure(bytes(version.bytes), version.bytes as f64),
+        when::ago(state, version.created),
+        Cell::text(&version.by),
+    ])
+}
+
+/// Images of each version of one lineage, oldest first.
+fn evolution(cx: &Cx<'_>, area: Rect, buffer: &mut Buffer) {
+    let lineage = match super::subject(cx.state) {
+        Some(Subject::Dataset { dataset, .. }) => dataset.lineage,
+        _ => Lineage::Reference,
+    };
+    let Some(Answer::Datasets(rows)) =
+        want(cx.screen).and_then(|want| cx.state.answer(want.agent, want.query))
+    else {
+        return;
+    };
+    let mut versions: Vec<&DatasetVersion> =
+        rows.rows.iter().filter(|version| version.dataset.lineage == lineage).collect();
+    versions.sort_by_key(|version| version.dataset);
+    let title = format!("IMAGES OF {}, VERSION BY VERSION", lineage.as_str().to_uppercase());
+    put(buffer, area.x, area.y, area.width, &title, cx.theme.style(Role::Title));
+    let bars: Vec<Bar> = versions
+        .iter()
+        .rev()
+        .take(usize::from(area.height.saturating_sub(1)))
+        .map(|version| Bar::count(version.dataset.to_string(), version.images()))
+        .collect();
+    let area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    bars::draw(&bars, 0, cx.theme, area, buffer);
+}
+
+impl Page for Dataset {
+    fn about_text(&self, state: &State, screen: &Screen) -> String {
+        match &screen.view {
+            View::Dataset { place, dataset } => format!("{dataset} of {}", place_text(state, place)),
+            _ => String::new(),
+        }
+    }
+
+    fn wants(&self, _: &State, screen: &Screen) -> Vec<Want> {
+        let View::Dataset { place, .. } = &screen.view else { return Vec::new() };
+        vec![Want { agent: place.agent, query: all_versions(place) }]
+    }
+
+    fn table<'a>(&self, state: &'a State, screen: &'a Screen) -> Option<Table<'a>> {
+        let View::Dataset { place, dataset } = &screen.view else { return None };
+        let want = Want { agent: place.agent, query: all_versions(place) };
+        let slot = state.store.get(&want);
+        let version = find(state, place, *dataset);
+        let total = version.map_or(0, DatasetVersion::images);
+        let classes: Vec<(String, SplitCounts)> = version
+            .map(|version| version.classes.iter().map(|(name, counts)| (name.clone(), *counts)).collect())
+            .unwrap_or_default();
+        Some(Table {
+            columns: &CLASSES,
+            source: Slice::owned(
+                classes,
+                |(name, _): &(String, SplitCounts)| name.clone(),
+                move |(name, counts)| class_row(name, counts, total),
+            ),
+            revision: slot.map_or(0, |slot| slot.revision),
+            want: None,
+            empty: super::waiting(slot, "no such version among the newest; it may have been long ago"),
+        })
+    }
+
+    fn subject(&self, state: &State, screen: &Screen, n: usize) -> Option<Subject> {
+        let View::Dataset { place, dataset } = &screen.view else { return None };
+        let (class, _) = find(state, place, *dataset)?.classes.iter().nth(n)?;
+        Some(Subject::Class { place: place.clone(), dataset: *dataset, class: class.clone() })
+    }
+
+    fn about(&self, _: &State, screen: &Screen) -> Option<Subject> {
+        match &screen.view {
+            View::Dataset { place, dataset } => {
+                Some(Subject::Dataset { place: place.clone(), dataset: *dataset })
+            }
+            _ => None,
+        }
+    }
+
+    fn table_area(&self, _: &State, _: &Screen, body: Rect) -> Rect {
+        Rect { width: body.width.min(92), ..body }
+    }
+
+    fn draw(&self, cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {
+        let table = self.table_area(cx.state, cx.screen, body);
+        draw_table(cx, table, buffer);
+        let View::Dataset { place, dataset } = &cx.screen.view else { return };
+        let Some(version) = find(cx.state, place, *dataset) else { return };
+        // Bars beside the rows they belong to.
+        let most = version.classes.values().map(SplitCounts::total).max().unwrap_or(0);
+        let x = table.right() + 1;
+        if x + 8 > body.right() {
+            return;
+        }
+        let names: Vec<&String> = version.classes.keys().collect();
+        for line in 0..table.height.saturating_sub(1) {
+            let shown = cx.screen.table.offset + usize::from(line);
+            let Some(counts) = super::source_row(cx.state, shown)
+                .and_then(|at| names.get(at))
+                .and_then(|name| version.classes.get(*name))
+            else {
+                break;
+            };
+            let area = Rect::new(x, table.y + 1 + line, body.right() - x, 1);
+            bars::fill(counts.total() as f64 / most.max(1) as f64, cx.theme.series(0), cx.theme, area, buffer);
+        }
+    }
+}
+
+fn all_versions(place: &Place) -> Query {
+    Query::Datasets { project: place.project.clone(), lineage: None }
+}
+
+fn find<'a>(state: &'a State, place: &Place, dataset: DatasetRef) -> Option<&'a DatasetVersion> {
+    match state.answer(place.agent, all_versions(place))? {
+        Answer::Datasets(rows) => rows.rows.iter().find(|version| version.dataset == dataset),
+        _ => None,
+    }
+}
+
+fn class_row(name: &str, counts: &SplitCounts, total: u64) -> Row {
+    let figure = |n: u64| Cell::figure(count(n), n as f64);
+    Row::new(vec![
+        Cell::text(name),
+        figure(counts.total()),
+        figure(counts.train),
+        figure(counts.valid),
+        figure(counts.test),
+        when::portion(counts.total() as f64 / total.max(1) as f64),
+    ])
+    // A class that no split can test, or learn from, is no class yet.
+    .fault(counts.train == 0 || counts.test == 0)
+}
