@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::iter::Sum;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::parse_number;
+use crate::page::Page;
 use crate::{ChangeSetId, Hash, ProjectName, Time};
 
 /// A line of dataset versions. Each project has three.
@@ -227,6 +229,73 @@ pub struct ClassChange {
     pub moved: u64,
 }
 
+impl<'a> Sum<&'a ClassChange> for ClassChange {
+    fn sum<I: Iterator<Item = &'a ClassChange>>(classes: I) -> Self {
+        classes.fold(Self::default(), |sum, class| {
+            let &Self { added, removed, relabelled_in, relabelled_out, moved } = class;
+            Self {
+                added: sum.added.saturating_add(added),
+                removed: sum.removed.saturating_add(removed),
+                relabelled_in: sum.relabelled_in.saturating_add(relabelled_in),
+                relabelled_out: sum.relabelled_out.saturating_add(relabelled_out),
+                moved: sum.moved.saturating_add(moved),
+            }
+        })
+    }
+}
+
+/// What became of one image between two dataset versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// Only the later version has it.
+    Added,
+    /// Only the earlier version has it.
+    Removed,
+    /// Its label is another; its split may be another too.
+    Relabelled,
+    /// Its label is the same, its split is another.
+    Moved,
+    /// A kind this build does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What an image is in a dataset version, and where it serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Its class.
+    pub label: String,
+    /// Its split.
+    pub split: Split,
+}
+
+/// One image that two dataset versions do not hold alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageChange {
+    /// The blob with the original bytes.
+    pub image: Hash,
+    /// What became of it.
+    pub kind: ChangeKind,
+    /// Its placement in the earlier version; absent when it was added.
+    #[serde(default)]
+    pub from: Option<Placement>,
+    /// Its placement in the later version; absent when it was removed.
+    #[serde(default)]
+    pub to: Option<Placement>,
+    /// Where it came from, as the version says that holds it, the later one before the earlier.
+    pub origin: String,
+}
+
+/// How one dataset version differs from another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatasetDifference {
+    /// What happens to each class that changes, whichever page of images this is.
+    pub classes: BTreeMap<String, ClassChange>,
+    /// The images that changed, by hash.
+    pub images: Page<ImageChange>,
+}
+
 /// A file that was left out, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
@@ -282,13 +351,7 @@ pub struct ChangeSet {
 impl ChangeSet {
     /// Sum of what it does to all classes.
     pub fn totals(&self) -> ClassChange {
-        self.classes.values().fold(ClassChange::default(), |sum, class| ClassChange {
-            added: sum.added + class.added,
-            removed: sum.removed + class.removed,
-            relabelled_in: sum.relabelled_in + class.relabelled_in,
-            relabelled_out: sum.relabelled_out + class.relabelled_out,
-            moved: sum.moved + class.moved,
-        })
+        self.classes.values().sum()
     }
 }
 

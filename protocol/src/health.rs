@@ -1,5 +1,7 @@
 //! How an agent and its parts are.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::prediction::LogHealth;
@@ -94,11 +96,86 @@ pub struct GpuStats {
     pub power: f32,
 }
 
+/// The colour in which consoles show an environment. They never show it without its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnvironmentColour {
+    /// For where mistakes cost most.
+    Red,
+    /// Yellow.
+    Yellow,
+    /// Green.
+    Green,
+    /// Blue.
+    Blue,
+    /// Magenta.
+    Magenta,
+    /// Cyan.
+    Cyan,
+    /// No colour of its own.
+    #[default]
+    None,
+    /// A colour this build does not know; shown like none.
+    #[serde(other)]
+    Unknown,
+}
+
+impl EnvironmentColour {
+    /// Every colour that can be given.
+    pub const ALL: [EnvironmentColour; 7] = [
+        EnvironmentColour::Red,
+        EnvironmentColour::Yellow,
+        EnvironmentColour::Green,
+        EnvironmentColour::Blue,
+        EnvironmentColour::Magenta,
+        EnvironmentColour::Cyan,
+        EnvironmentColour::None,
+    ];
+
+    /// The word used in configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EnvironmentColour::Red => "red",
+            EnvironmentColour::Yellow => "yellow",
+            EnvironmentColour::Green => "green",
+            EnvironmentColour::Blue => "blue",
+            EnvironmentColour::Magenta => "magenta",
+            EnvironmentColour::Cyan => "cyan",
+            EnvironmentColour::None => "none",
+            EnvironmentColour::Unknown => "unknown",
+        }
+    }
+}
+
+impl FromStr for EnvironmentColour {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        EnvironmentColour::ALL.into_iter().find(|colour| colour.as_str() == text).ok_or_else(|| {
+            format!("{text:?} is not a colour; they are red, yellow, green, blue, magenta, cyan, none")
+        })
+    }
+}
+
+/// What an agent is for, so that nobody takes production for a playground. It comes from the agent's
+/// own configuration, never from that of whoever looks at it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// `production`, `staging`: 1–32 printable characters.
+    pub name: String,
+    /// In which colour it is shown.
+    #[serde(default)]
+    pub colour: EnvironmentColour,
+}
+
 /// How an agent is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgentHealth {
     /// Which agent.
     pub agent: AgentId,
+    /// What it is for; absent when its configuration does not say.
+    #[serde(default)]
+    pub environment: Option<Environment>,
     /// Its build.
     pub version: String,
     /// When it started.

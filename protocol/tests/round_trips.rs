@@ -18,7 +18,7 @@ use tokio_util::bytes::Bytes;
 use vigie_protocol::blob::{BlobChunk, UploadStatus};
 use vigie_protocol::event::WatchCursor;
 use vigie_protocol::page::{Page, PageCursor, PageRequest};
-use vigie_protocol::service::{JobSubmit, Predict, Promote};
+use vigie_protocol::service::{AgentLog, DatasetDiff, JobSubmit, Predict, Promote};
 use vigie_protocol::wire::{ClientHello, Greeting, WireCodec, frame, handshake};
 use vigie_protocol::{AgentId, AliasName, Hash, IdempotencyKey, JobId, ModelNumber, ProjectName, Time};
 
@@ -103,6 +103,20 @@ proptest! {
     #[test]
     fn change_sets(change_set in change_set()) {
         round_trip(&change_set);
+    }
+
+    #[test]
+    fn differences(difference in difference(), project in project(), class: Option<String>) {
+        let page = PageRequest { cursor: difference.images.next.clone(), limit: 7 };
+        let to = "source@v2".parse().unwrap();
+        round_trip(&difference);
+        round_trip(&DatasetDiff { project, from: None, to, class, page });
+    }
+
+    #[test]
+    fn agent_logs(page in log_page(), cursor: Option<u64>, limit: u32) {
+        round_trip(&page);
+        round_trip(&AgentLog { cursor, limit });
     }
 
     #[test]

@@ -7,15 +7,18 @@ use super::{Sample, at, hash, id, name, text};
 use crate::access::{Principal, Role};
 use crate::blob::{BlobChunk, UploadStatus};
 use crate::dataset::{
-    ChangeSet, ChangeSetState, ClassChange, DatasetImage, DatasetRef, DatasetVersion, Decision, Lineage,
-    Quality, Quarantined, Split, SplitCounts,
+    ChangeKind, ChangeSet, ChangeSetState, ClassChange, DatasetDifference, DatasetImage, DatasetRef,
+    DatasetVersion, Decision, ImageChange, Lineage, Placement, Quality, Quarantined, Split, SplitCounts,
 };
 use crate::event::{Event, Severity, Subject, Update, WatchCursor};
-use crate::health::{AgentHealth, Finding, GpuStats, HostStats, ServiceHealth, ServiceState};
+use crate::health::{
+    AgentHealth, Environment, EnvironmentColour, Finding, GpuStats, HostStats, ServiceHealth, ServiceState,
+};
 use crate::job::{Job, JobState, Lease, LogLine};
 use crate::model::{
     Alias, AliasMove, Architecture, GateVerdict, ModelVersion, MoveKind, Passport, Proportion,
 };
+use crate::page::Page;
 use crate::prediction::{HourCount, LogHealth, Prediction, Scored, Timings};
 use crate::project::Project;
 use crate::service::*;
@@ -29,6 +32,7 @@ samples! {
     };
     AgentHealth => AgentHealth {
         agent: id(7),
+        environment: Some(Environment { name: text("production"), colour: EnvironmentColour::Red }),
         version: text("0.1.0"),
         started: at(0),
         now: at(60),
@@ -102,6 +106,17 @@ samples! {
         },
         admission: text("imported"),
     };
+    DatasetDifference => DatasetDifference {
+        classes: BTreeMap::from([(text("owl"), owls())]),
+        images: Page::sample(),
+    };
+    ImageChange => ImageChange {
+        image: hash(5),
+        kind: ChangeKind::Relabelled,
+        from: Some(Placement { label: text("jay"), split: Split::Train }),
+        to: Some(Placement { label: text("owl"), split: Split::Test }),
+        origin: text("owls/1.jpg"),
+    };
     ChangeSet => ChangeSet {
         id: id(2),
         project: name("birds"),
@@ -112,10 +127,7 @@ samples! {
         created: at(0),
         by: text("alice"),
         manifest: hash(1),
-        classes: BTreeMap::from([(
-            text("owl"),
-            ClassChange { added: 5, removed: 4, relabelled_in: 3, relabelled_out: 2, moved: 1 },
-        )]),
+        classes: BTreeMap::from([(text("owl"), owls())]),
         result: counts(),
         bytes: 123_456,
         unchanged: 10,
@@ -194,6 +206,18 @@ samples! {
         classes: BTreeMap::from([(text("owl"), 2)]),
     };
 
+    AgentLogPage => AgentLogPage {
+        lines: vec![AgentLogLine {
+            seq: 17,
+            at: at(1),
+            level: text("warn"),
+            target: text("vigie_agent::run"),
+            text: text("changes were cut off left=2"),
+        }],
+        next: 18,
+        dropped: 3,
+        epoch: 77,
+    };
     Event => Event {
         seq: 41,
         at: at(7),
@@ -226,6 +250,10 @@ samples! {
     };
     AuditVerdict => AuditVerdict { lines: 12, broken_at: Some(text("line 7")), head: hash(4) };
     BackupMade => BackupMade { path: text("/backups/monday"), files: 12, bytes: 123_456, seconds: 0.5 };
+}
+
+fn owls() -> ClassChange {
+    ClassChange { added: 5, removed: 4, relabelled_in: 3, relabelled_out: 2, moved: 1 }
 }
 
 fn counts() -> BTreeMap<String, SplitCounts> {

@@ -55,6 +55,13 @@ samples! {
         page: PageRequest::sample(),
     };
     DatasetGet => DatasetGet { project: project(), dataset: DatasetRef::sample() };
+    DatasetDiff => DatasetDiff {
+        project: project(),
+        from: Some(DatasetRef { lineage: Lineage::Source, number: 2 }),
+        to: DatasetRef::sample(),
+        class: Some(text("owl")),
+        page: PageRequest::sample(),
+    };
     DatasetImages => DatasetImages {
         project: project(),
         dataset: DatasetRef::sample(),
@@ -134,6 +141,7 @@ samples! {
     PredictionForget => PredictionForget { key: id(1), project: project(), prediction: id(5) };
     PredictionCounts => PredictionCounts { project: project(), since: at(0), until: at(3_600) };
 
+    AgentLog => AgentLog { cursor: Some(17), limit: 50 };
     EventList => EventList { project: Some(project()), page: PageRequest::sample() };
     Watch => Watch { cursor: Some(WatchCursor::sample()), max_wait_ms: 1 };
     UploadBegin => UploadBegin { hash: hash(5), size: 3 };

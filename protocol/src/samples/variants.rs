@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 use super::{Sample, at, hash, id, text};
 use crate::access::Role;
 use crate::blob::GcReport;
-use crate::dataset::{ChangeSetState, DatasetRef, Lineage, Split};
+use crate::dataset::{ChangeKind, ChangeSetState, DatasetRef, Lineage, Split};
 use crate::event::{Event, Severity, Subject, Update};
-use crate::health::ServiceState;
+use crate::health::{EnvironmentColour, ServiceState};
 use crate::job::{FailureCause, ImportSource, Job, JobOutcome, JobSpec, JobState, Wait};
 use crate::model::{Architecture, MoveKind};
 use crate::preprocess::{Interpolation, PreprocessSpec};
@@ -65,6 +65,8 @@ variants! {
     closed Split { Train, Valid, Test, }
     open ChangeSetState { Proposed, Accepted, Rejected, Unknown, }
     open Severity { Info, Warning, Error, Unknown, }
+    open ChangeKind { Added, Removed, Relabelled, Moved, Unknown, }
+    open EnvironmentColour { Red, Yellow, Green, Blue, Magenta, Cyan, None, Unknown, }
     open ServiceState { Up, Starting, Degraded, Down, Off, Unknown, }
     open JobState { Queued, Running, Cancelling, Succeeded, Failed, Cancelled, Unknown, }
     open FailureCause { Refused, Error, Killed, OutOfMemory, Crashed, Dependency, Interrupted, Unknown, }

@@ -46,6 +46,24 @@ pub struct DatasetImages {
     pub page: PageRequest,
 }
 
+/// Tells two dataset versions of a project apart; their lines may differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetDiff {
+    /// Of which project.
+    pub project: ProjectName,
+    /// The earlier version; absent for the empty set, so that everything is added.
+    #[serde(default)]
+    pub from: Option<DatasetRef>,
+    /// The later version.
+    pub to: DatasetRef,
+    /// Only images that have this class in one of the two; the figures of the classes stay whole.
+    #[serde(default)]
+    pub class: Option<String>,
+    /// Which page of the images that changed.
+    #[serde(default)]
+    pub page: PageRequest,
+}
+
 /// Lists change-sets, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeSetList {

@@ -18,7 +18,7 @@ pub use projects::*;
 use crate::ApiError;
 use crate::access::{Principal, Role};
 use crate::blob::{BlobChunk, UploadStatus};
-use crate::dataset::{ChangeSet, DatasetImage, DatasetVersion};
+use crate::dataset::{ChangeSet, DatasetDifference, DatasetImage, DatasetVersion};
 use crate::event::Event;
 use crate::health::{AgentHealth, Finding};
 use crate::job::{Job, Lease};
@@ -100,6 +100,8 @@ methods! {
     read(Viewer) health: Empty -> AgentHealth;
     /// A self-check with findings and hints.
     read(Viewer) doctor: Empty -> Vec<Finding>;
+    /// The newest lines of the agent's own log.
+    read(Operator) agent_log: AgentLog -> AgentLogPage;
 
     /// The projects, by name.
     read(Viewer) project_list: Empty -> Vec<Project>;
@@ -116,6 +118,8 @@ methods! {
     read(Viewer) dataset_get: DatasetGet -> DatasetVersion;
     /// The images of a dataset version.
     read(Viewer) dataset_images: DatasetImages -> Page<DatasetImage>;
+    /// How one dataset version differs from another.
+    read(Viewer) dataset_diff: DatasetDiff -> DatasetDifference;
     /// Change-sets, newest first.
     read(Viewer) change_set_list: ChangeSetList -> Page<ChangeSet>;
     /// One change-set.

@@ -38,6 +38,47 @@ pub struct Watched {
     pub resync: bool,
 }
 
+/// Reads the agent's own log: the newest lines, which it keeps in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentLog {
+    /// From which line: what the last page said, 0 for the first that is still there. Absent for the
+    /// newest lines. A number that no line has yet (the agent was restarted) counts as 0.
+    pub cursor: Option<u64>,
+    /// At most this many lines; 0 means the agent's default (100), and the agent caps it at 1,000.
+    pub limit: u32,
+}
+
+/// A piece of the agent's own log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentLogPage {
+    /// Its lines, oldest first.
+    pub lines: Vec<AgentLogLine>,
+    /// The number of the line after these: where to read on.
+    pub next: u64,
+    /// Lines from the cursor on that the agent has dropped already to make room for newer ones.
+    #[serde(default)]
+    pub dropped: u64,
+    /// Random for each start of the agent; each start numbers its lines anew.
+    #[serde(default)]
+    pub epoch: u64,
+}
+
+/// One line of the agent's own log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentLogLine {
+    /// Its number: from 1 at the agent's start, rising by one with every line.
+    pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// Which part of the agent says it: `vigie_agent::run`.
+    pub target: String,
+    /// What it says: the message, then its fields (`the store failed error="no space left"`).
+    pub text: String,
+}
+
 /// Begins an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadBegin {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use vigie_protocol::access::{Principal, Role};
 use vigie_protocol::dataset::{
-    ChangeSet, ChangeSetState, ClassChange, DatasetRef, Decision, Lineage, Quarantined, SplitCounts,
+    ChangeKind, ChangeSet, ChangeSetState, ClassChange, DatasetDifference, DatasetRef, Decision, ImageChange,
+    Lineage, Placement, Quarantined, Split, SplitCounts,
 };
 use vigie_protocol::event::{Event, Severity, Subject, Update};
 use vigie_protocol::health::ServiceState;
@@ -15,9 +16,11 @@ use vigie_protocol::job::{
 use vigie_protocol::model::{
     AliasMove, Architecture, ClassReport, Evaluation, GateCheck, GateVerdict, MoveKind, Outcome, Proportion,
 };
+use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::prediction::{Prediction, Scored, Timings};
 use vigie_protocol::preprocess::PreprocessSpec;
 use vigie_protocol::run::{EpochMetrics, Init, Recipe, Run, RunState};
+use vigie_protocol::service::{AgentLogLine, AgentLogPage};
 use vigie_protocol::{AliasName, ApiError, ErrorCode, Hash, ModelNumber, ProjectName, Time};
 
 pub fn hash() -> impl Strategy<Value = Hash> {
@@ -316,6 +319,36 @@ pub fn change_set() -> impl Strategy<Value = ChangeSet> {
             }
         },
     )
+}
+
+pub fn difference() -> impl Strategy<Value = DatasetDifference> {
+    let placement = || {
+        prop::option::of(
+            (any::<String>(), 0..3usize)
+                .prop_map(|(label, split)| Placement { label, split: Split::ALL[split] }),
+        )
+    };
+    let kind = prop::sample::select(vec![ChangeKind::Added, ChangeKind::Relabelled, ChangeKind::Unknown]);
+    let image = (hash(), kind, placement(), placement(), any::<String>())
+        .prop_map(|(image, kind, from, to, origin)| ImageChange { image, kind, from, to, origin });
+    let class = any::<[u64; 2]>()
+        .prop_map(|[added, moved]| ClassChange { added, moved, ..ClassChange::default() });
+    (
+        prop::collection::btree_map(any::<String>(), class, 0..3),
+        prop::collection::vec(image, 0..3),
+        any::<Option<String>>(),
+    )
+        .prop_map(|(classes, items, next)| DatasetDifference {
+            classes,
+            images: Page { items, next: next.map(PageCursor) },
+        })
+}
+
+pub fn log_page() -> impl Strategy<Value = AgentLogPage> {
+    let line = (any::<u64>(), time(), any::<[String; 3]>())
+        .prop_map(|(seq, at, [level, target, text])| AgentLogLine { seq, at, level, target, text });
+    (prop::collection::vec(line, 0..4), any::<[u64; 3]>())
+        .prop_map(|(lines, [next, dropped, epoch])| AgentLogPage { lines, next, dropped, epoch })
 }
 
 fn proportion() -> impl Strategy<Value = Proportion> {
