@@ -1,7 +1,12 @@
 //! Pieces of screens: each draws itself into a buffer from what it is given, and keeps nothing.
 
+pub mod canvas;
+pub mod chart;
 pub mod overlay;
+pub mod scale;
 pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
