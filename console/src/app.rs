@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use vigie_protocol::service::Empty;
 use vigie_protocol::{ProjectName, Time};
 
 use crate::cli::Global;
-use crate::config::{self, Chosen, Config};
+use crate::config::{Chosen, Config};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::out::Out;
@@ -36,10 +35,8 @@ pub struct App {
 impl App {
     /// Reads the configuration and looks at the terminal.
     pub fn new(global: Global, interrupt: Interrupt) -> anyhow::Result<Self> {
-        let Global { agent, project, output, timeout, config, verbose: _ } = global;
-        let config_path = config
-            .or_else(config::default_path)
-            .context("neither --config nor $HOME says where the configuration lies")?;
+        let config_path = global.config_path()?;
+        let Global { agent, project, output, timeout, config: _, read_only: _, verbose: _ } = global;
         Ok(Self {
             out: Out::new(output, Time::now()),
             interrupt,

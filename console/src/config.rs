@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use vigie_protocol::ProjectName;
 
 use crate::exit::{Exit, Failure};
+use crate::tui::theme::Palette;
 
 /// `config.toml`. A key that is not known is an error, so that a typing mistake is not obeyed
 /// silently.
@@ -22,6 +23,34 @@ pub struct Config {
     /// Agents by the names people give them.
     #[serde(default)]
     pub contexts: BTreeMap<String, Context>,
+    /// Keys of the terminal UI: a command and the keys that run it, in place of its own.
+    #[serde(default)]
+    pub keys: BTreeMap<String, Vec<String>>,
+    /// How the terminal UI looks and behaves.
+    #[serde(default)]
+    pub terminal: TerminalConfig,
+}
+
+/// How the terminal UI looks and behaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TerminalConfig {
+    /// Which colours; those for dark backgrounds when absent.
+    pub palette: Option<Palette>,
+    /// Whether lines and marks are drawn in ASCII; as the locale says when absent.
+    pub ascii: Option<bool>,
+    /// Whether times are shown in UTC.
+    pub utc: bool,
+    /// Whether the mouse is listened to; then the terminal's own selection needs Shift.
+    pub mouse: bool,
+    /// Whether frames are sent as a whole (DEC mode 2026).
+    pub synchronised: bool,
+}
+
+impl Default for TerminalConfig {
+    fn default() -> Self {
+        Self { palette: None, ascii: None, utc: false, mouse: false, synchronised: true }
+    }
 }
 
 /// One agent and what is usually done there.
@@ -33,6 +62,12 @@ pub struct Context {
     /// The project used when none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectName>,
+    /// What the terminal UI shows together when it is asked for the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Whether the terminal UI offers nothing there that changes something, whatever the role allows.
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 /// The agent that a command is for.

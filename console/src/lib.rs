@@ -19,7 +19,8 @@ use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::App;
-use crate::cli::Cli;
+use crate::cli::{Cli, Global};
+use crate::config::Config;
 use crate::exit::{Exit, report};
 use crate::interrupt::Interrupt;
 
@@ -36,14 +37,20 @@ pub fn main() -> ExitCode {
     listen(cli.global.verbose);
     let exit = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => {
-            let done = runtime.block_on(run(cli));
+            let done = match cli.command {
+                None if out::is_interactive() => console(&cli.global, runtime.handle()),
+                _ => runtime.block_on(run(cli)).map(|()| 0),
+            };
             // A thread may still wait for standard input; nobody needs it any more.
             runtime.shutdown_background();
             done
         }
         Err(error) => Err(error.into()),
     };
-    let Err(error) = exit else { return Exit::Ok.into() };
+    let error = match exit {
+        Ok(code) => return ExitCode::from(code),
+        Err(error) => error,
+    };
     let (exit, text) = report(&error);
     if let Some(text) = text {
         out::note(text);
@@ -57,6 +64,17 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(command) => command.run(&app).await,
         None => Ok(app.out.bytes(Cli::command().render_help().to_string().as_bytes())?),
     }
+}
+
+/// The terminal for the fleet. Returns the exit code.
+fn console(global: &Global, runtime: &tokio::runtime::Handle) -> anyhow::Result<u8> {
+    let path = global.config_path()?;
+    let wanted = tui::Wanted {
+        agent: global.agent.clone(),
+        project: global.project.clone(),
+        read_only: global.read_only,
+    };
+    tui::start(&Config::load(&path)?, wanted, runtime)
 }
 
 /// Lets the connection's own log be seen; nothing of it without `--verbose` or `VIGIE_LOG`.

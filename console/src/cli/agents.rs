@@ -199,7 +199,7 @@ pub fn state(state: ServiceState) -> Cell {
 }
 
 fn sheet(health: &AgentHealth, style: &Style) -> Sheet {
-    let AgentHealth { agent, version, started, now, state_dir, device, services, host, gpus, prediction_log } =
+    let AgentHealth { agent, version, started, now, state_dir, device, services, host, gpus, prediction_log, environment: _ } =
         health;
     let HostStats {
         hostname,

@@ -56,7 +56,7 @@ impl Configs {
         match self.verb {
             Verb::Show => show(app),
             Verb::Contexts => {
-                let Config { default, contexts } = &app.config;
+                let Config { default, contexts, keys: _, terminal: _ } = &app.config;
                 let mut table = Table::new(
                     [
                         Column::text("DEFAULT"),

@@ -25,6 +25,7 @@ mod whoami;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use vigie_protocol::ProjectName;
 
@@ -34,6 +35,7 @@ use crate::out::Format;
 
 const EXAMPLES: &str = "\
 Examples:
+  vigie                                       the terminal for the whole fleet
   vigie demo                                  the whole loop on bundled pictures
   vigie pipeline birds.zip -p birds           from a zip of pictures to a promoted model
   vigie predict owl.jpg -p birds              what is in the picture?
@@ -59,7 +61,7 @@ pub struct Cli {
     /// Where, in which project, in which form.
     #[command(flatten)]
     pub global: Global,
-    /// What to do; help when absent.
+    /// What to do; the terminal UI when absent, or help where there is no terminal.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -90,9 +92,22 @@ pub struct Global {
     /// The configuration file [default: ~/.config/vigie/config.toml]
     #[arg(long, global = true, env = "VIGIE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Offer nothing in the terminal UI that changes something
+    #[arg(long, global = true, env = "VIGIE_READ_ONLY", hide_env_values = true)]
+    pub read_only: bool,
     /// Say on standard error what the connection does; twice for more
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+impl Global {
+    /// Where the configuration lies.
+    pub fn config_path(&self) -> anyhow::Result<PathBuf> {
+        self.config
+            .clone()
+            .or_else(crate::config::default_path)
+            .context("neither --config nor $HOME says where the configuration lies")
+    }
 }
 
 /// How much of a list is wanted.

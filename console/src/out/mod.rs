@@ -16,7 +16,7 @@ pub use human::{age, bytes, count, duration, eta, micros, percent, signed, when}
 pub use progress::Progress;
 pub use sheet::Sheet;
 pub use table::{Cell, Column, Table, Tone};
-pub use text::{safe, sparkline, width};
+pub use text::{cut, safe, sparkline, width};
 
 /// In which form data is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -107,6 +107,11 @@ impl Out {
         stdout.write_all(bytes)?;
         stdout.flush()
     }
+}
+
+/// Whether a person sits at both ends: a terminal to type on and one to read from.
+pub fn is_interactive() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
 /// Says something to the person at the terminal. A standard error that is gone is no reason to stop.

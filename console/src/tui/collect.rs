@@ -112,7 +112,7 @@ impl Collector {
             LinkState::Connecting => Link::Connecting,
             LinkState::Connected(welcome) => Link::Connected {
                 version: welcome.version.clone(),
-                role: welcome.role,
+                role: welcome.principal.role,
                 methods: Arc::new(welcome.methods.clone()),
             },
             LinkState::Waiting { until, error } => Link::Waiting {

@@ -14,6 +14,7 @@ use vigie_protocol::{ApiError, Hash, Time};
 use super::effect::Effect;
 use super::event::Event;
 use super::pictures::{self, Album};
+use super::run::Told;
 use super::state::{AgentIndex, OrderOf, State};
 use super::{table, views};
 
@@ -43,7 +44,7 @@ pub enum Outside {
 pub struct Performer {
     runtime: Handle,
     agents: Vec<Agent>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Told>,
     album: Arc<Mutex<Album>>,
     pictures: pictures::Kind,
     font: (u16, u16),
@@ -59,7 +60,7 @@ impl Performer {
     pub fn new(
         runtime: Handle,
         clients: Vec<AgentClient>,
-        events: mpsc::Sender<Event>,
+        events: mpsc::Sender<Told>,
         album: Arc<Mutex<Album>>,
         pictures: pictures::Kind,
         font: (u16, u16),
@@ -118,7 +119,7 @@ impl Performer {
             let _room = room.acquire_owned().await;
             let outcome = work(client).await;
             // Nobody listens any more only when the console ends.
-            let _ = events.send(event(Time::now(), outcome)).await;
+            let _ = events.send(Told::Event(event(Time::now(), outcome))).await;
         });
     }
 
@@ -128,7 +129,7 @@ impl Performer {
         self.runtime.spawn_blocking(move || {
             let order = views::table(&state).and_then(|table| table::order(&table, &of));
             let order = order.unwrap_or_else(|| (0..of.rows as u32).collect());
-            let _ = events.blocking_send(Event::Ordered { of, order: Arc::new(order) });
+            let _ = events.blocking_send(Told::Event(Event::Ordered { of, order: Arc::new(order) }));
         });
     }
 
@@ -153,7 +154,7 @@ impl Performer {
                 }
                 Err(error) => Some(error),
             };
-            let _ = events.send(Event::Picture { image, error }).await;
+            let _ = events.send(Told::Event(Event::Picture { image, error })).await;
         });
     }
 
@@ -166,7 +167,7 @@ impl Performer {
                 Ok(path) => (format!("wrote {}", path.display()), false),
                 Err(error) => (format!("cannot write {name}: {error}"), true),
             };
-            let _ = events.blocking_send(Event::Note { text, bad });
+            let _ = events.blocking_send(Told::Event(Event::Note { text, bad }));
         });
     }
 }

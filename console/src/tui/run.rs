@@ -224,7 +224,7 @@ impl<W: Write, T: Terminal> Runner<W, T> {
             self.screen.resize(Size { width, height });
         }
         self.dirty = true;
-        for effect in update::update(&mut self.state, event) {
+        for effect in update(&mut self.state, event) {
             if let Some(outside) = self.performer.perform(effect, &self.state)
                 && let Some(code) = self.outside(outside)?
             {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vigie_protocol::page::{Page, PageCursor, PageRequest};
 use vigie_protocol::service::{
-    AliasHistory, AuditList, ChangeSetGet, ChangeSetList, DatasetImages, DatasetList, Empty, EventList,
+    AgentLog, AliasHistory, AuditList, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetImages, DatasetList, Empty, EventList,
     GateTest, JobGet, JobList, JobLog, ModelGet, ModelList, PredictionCounts, PredictionGet, PredictionList,
     RunGet, RunList,
 };
@@ -24,7 +24,8 @@ pub(super) async fn fetch(
     query: Query,
     cursor: Option<PageCursor>,
 ) -> Result<Answer, ApiError> {
-    let offset = cursor.as_ref().and_then(|cursor| cursor.0.parse::<u64>().ok()).unwrap_or(0);
+    // Logs are read on by a number, which stands in the cursor's place.
+    let number = cursor.as_ref().and_then(|cursor| cursor.0.parse::<u64>().ok());
     let page = PageRequest { cursor, limit: PAGE };
     Ok(match query {
         Query::Datasets { project, lineage } => {
@@ -33,6 +34,15 @@ pub(super) async fn fetch(
         Query::Images { project, dataset, class, split } => {
             let request = DatasetImages { project, dataset, class, split, page };
             Answer::Images(rows(ask!(client, dataset_images, request).await?))
+        }
+        Query::DatasetDiff { project, from, to } => {
+            let request = DatasetDiff { project, from, to, class: None, page };
+            let found = ask!(client, dataset_diff, request).await?;
+            Answer::DatasetDiff { classes: Arc::new(found.classes), images: rows(found.images) }
+        }
+        Query::AgentLog => {
+            let read = ask!(client, agent_log, AgentLog { cursor: number, limit: 1_000 }).await?;
+            Answer::AgentLog(Lines { lines: Arc::new(read.lines), next: read.next, dropped: read.dropped })
         }
         Query::ChangeSets { project } => {
             Answer::ChangeSets(rows(ask!(client, change_set_list, ChangeSetList { project, page }).await?))
@@ -46,7 +56,7 @@ pub(super) async fn fetch(
         }
         Query::Job { job } => Answer::Job(Arc::new(ask!(client, job_get, JobGet { job }).await?)),
         Query::JobLog { job } => {
-            let read = ask!(client, job_log, JobLog { job, offset }).await?;
+            let read = ask!(client, job_log, JobLog { job, offset: number.unwrap_or(0) }).await?;
             Answer::JobLog(Lines { lines: Arc::new(read.lines), next: read.offset, dropped: 0 })
         }
         Query::Leases => Answer::Leases(Arc::new(ask!(client, lease_list, Empty {}).await?)),

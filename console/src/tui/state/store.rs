@@ -1,10 +1,11 @@
 //! Data that views want, fetched page by page when it is looked at, bounded in number and length.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetRef, DatasetVersion, Lineage, Split};
+use vigie_protocol::dataset::{ChangeSet, ClassChange, DatasetImage, DatasetRef, DatasetVersion, ImageChange, Lineage, Split};
 use vigie_protocol::event::Event;
 use vigie_protocol::health::Finding;
 use vigie_protocol::job::{Job, Lease, LogLine};
@@ -12,7 +13,7 @@ use vigie_protocol::model::{AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::PageCursor;
 use vigie_protocol::prediction::{HourCount, Prediction, PredictionFilter};
 use vigie_protocol::run::Run;
-use vigie_protocol::service::{AuditEntry, ModelDetail};
+use vigie_protocol::service::{AgentLogLine, AuditEntry, ModelDetail};
 use vigie_protocol::{
     AliasName, ApiError, ChangeSetId, JobId, ModelNumber, PredictionId, ProjectName, RunId, Time,
 };
@@ -41,6 +42,7 @@ pub struct Want {
 pub enum Query {
     Datasets { project: ProjectName, lineage: Option<Lineage> },
     Images { project: ProjectName, dataset: DatasetRef, class: Option<String>, split: Option<Split> },
+    DatasetDiff { project: ProjectName, from: Option<DatasetRef>, to: DatasetRef },
     ChangeSets { project: ProjectName },
     ChangeSet { project: ProjectName, id: ChangeSetId },
     Jobs { project: Option<ProjectName> },
@@ -58,6 +60,7 @@ pub enum Query {
     /// The hours of the last so many days.
     Counts { project: ProjectName, days: u16 },
     Events { project: Option<ProjectName> },
+    AgentLog,
     Doctor,
     Audit,
 }
@@ -66,9 +69,9 @@ impl Query {
     /// After how long it is asked again while it is looked at; nothing for what never changes.
     pub fn max_age(&self) -> Option<Duration> {
         let seconds = match self {
-            Query::Images { .. } | Query::Model { .. } => return None,
+            Query::Images { .. } | Query::DatasetDiff { .. } | Query::Model { .. } => return None,
             Query::Prediction { .. } => return None,
-            Query::JobLog { .. } | Query::Job { .. } => 1,
+            Query::JobLog { .. } | Query::AgentLog | Query::Job { .. } => 1,
             Query::Run { .. } | Query::Predictions { .. } | Query::Jobs { .. } | Query::Leases => 3,
             Query::Datasets { .. }
             | Query::ChangeSets { .. }
@@ -129,6 +132,7 @@ impl<T: Clone> Lines<T> {
 pub enum Answer {
     Datasets(Rows<DatasetVersion>),
     Images(Rows<DatasetImage>),
+    DatasetDiff { classes: Arc<BTreeMap<String, ClassChange>>, images: Rows<ImageChange> },
     ChangeSets(Rows<ChangeSet>),
     ChangeSet(Arc<ChangeSet>),
     Jobs(Rows<Job>),
@@ -145,6 +149,7 @@ pub enum Answer {
     Prediction(Arc<Prediction>),
     Counts(Arc<Vec<HourCount>>),
     Events(Rows<Event>),
+    AgentLog(Lines<AgentLogLine>),
     Doctor(Arc<Vec<Finding>>),
     Audit(Rows<AuditEntry>),
 }
@@ -155,6 +160,7 @@ impl Answer {
         match self {
             Answer::Datasets(rows) => rows.next.as_ref(),
             Answer::Images(rows) => rows.next.as_ref(),
+            Answer::DatasetDiff { images, .. } => images.next.as_ref(),
             Answer::ChangeSets(rows) => rows.next.as_ref(),
             Answer::Jobs(rows) => rows.next.as_ref(),
             Answer::Runs(rows) => rows.next.as_ref(),
@@ -172,13 +178,14 @@ impl Answer {
             | Answer::Gate(_)
             | Answer::Prediction(_)
             | Answer::Counts(_)
+            | Answer::AgentLog(_)
             | Answer::Doctor(_) => None,
         }
     }
 
     /// Whether it is read page by page.
     fn is_list(&self) -> bool {
-        !matches!(self, Answer::JobLog(_))
+        !matches!(self, Answer::JobLog(_) | Answer::AgentLog(_))
     }
 
     /// Appends the next page, or the next lines.
@@ -194,7 +201,9 @@ impl Answer {
             (Answer::Predictions(rows), Answer::Predictions(more)) => rows.extend(more),
             (Answer::Events(rows), Answer::Events(more)) => rows.extend(more),
             (Answer::Audit(rows), Answer::Audit(more)) => rows.extend(more),
+            (Answer::DatasetDiff { images, .. }, Answer::DatasetDiff { images: more, .. }) => images.extend(more),
             (Answer::JobLog(lines), Answer::JobLog(more)) => lines.extend(more),
+            (Answer::AgentLog(lines), Answer::AgentLog(more)) => lines.extend(more),
             (whole, more) => *whole = more,
         }
     }
@@ -266,6 +275,7 @@ impl Store {
         slot.expired = false;
         let from = match &slot.answer {
             Some(Answer::JobLog(lines)) => Some(lines.next),
+            Some(Answer::AgentLog(lines)) => Some(lines.next),
             _ => None,
         };
         slot.asking = if from.is_some() { Asking::More } else { Asking::Anew };

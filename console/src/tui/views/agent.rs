@@ -7,7 +7,7 @@ use super::{Cx, Page, Subject, agents, frame, when};
 use crate::out::{age, bytes, count, percent, safe};
 use crate::tui::state::{Query, Screen, State, View, Want};
 use crate::tui::theme::Role;
-use crate::tui::widgets::gauge::{self, Gauge};
+use crate::tui::widgets::gauge::{Gauge, Limits};
 use crate::tui::widgets::put;
 
 pub(super) struct Agent;
@@ -138,8 +138,8 @@ impl Lines<'_, '_> {
     fn gauge(&mut self, label: &str, share: f64, text: &str) {
         if let Some(line) = self.next() {
             let area = Rect { x: line.x + 2, width: line.width.saturating_sub(4).min(90), ..line };
-            let gauge = Gauge { label, share, text, warn: 0.85, bad: 0.95 };
-            gauge::draw(&gauge, self.cx.theme, area, self.buffer);
+            let (label_cells, limits) = (12, Limits { warn: 0.85, bad: 0.95 });
+            Gauge { label, label_cells, share: Some(share), figures: text, limits }.draw(self.cx.theme, area, self.buffer);
         }
     }
 }

@@ -9,8 +9,10 @@ use crate::out::{bytes, count};
 use crate::tui::state::{Answer, Place, Query, Screen, State, View, Want};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
 use crate::tui::theme::Role;
-use crate::tui::widgets::bars::{self, Bar};
+use crate::tui::widgets::bars::{Bar, Bars};
+use crate::tui::widgets::columns::Columns;
 use crate::tui::widgets::put;
+use crate::tui::widgets::scale::Measure;
 
 /// The dataset versions of a project.
 pub(super) struct Datasets;
@@ -139,14 +141,13 @@ fn evolution(cx: &Cx<'_>, area: Rect, buffer: &mut Buffer) {
     versions.sort_by_key(|version| version.dataset);
     let title = format!("IMAGES OF {}, VERSION BY VERSION", lineage.as_str().to_uppercase());
     put(buffer, area.x, area.y, area.width, &title, cx.theme.style(Role::Title));
-    let bars: Vec<Bar> = versions
+    let named: Vec<(String, Option<f64>)> = versions
         .iter()
-        .rev()
-        .take(usize::from(area.height.saturating_sub(1)))
-        .map(|version| Bar::count(version.dataset.to_string(), version.images()))
+        .map(|version| (format!("v{}", version.dataset.number), Some(version.images() as f64)))
         .collect();
+    let columns: Vec<(&str, Option<f64>)> = named.iter().map(|(name, images)| (name.as_str(), *images)).collect();
     let area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    bars::draw(&bars, 0, cx.theme, area, buffer);
+    Columns { columns: &columns, measure: Measure::Count }.draw(cx.theme, area, buffer);
 }
 
 impl Page for Dataset {
@@ -210,22 +211,18 @@ impl Page for Dataset {
         let Some(version) = find(cx.state, place, *dataset) else { return };
         // Bars beside the rows they belong to.
         let most = version.classes.values().map(SplitCounts::total).max().unwrap_or(0);
-        let x = table.right() + 1;
-        if x + 8 > body.right() {
-            return;
-        }
-        let names: Vec<&String> = version.classes.keys().collect();
-        for line in 0..table.height.saturating_sub(1) {
-            let shown = cx.screen.table.offset + usize::from(line);
-            let Some(counts) = super::source_row(cx.state, shown)
-                .and_then(|at| names.get(at))
-                .and_then(|name| version.classes.get(*name))
-            else {
-                break;
-            };
-            let area = Rect::new(x, table.y + 1 + line, body.right() - x, 1);
-            bars::fill(counts.total() as f64 / most.max(1) as f64, cx.theme.series(0), cx.theme, area, buffer);
-        }
+        let area = Rect { x: table.right() + 1, width: body.right().saturating_sub(table.right() + 1), ..table };
+        let classes: Vec<&SplitCounts> = version.classes.values().collect();
+        let rows = usize::from(table.height.saturating_sub(1));
+        let shown: Vec<[f64; 3]> = (cx.screen.table.offset..cx.screen.table.offset + rows)
+            .map_while(|place| super::source_row(cx.state, place))
+            .filter_map(|at| classes.get(at))
+            .map(|counts| [counts.train, counts.valid, counts.test].map(|n| n as f64))
+            .collect();
+        let bars: Vec<Bar<'_>> =
+            shown.iter().map(|parts| Bar { name: "", parts, interval: None }).collect();
+        let (parts, full) = (&["train", "valid", "test"][..], Some(most as f64));
+        Bars { bars: &bars, parts, measure: Measure::Count, full, selected: None, top: 0 }.draw(cx.theme, area, buffer);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use vigie_protocol::job::{Job as Record, LogLevel, LogLine};
+use vigie_protocol::job::{Job as Record, LogLine};
 
 use super::{Cx, Page, Subject, jobs, when};
 use crate::out::{duration, eta, safe};
@@ -102,11 +102,7 @@ fn log(cx: &Cx<'_>, area: Rect, buffer: &mut Buffer) {
     let most = lines.len().saturating_sub(height);
     let first = most.saturating_sub(usize::from(cx.screen.scroll).min(most));
     for (i, line) in lines.iter().skip(first).take(height).enumerate() {
-        let role = match line.level {
-            LogLevel::Error => Role::Bad,
-            LogLevel::Warning => Role::Warn,
-            LogLevel::Info | LogLevel::Unknown => Role::Text,
-        };
+        let role = super::log::role(&line.level);
         let text = format!("{}  {}", cx.state.clock(line.at), safe(&line.text));
         put(buffer, area.x + 2, area.y + 1 + i as u16, area.width.saturating_sub(2), &text, cx.theme.style(role));
     }

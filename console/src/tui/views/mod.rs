@@ -9,6 +9,7 @@ mod compare;
 mod datasets;
 mod diff;
 mod events;
+mod facts;
 mod frame;
 mod gate;
 mod help;

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use vigie_protocol::model::{Alias, ClassReport, ModelVersion, Passport};
 use vigie_protocol::service::ModelDetail;
 
+use super::facts::Facts;
 use super::{Cx, Page, Subject, draw_table, place_text, when};
 use crate::out::{percent, safe};
 use crate::tui::state::{Answer, Query, Screen, State, View, Want};
@@ -12,7 +13,6 @@ use crate::tui::table::{Cell, Column, Row, Slice, Table};
 use crate::tui::theme::Role;
 use crate::tui::widgets::heatmap::Heatmap;
 use crate::tui::widgets::put;
-use crate::tui::widgets::sheet::{self, Sheet};
 
 /// The model versions of a project.
 pub(in crate::tui) struct Models;
@@ -193,7 +193,7 @@ impl Page for Model {
             }
             if cx.screen.tab == 1 {
                 let area = self.table_area(cx.state, cx.screen, body);
-                return sheet::draw(&passport(cx, detail), cx.screen.scroll, cx.theme, area, buffer);
+                return passport(cx, detail).draw(cx.screen.scroll, cx.theme, area, buffer);
             }
         }
         draw_table(cx, self.table_area(cx.state, cx.screen, body), buffer);
@@ -211,10 +211,10 @@ fn class_row(class: &ClassReport) -> Row {
     .fault(class.recall.n > 0 && class.recall.high < 0.5)
 }
 
-fn passport(cx: &Cx<'_>, detail: &ModelDetail) -> Sheet {
+fn passport(cx: &Cx<'_>, detail: &ModelDetail) -> Facts {
     let ModelDetail { model, passport, aliases } = detail;
     let held: Vec<String> = aliases.iter().map(ToString::to_string).collect();
-    Sheet::new()
+    Facts::new()
         .field("version", model.number.to_string())
         .field("aliases", if held.is_empty() { "none".to_owned() } else { held.join(", ") })
         .field("architecture", passport.architecture.to_string())

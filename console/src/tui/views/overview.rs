@@ -11,7 +11,8 @@ use crate::out::{age, count, safe};
 use crate::tui::state::{Agent, AgentIndex, Link, Place, Screen, State};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
 use crate::tui::theme::Role;
-use crate::tui::widgets::{put, spark};
+use crate::tui::widgets::put;
+use crate::tui::widgets::spark::Spark;
 
 pub(super) struct Overview;
 
@@ -219,11 +220,11 @@ fn draw_serving(cx: &Cx<'_>, area: Rect, buffer: &mut Buffer) {
         let times: Vec<Option<f64>> = agent.rates.iter().map(|rate| rate.and_then(|rate| rate.mean_ms)).collect();
         let mut x = area.x + 30;
         let now = agent.rate();
-        spark::draw(&rates, cx.theme, Rect::new(x, y, half, 1), buffer);
+        Spark { values: &rates, scale: None, figures: None }.draw(cx.theme, Rect::new(x, y, half, 1), buffer);
         let text = now.map_or("-".to_owned(), |rate| format!("{:.1}/s", rate.per_second));
         put(buffer, x + half + 1, y, 9, &text, cx.theme.style(Role::Text));
         x += half + 11;
-        spark::draw(&times, cx.theme, Rect::new(x, y, half, 1), buffer);
+        Spark { values: &times, scale: None, figures: None }.draw(cx.theme, Rect::new(x, y, half, 1), buffer);
         let text = now.and_then(|rate| rate.mean_ms).map_or("-".to_owned(), |ms| format!("{ms:.1} ms"));
         put(buffer, x + half + 1, y, 10, &text, cx.theme.style(Role::Text));
     }

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use vigie_protocol::dataset::{DatasetImage, DatasetRef, Lineage, Split};
 
 use super::{Cx, Page, Subject, draw_table, place_text, prediction};
-use crate::tui::state::{Answer, Place, Query, Screen, Shown, State, View, Want};
+use crate::tui::state::{Answer, Place, Query, Screen, Shown, State, Want};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
 use crate::tui::theme::Role;
 use crate::tui::widgets::put;

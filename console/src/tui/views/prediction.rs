@@ -4,13 +4,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use vigie_protocol::prediction::Prediction as Record;
 
+use super::facts::Facts;
 use super::{Cx, Page, Subject, place_text};
 use crate::out::{age, micros, safe};
 use crate::tui::state::{PictureState, Query, Screen, Shown, State, View, Want};
 use crate::tui::theme::Role;
-use crate::tui::widgets::bars::{self, Bar};
+use crate::tui::widgets::bars::{Bar, Bars};
 use crate::tui::widgets::put;
-use crate::tui::widgets::sheet::{self, Sheet};
+use crate::tui::widgets::scale::Measure;
 
 pub(super) struct Prediction;
 
@@ -65,13 +66,23 @@ impl Page for Prediction {
         }
         let right = Rect { x: picture.right() + 2, width: body.right().saturating_sub(picture.right() + 2), ..body };
         put(buffer, right.x, right.y, right.width, "BEST CLASSES", cx.theme.style(Role::Title));
-        let bars: Vec<Bar> =
-            found.top.iter().map(|one| Bar::share(one.class.clone(), f64::from(one.probability))).collect();
+        let shares: Vec<[f64; 1]> = found.top.iter().map(|one| [f64::from(one.probability)]).collect();
+        let bars: Vec<Bar<'_>> = found
+            .top
+            .iter()
+            .zip(&shares)
+            .map(|(one, parts)| Bar { name: &one.class, parts, interval: None })
+            .collect();
         let high = (bars.len() as u16).min(right.height.saturating_sub(1));
-        bars::draw(&bars, 0, cx.theme, Rect { y: right.y + 1, height: high, ..right }, buffer);
+        let (parts, selected, top) = (&[][..], None, 0);
+        Bars { bars: &bars, parts, measure: Measure::Share, full: Some(1.0), selected, top }.draw(
+            cx.theme,
+            Rect { y: right.y + 1, height: high, ..right },
+            buffer,
+        );
         let y = right.y + high + 2;
         let area = Rect { y, height: right.bottom().saturating_sub(y), ..right };
-        sheet::draw(&facts(cx, found), cx.screen.scroll, cx.theme, area, buffer);
+        facts(cx, found).draw(cx.screen.scroll, cx.theme, area, buffer);
     }
 }
 
@@ -97,10 +108,10 @@ pub(super) fn draw_picture(cx: &Cx<'_>, image: vigie_protocol::Hash, area: Rect,
     put(buffer, area.x, area.y, area.width, &text, cx.theme.style(role));
 }
 
-fn facts(cx: &Cx<'_>, found: &Record) -> Sheet {
+fn facts(cx: &Cx<'_>, found: &Record) -> Facts {
     let timings = &found.timings;
     let time = |us: u32| micros(u64::from(us));
-    Sheet::new()
+    Facts::new()
         .field("answered", format!("{} ({})", cx.state.moment(found.at), age(cx.state.now, found.at)))
         .field("model", format!("{} (weights {})", found.model, found.weights.short()))
         .field("image", found.image.to_string())

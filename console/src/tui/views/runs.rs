@@ -7,7 +7,7 @@ use vigie_protocol::run::{EpochMetrics, Run, RunState};
 
 use super::{Cx, Page, Subject, place_text, when};
 use crate::out::{count, safe};
-use crate::tui::state::{Answer, Place, Query, Screen, State, View, Want};
+use crate::tui::state::{Answer, Query, Screen, State, View, Want};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
 use crate::tui::theme::Role;
 use crate::tui::update;
@@ -156,7 +156,7 @@ impl Page for Curves {
             return;
         }
         let series = series(&curves);
-        let y = if cx.screen.tab == 1 { Measure::Share } else { Measure::Plain };
+        let y = if cx.screen.tab == 1 { Measure::Share } else { Measure::Number };
         let x = Axis { label: "epoch", measure: Measure::Count };
         Chart { series: &series, x, y, view: &cx.screen.chart, theme: cx.theme }.draw(body, buffer);
     }

@@ -1,9 +1,15 @@
 //! Pieces of screens: each draws itself into a buffer from what it is given, and keeps nothing.
 
+pub mod bars;
 pub mod canvas;
 pub mod chart;
+pub mod columns;
+pub mod gauge;
+pub mod heatmap;
 pub mod overlay;
 pub mod scale;
+pub mod sheet;
+pub mod spark;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;

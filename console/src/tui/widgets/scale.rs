@@ -122,9 +122,11 @@ impl Scale {
             return vec![(self.low, measure.text(self.low))];
         }
         let first = (self.low / step).ceil();
+        // What rounding puts beyond the end by a hair is the end.
+        let hair = (self.high / parts - self.low / parts) * 1e-9;
         (0..=at_most)
             .map(|i| (first + i as f64) * step + 0.0)
-            .take_while(|&value| value <= self.high + step * 1e-9)
+            .take_while(|&value| value <= self.high + hair)
             .filter(|&value| !self.log || value >= self.low)
             .map(|value| (value, measure.tick(value, step, reach)))
             .collect()

@@ -1,0 +1,5 @@
+//! stub
+use super::Page;
+/// c
+pub(super) struct Compare;
+impl Page for Compare {}
