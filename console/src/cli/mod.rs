@@ -12,12 +12,14 @@ mod demo;
 mod doctor;
 mod events;
 pub mod jobs;
+mod keys;
 pub mod models;
 mod parse;
 mod pipeline;
 mod predict;
 mod predictions;
 mod projects;
+mod replay;
 pub mod runs;
 mod stdio;
 mod whoami;
@@ -165,6 +167,10 @@ pub enum Command {
     Demo(demo::Demo),
     /// Show and change this console's configuration
     Config(config::Configs),
+    /// List the terminal UI's commands and their keys
+    Keys(keys::Keys),
+    /// Play back a session that the terminal UI wrote down
+    Replay(replay::Replay),
     /// Relay standard input and output to an agent's socket (what `ssh HOST vigie stdio` runs)
     Stdio(stdio::Stdio),
     /// Print completions for a shell
@@ -195,6 +201,8 @@ impl Command {
             Command::Pipeline(command) => command.run(app).await,
             Command::Demo(command) => command.run(app).await,
             Command::Config(command) => command.run(app),
+            Command::Keys(command) => command.run(app),
+            Command::Replay(command) => command.run(app),
             Command::Stdio(command) => command.run(app).await,
             Command::Completions(command) => command.run(app),
             Command::Man(command) => command.run(app),

@@ -203,6 +203,9 @@ impl Collector {
             match update {
                 Update::Event { event } => {
                     projects_changed |= matches!(event.subject, Subject::Project | Subject::Alias { .. });
+                    // A project is not announced; the first thing that happens in it is.
+                    projects_changed |=
+                        event.project.as_ref().is_some_and(|name| self.known.project(name).is_none());
                     self.known.happened += 1;
                     self.known.events.retain(|known| known.seq != event.seq);
                     self.known.events.insert(0, event);

@@ -18,6 +18,7 @@ pub mod keymap;
 pub mod perform;
 pub mod pictures;
 pub mod record;
+pub mod replay;
 pub mod run;
 pub mod slots;
 mod start;

@@ -7,6 +7,8 @@ mod go;
 mod list;
 mod see;
 
+use std::fmt;
+
 use vigie_protocol::access::Role;
 use vigie_protocol::service;
 
@@ -68,6 +70,16 @@ impl Scope {
             Scope::Anywhere => true,
             Scope::Tables => views::has_table(view),
             Scope::In(names) => names.contains(&views::name(view)),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Anywhere => f.write_str("everywhere"),
+            Scope::Tables => f.write_str("tables"),
+            Scope::In(names) => f.write_str(&names.join(" ")),
         }
     }
 }
@@ -135,6 +147,14 @@ pub fn enabled(command: &Command, state: &State) -> Result<(), String> {
         });
     }
     (command.enabled)(state)?;
+    permitted(command, state)
+}
+
+/// Whether the user may do it at all, wherever that is.
+///
+/// # Errors
+/// The reason, as a lower-case fragment.
+pub fn permitted(command: &Command, state: &State) -> Result<(), String> {
     if command.risk > Risk::Read
         && let Some(reason) = read_only(state)
     {

@@ -77,10 +77,7 @@ fn lines(cx: &Cx<'_>) -> Vec<HelpLine> {
 
 fn line(cx: &Cx<'_>, command: &'static Command) -> HelpLine {
     let keys: Vec<String> = cx.state.keymap.keys(command.name).map(ToString::to_string).collect();
-    let reason = match command.scope {
-        Scope::In(_) => None,
-        Scope::Anywhere | Scope::Tables => command::enabled(command, cx.state).err(),
-    };
+    let reason = command::permitted(command, cx.state).err();
     let risk = if command.risk == Risk::Grave { "; asks for a name first" } else { "" };
     let reason_text = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     HelpLine::Command {
