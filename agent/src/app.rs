@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::fault::api_error;
 use crate::hub::Hub;
 use crate::jobs::JobsHandle;
+use crate::log::LogRing;
 use crate::rpc::Mutations;
 use crate::rpc::blobs::Uploads;
 use crate::services::Services;
@@ -23,6 +24,8 @@ use crate::telemetry::Sample;
 pub struct App {
     /// As loaded at the start.
     pub config: Config,
+    /// What it says of itself, the newest lines.
+    pub log: LogRing,
     /// When this process started.
     pub started: Time,
     /// What the agent remembers.

@@ -1,11 +1,15 @@
 //! The agent's configuration: defaults, then the TOML file, then `VIGIE_<SECTION>_<KEY>` from the
 //! environment.
 
+mod environment;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::access::AccessConfig;
+
+pub use environment::KnownColour;
 
 /// Everything that can be configured. `configs/agent.toml` shows each key with its default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +43,11 @@ pub struct AgentConfig {
     pub weights: PathBuf,
     /// `cpu`, or `cuda:0` in a build with CUDA.
     pub device: String,
+    /// What this agent is for: `production`, `staging`; 1–32 letters, digits, signs and inner
+    /// spaces. Empty when it has nothing to say.
+    pub environment: String,
+    /// In which colour consoles show the environment.
+    pub environment_colour: KnownColour,
 }
 
 impl Default for AgentConfig {
@@ -48,6 +57,8 @@ impl Default for AgentConfig {
             socket: PathBuf::new(),
             weights: PathBuf::new(),
             device: "cpu".to_owned(),
+            environment: String::new(),
+            environment_colour: KnownColour::default(),
         }
     }
 }
@@ -280,6 +291,7 @@ impl Config {
                 expected: "it must be cpu or cuda:N",
             });
         }
+        environment::check(&self.agent)?;
         let connections = &self.connections;
         range("connections.max", connections.max as u64, 1, 100_000, "it must be 1 to 100000")?;
         range(

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod fault;
 pub mod hub;
 pub mod jobs;
+pub mod log;
 pub mod offline;
 pub mod promotion;
 pub mod rpc;

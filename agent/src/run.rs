@@ -1,6 +1,5 @@
 //! A running agent from its start to its end.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +22,10 @@ use vigie_protocol::{AliasName, Time};
 
 use crate::access::Access;
 use crate::app::App;
-use crate::config::{Config, ConnectionsConfig, LogConfig, LogFormat, ServingConfig};
+use crate::config::{Config, ConnectionsConfig, ServingConfig};
 use crate::hub::Hub;
 use crate::jobs::{self, JobEngine, JobOptions, ProcessLauncher};
+use crate::log::{self, LogRing};
 use crate::rpc::blobs::Uploads;
 use crate::rpc::{Api, Mutations, Server, ServerOptions};
 use crate::services::Services;
@@ -37,18 +37,18 @@ use crate::telemetry;
 /// # Errors
 /// When the agent cannot start: the state cannot be opened, the socket is taken.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    start_log(&config.log)?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config))
+    let log = log::start(&config.log)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config, log))
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, log: LogRing) -> anyhow::Result<()> {
     let started = Time::now();
     let mut signals = Signals::listen()?;
     let state = open_state(&config, started).await?;
     // The socket comes last of what can fail, and first of what others see.
     let listener = Listener::bind(&config.agent.socket).await?;
     let stop = CancellationToken::new();
-    let (app, engine) = assemble(config, state, started, stop.clone()).await?;
+    let (app, engine) = assemble(config, log, state, started, stop.clone()).await?;
     let jobs = tokio::spawn(engine.run(stop.clone()));
 
     let greeting = Greeting {
@@ -127,8 +127,10 @@ async fn open_state(config: &Config, now: Time) -> anyhow::Result<Arc<State>> {
     Ok(Arc::new(state))
 }
 
-async fn assemble(
+/// Every part of an agent, put together; nothing of it answers anybody yet.
+pub(crate) async fn assemble(
     config: Config,
+    log: LogRing,
     state: Arc<State>,
     started: Time,
     stop: CancellationToken,
@@ -152,6 +154,7 @@ async fn assemble(
     let samples = telemetry::start(config.agent.state.clone(), stop).await;
     let app = App {
         config,
+        log,
         started,
         state,
         hub,
@@ -332,24 +335,4 @@ impl Signals {
 fn notify(state: NotifyState<'_>) {
     // Without systemd there is nobody to tell, and that is no error.
     let _ = sd_notify::notify(&[state]);
-}
-
-fn start_log(config: &LogConfig) -> anyhow::Result<()> {
-    use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
-    let filter = EnvFilter::try_new(&config.filter).context("log.filter cannot be used")?;
-    let registry = tracing_subscriber::registry().with(filter);
-    match config.format {
-        LogFormat::Text => {
-            // Colours are for people at a terminal, not for files and pipes.
-            let colours = std::io::stderr().is_terminal();
-            registry
-                .with(fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours))
-                .init();
-        }
-        LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).init(),
-        LogFormat::Journald => registry
-            .with(tracing_journald::layer().context("the systemd journal does not listen; set log.format")?)
-            .init(),
-    }
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod app;
 mod cli;
+mod compare;
 mod config;
 mod demo;
 mod exit;

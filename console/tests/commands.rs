@@ -1,6 +1,10 @@
 //! The commands as their users meet them: real processes against an agent that only pretends.
 
+#[path = "commands/compare.rs"]
+mod compare;
 mod fake;
+#[path = "commands/log.rs"]
+mod log;
 
 use fake::{Fake, World, ended};
 use rustix::process::{Pid, Signal, kill_process};

@@ -7,8 +7,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use vigie_core::data::changeset::{diff, propose, split_counts};
-use vigie_core::store::manifest::{Listing, Manifest};
+use vigie_core::data::changeset::{propose, split_counts};
+use vigie_core::store::manifest::{Differences, Listing, Manifest, class_changes};
 use vigie_core::store::{Blobs, State};
 use vigie_protocol::dataset::{
     ChangeSet, ChangeSetState, DatasetImage, DatasetRef, Decision, Lineage, Quality, Quarantined, Split,
@@ -122,8 +122,12 @@ fn benches(criterion: &mut Criterion) {
     group.bench_function("encode", |bencher| bencher.iter(|| older.encode()));
     group.bench_function("read and check the blob", |bencher| bencher.iter(|| bytes(a)));
     group.bench_function("read and decode", |bencher| bencher.iter(|| read(a)));
-    group.bench_function("diff of two in memory", |bencher| bencher.iter(|| diff(&older, &newer)));
-    group.bench_function("diff of two on disk", |bencher| bencher.iter(|| diff(&read(a), &read(b))));
+    group.bench_function("diff of two in memory", |bencher| bencher.iter(|| class_changes(&older, &newer)));
+    group.bench_function("diff of two on disk", |bencher| bencher.iter(|| class_changes(&read(a), &read(b))));
+    group.bench_function("page of a diff", |bencher| {
+        let all = Differences::default();
+        bencher.iter(|| black_box(all.page(Some(&bytes(a)), &bytes(b), None, PAGE).expect("page")));
+    });
     let source = DatasetRef { lineage: Lineage::Source, number: 2 };
     group.bench_function("propose one to the other", |bencher| {
         bencher.iter(|| propose(&newer, source, Some(&older)));

@@ -7,9 +7,10 @@ use vigie_core::store::audit::AuditLine;
 use vigie_protocol::access::Principal;
 use vigie_protocol::event::Event;
 use vigie_protocol::health::{AgentHealth, Finding};
-use vigie_protocol::page::{Page, PageCursor};
+use vigie_protocol::page::{Page, PageCursor, PageRequest};
 use vigie_protocol::service::{
-    AuditEntry, AuditList, AuditVerdict, Backup, BackupMade, Empty, EventList, Watch, Watched,
+    AgentLog, AgentLogPage, AuditEntry, AuditList, AuditVerdict, Backup, BackupMade, Empty, EventList, Watch,
+    Watched,
 };
 use vigie_protocol::{ApiError, Time};
 
@@ -26,6 +27,7 @@ pub(super) async fn health(api: Api, _: Empty) -> Result<AgentHealth, ApiError> 
     let sample = app.samples.borrow().clone();
     Ok(AgentHealth {
         agent: app.state.agent,
+        environment: app.config.agent.environment(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: app.started,
         now: Time::now(),
@@ -40,6 +42,12 @@ pub(super) async fn health(api: Api, _: Empty) -> Result<AgentHealth, ApiError> 
 
 pub(super) async fn doctor(api: Api, _: Empty) -> Result<Vec<Finding>, ApiError> {
     api.app.blocking(|app| Ok(doctor::examine(app))).await
+}
+
+pub(super) async fn log(api: Api, request: AgentLog) -> Result<AgentLogPage, ApiError> {
+    let AgentLog { cursor, limit } = request;
+    let limit = PageRequest { cursor: None, limit }.capped_limit();
+    Ok(api.app.log.page(api.app.hub.epoch(), cursor, limit))
 }
 
 pub(super) async fn events(api: Api, request: EventList) -> Result<Page<Event>, ApiError> {

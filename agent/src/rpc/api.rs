@@ -13,7 +13,7 @@ use vigie_core::store::catalog::Receipt;
 use vigie_core::store::{State, StoreError};
 use vigie_protocol::access::Principal;
 use vigie_protocol::blob::{BlobChunk, UploadStatus};
-use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetVersion};
+use vigie_protocol::dataset::{ChangeSet, DatasetDifference, DatasetImage, DatasetVersion};
 use vigie_protocol::event::Event;
 use vigie_protocol::health::{AgentHealth, Finding};
 use vigie_protocol::job::{Job, Lease};
@@ -160,6 +160,7 @@ answer_with! {
     whoami(Empty) -> Principal = agent::whoami;
     health(Empty) -> AgentHealth = agent::health;
     doctor(Empty) -> Vec<Finding> = agent::doctor;
+    agent_log(AgentLog) -> AgentLogPage = agent::log;
 
     project_list(Empty) -> Vec<Project> = projects::list;
     project_get(InProject) -> Project = projects::get;
@@ -169,6 +170,7 @@ answer_with! {
     dataset_list(DatasetList) -> Page<DatasetVersion> = datasets::list;
     dataset_get(DatasetGet) -> DatasetVersion = datasets::get;
     dataset_images(DatasetImages) -> Page<DatasetImage> = datasets::images;
+    dataset_diff(DatasetDiff) -> DatasetDifference = datasets::diff;
     change_set_list(ChangeSetList) -> Page<ChangeSet> = datasets::change_sets;
     change_set_get(ChangeSetGet) -> ChangeSet = datasets::change_set;
     change_set_decide(ChangeSetDecide) -> ChangeSet = datasets::decide;

@@ -1,12 +1,14 @@
 //! Dataset versions and change-sets.
 
-use vigie_core::store::manifest::Listing;
-use vigie_core::store::{Blobs, StoreError};
-use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetRef, DatasetVersion, Decision};
+use vigie_core::store::manifest::{Differences, Listing};
+use vigie_core::store::{Blobs, State, StoreError};
+use vigie_protocol::dataset::{
+    ChangeSet, DatasetDifference, DatasetImage, DatasetRef, DatasetVersion, Decision,
+};
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::page::Page;
 use vigie_protocol::service::{
-    ChangeSetDecide, ChangeSetGet, ChangeSetList, DatasetGet, DatasetImages, DatasetList,
+    ChangeSetDecide, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetGet, DatasetImages, DatasetList,
 };
 use vigie_protocol::{ApiError, Time};
 
@@ -33,13 +35,29 @@ pub(super) async fn images(api: Api, request: DatasetImages) -> Result<Page<Data
         get(api.clone(), DatasetGet { project: request.project.clone(), dataset: request.dataset }).await?;
     let DatasetImages { project: _, dataset: _, class, split, page } = request;
     api.read(move |state| {
-        let manifest = version.manifest;
-        let bytes = state.blobs.get(manifest)?.ok_or_else(|| StoreError::NotFound {
-            what: format!("the manifest {} in the blobs", manifest.short()),
-        })?;
+        let bytes = manifest(state, &version)?;
         Listing { class: class.as_deref(), split }.page(&bytes, page.cursor.as_ref(), page.capped_limit())
     })
     .await
+}
+
+pub(super) async fn diff(api: Api, request: DatasetDiff) -> Result<DatasetDifference, ApiError> {
+    let DatasetDiff { project, from, to, class, page } = request;
+    api.project(project.clone()).await?;
+    api.read(move |state| {
+        let read = |dataset| manifest(state, &state.catalog.dataset(&project, dataset)?);
+        let (from, to) = (from.map(read).transpose()?, read(to)?);
+        let differences = Differences { class: class.as_deref() };
+        differences.page(from.as_deref(), &to, page.cursor.as_ref(), page.capped_limit())
+    })
+    .await
+}
+
+/// The bytes of a version's manifest.
+fn manifest(state: &State, version: &DatasetVersion) -> Result<Vec<u8>, StoreError> {
+    let hash = version.manifest;
+    let missing = || StoreError::NotFound { what: format!("the manifest {} in the blobs", hash.short()) };
+    state.blobs.get(hash)?.ok_or_else(missing)
 }
 
 pub(super) async fn change_sets(api: Api, request: ChangeSetList) -> Result<Page<ChangeSet>, ApiError> {

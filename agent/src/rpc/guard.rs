@@ -112,10 +112,11 @@ impl Serve for TooMuch {
     }
 }
 
-/// Whether a method only reads, and its answer may be large. What needs more than a viewer's role
-/// answers with a row; and who watches mostly waits.
+/// Whether a method only reads, and its answer may be large. What labellers may do beside reading
+/// (a prediction, a piece of an upload) answers with a row; and who watches mostly waits.
 pub(super) fn is_read(name: &str) -> bool {
-    service::method(name).is_some_and(|method| method.role == Role::Viewer && method.name != WATCH)
+    service::method(name)
+        .is_some_and(|method| !method.mutation && method.role != Role::Labeller && method.name != WATCH)
 }
 
 fn panicked(method: &MethodInfo, panic: &(dyn Any + Send)) -> ServerError {

@@ -1,5 +1,7 @@
-//! The server over a real socket: panics, limits, garbage, long polls, shutdown; and the roles.
+//! The server over a real socket: panics, limits, garbage, long polls, shutdown; the roles; and
+//! answers of real parts.
 
+mod answers;
 mod roles;
 
 use std::path::PathBuf;

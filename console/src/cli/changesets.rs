@@ -1,5 +1,7 @@
 //! `vigie changesets`.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand};
 use vigie_protocol::dataset::{ChangeSet, ChangeSetState, ClassChange, Decision};
 use vigie_protocol::service::{ChangeSetDecide, ChangeSetGet, ChangeSetList};
@@ -160,6 +162,46 @@ fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
         decided,
         generation: _,
     } = set;
+    let mut sheet = Sheet::new()
+        .field("Change-set", id.to_string())
+        .field("State", state(set))
+        .field("Project", project.as_str())
+        .field(
+            "Line",
+            match base {
+                Some(base) => format!("{lineage}, after v{base}"),
+                None => format!("{lineage}, its first version"),
+            },
+        )
+        .field("Origin", origin.as_str())
+        .field("Proposed", format!("{} by {by}", when(style.now, *created)))
+        .field("Size then", bytes(*size))
+        .field("Unchanged", count(*unchanged))
+        .field("Duplicates", count(*duplicates));
+    if let Some(Decision { at, by, reason }) = decided {
+        sheet = sheet
+            .field("Decided", format!("{} by {by}", when(style.now, *at)))
+            .maybe("Reason", reason.as_ref());
+    }
+    sheet =
+        sheet.table("Changes", changes_table(classes)).table("The version it makes", classes_table(result));
+    if *quarantined > 0 {
+        let mut left_out = Table::new([Column::flexible("FILE"), Column::flexible("WHY")], "none");
+        for file in quarantine {
+            left_out.row([Cell::from(file.origin.as_str()), file.reason.as_str().into()]);
+        }
+        let shown = quarantine.len() as u64;
+        let title = match quarantined - shown.min(*quarantined) {
+            0 => format!("Left out ({quarantined})"),
+            more => format!("Left out ({quarantined}, {more} of them not listed)"),
+        };
+        sheet = sheet.table(title, left_out);
+    }
+    sheet
+}
+
+/// What happens to each class.
+pub fn changes_table(classes: &BTreeMap<String, ClassChange>) -> Table {
     let mut changes = Table::new(
         [
             Column::flexible("CLASS"),
@@ -182,39 +224,5 @@ fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
             signed('~', moved).into(),
         ]);
     }
-    let mut sheet = Sheet::new()
-        .field("Change-set", id.to_string())
-        .field("State", state(set))
-        .field("Project", project.as_str())
-        .field(
-            "Line",
-            match base {
-                Some(base) => format!("{lineage}, after v{base}"),
-                None => format!("{lineage}, its first version"),
-            },
-        )
-        .field("Origin", origin.as_str())
-        .field("Proposed", format!("{} by {by}", when(style.now, *created)))
-        .field("Size then", bytes(*size))
-        .field("Unchanged", count(*unchanged))
-        .field("Duplicates", count(*duplicates));
-    if let Some(Decision { at, by, reason }) = decided {
-        sheet = sheet
-            .field("Decided", format!("{} by {by}", when(style.now, *at)))
-            .maybe("Reason", reason.as_ref());
-    }
-    sheet = sheet.table("Changes", changes).table("The version it makes", classes_table(result));
-    if *quarantined > 0 {
-        let mut left_out = Table::new([Column::flexible("FILE"), Column::flexible("WHY")], "none");
-        for file in quarantine {
-            left_out.row([Cell::from(file.origin.as_str()), file.reason.as_str().into()]);
-        }
-        let shown = quarantine.len() as u64;
-        let title = match quarantined - shown.min(*quarantined) {
-            0 => format!("Left out ({quarantined})"),
-            more => format!("Left out ({quarantined}, {more} of them not listed)"),
-        };
-        sheet = sheet.table(title, left_out);
-    }
-    sheet
+    changes
 }

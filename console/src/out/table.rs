@@ -1,5 +1,7 @@
 //! Aligned columns.
 
+use vigie_protocol::health::EnvironmentColour;
+
 use super::Style;
 use super::text::{cut, safe, width};
 
@@ -17,6 +19,8 @@ pub enum Tone {
     Warn,
     /// Wants action.
     Bad,
+    /// Names an agent's environment, in the colour that the agent's configuration gives it.
+    Environment(EnvironmentColour),
 }
 
 impl Tone {
@@ -28,6 +32,15 @@ impl Tone {
             Tone::Good => "32",
             Tone::Warn => "33",
             Tone::Bad => "31",
+            Tone::Environment(colour) => match colour {
+                EnvironmentColour::Red => "31",
+                EnvironmentColour::Green => "32",
+                EnvironmentColour::Yellow => "33",
+                EnvironmentColour::Blue => "34",
+                EnvironmentColour::Magenta => "35",
+                EnvironmentColour::Cyan => "36",
+                EnvironmentColour::None | EnvironmentColour::Unknown => return text.to_owned(),
+            },
         };
         if style.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }

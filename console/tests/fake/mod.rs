@@ -1,6 +1,7 @@
 //! An agent that only pretends: it speaks the real protocol on a real socket, and its jobs advance a
 //! step with every look. The commands under test are real processes.
 
+mod values;
 mod world;
 
 use std::ffi::OsStr;

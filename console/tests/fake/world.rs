@@ -4,25 +4,30 @@ use std::collections::BTreeMap;
 
 use vigie_protocol::access::{Principal, Role};
 use vigie_protocol::blob::{BlobChunk, CHUNK_BYTES, UploadStatus};
-use vigie_protocol::dataset::{DatasetRef, DatasetVersion, Lineage, SplitCounts};
+use vigie_protocol::dataset::{
+    ChangeSet, DatasetDifference, DatasetRef, DatasetVersion, Lineage, SplitCounts,
+};
 use vigie_protocol::event::{Event, Severity, Subject, Update, WatchCursor};
+use vigie_protocol::health::AgentHealth;
 use vigie_protocol::job::{FailureCause, Job, JobFailure, JobOutcome, JobSpec, JobState, Progress};
 use vigie_protocol::model::{
     Alias, AliasMove, Architecture, GateCheck, GateVerdict, ModelVersion, MoveKind, Proportion,
 };
-use vigie_protocol::page::{Page, PageCursor, PageRequest};
-use vigie_protocol::prediction::{Prediction, Scored, Timings};
+use vigie_protocol::page::Page;
 use vigie_protocol::preprocess::PreprocessSpec;
-use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::project::Project;
 use vigie_protocol::run::{EpochMetrics, Run, RunState};
+use vigie_protocol::samples::Sample;
 use vigie_protocol::service::{
-    AliasMoved, BackupMade, JobLogPage, ModelDetail, TrainSubmitted, UploadBegin, VigieRequest,
-    VigieResponse, Watched,
+    AgentLog, AgentLogLine, AgentLogPage, AliasMoved, BackupMade, JobLogPage, ModelDetail, TrainSubmitted,
+    UploadBegin, VigieRequest, VigieResponse, Watched,
 };
 use vigie_protocol::{
-    AliasName, ApiError, ChangeSetId, ErrorCode, Hash, IdempotencyKey, JobId, ModelNumber, PredictionId,
-    ProjectName, RunId, Time, UploadId,
+    AliasName, ApiError, ChangeSetId, ErrorCode, Hash, IdempotencyKey, JobId, ModelNumber, ProjectName,
+    RunId, Time, UploadId,
 };
+
+use super::values::{CLASSES, changes, page, passport, prediction, project};
 
 pub struct World {
     pub projects: Vec<Project>,
@@ -48,13 +53,15 @@ pub struct World {
     uploads: BTreeMap<UploadId, (UploadBegin, Vec<u8>)>,
     /// Every watch says that something was missed.
     pub resyncs: bool,
+    /// The agent's start, and what it said since.
+    pub log: (u64, Vec<AgentLogLine>),
+    /// So many lines were lost before each page.
+    pub log_dropped: u64,
     /// The keys under which backups were asked for.
     pub backups: Vec<IdempotencyKey>,
     /// So many of them take longer than the call.
     pub slow_backups: usize,
 }
-
-const CLASSES: [&str; 2] = ["owl", "猫"];
 
 impl World {
     pub fn empty() -> Self {
@@ -74,6 +81,8 @@ impl World {
             blobs: BTreeMap::new(),
             uploads: BTreeMap::new(),
             resyncs: false,
+            log: (1, Vec::new()),
+            log_dropped: 0,
             backups: Vec::new(),
             slow_backups: 0,
         }
@@ -159,6 +168,19 @@ impl World {
                     job.clone()
                 }))
             }
+            Q::Health { .. } => A::Health(Ok(AgentHealth::sample())),
+            Q::AgentLog { request } => A::AgentLog(Ok(self.log(request))),
+            Q::DatasetImages { .. } => A::DatasetImages(Ok(Page::whole(Vec::sample()))),
+            Q::DatasetDiff { request } => A::DatasetDiff(Ok(DatasetDifference {
+                classes: DatasetDifference::sample().classes,
+                images: page(changes(&request), &request.page),
+            })),
+            Q::ChangeSetList { .. } => A::ChangeSetList(Ok(Page::whole(Vec::sample()))),
+            Q::ChangeSetGet { .. } => A::ChangeSetGet(Ok(ChangeSet::sample())),
+            Q::LeaseList { .. } => A::LeaseList(Ok(Vec::sample())),
+            Q::AliasHistory { .. } => A::AliasHistory(Ok(Page::whole(Vec::sample()))),
+            Q::PredictionList { .. } => A::PredictionList(Ok(Page::whole(vec![prediction(None)]))),
+            Q::PredictionCounts { .. } => A::PredictionCounts(Ok(Vec::sample())),
             Q::JobLog { request } => {
                 A::JobLog(Ok(JobLogPage { lines: Vec::new(), offset: request.offset, end: true }))
             }
@@ -259,6 +281,28 @@ impl World {
             }
             other => panic!("the fake agent has no answer to {other:?}"),
         })
+    }
+
+    /// Lines from the cursor on; this agent has dropped nothing.
+    fn log(&self, request: AgentLog) -> AgentLogPage {
+        let (epoch, lines) = &self.log;
+        let cursor = request.cursor.unwrap_or(0);
+        let after = lines.iter().filter(|line| line.seq >= cursor);
+        let lines: Vec<AgentLogLine> = after.take(request.limit as usize).cloned().collect();
+        let next = lines.last().map_or(cursor, |line| line.seq + 1);
+        AgentLogPage { lines, next, dropped: self.log_dropped, epoch: *epoch }
+    }
+
+    /// The agent says something.
+    pub fn says(&mut self, level: &str, text: &str) {
+        let (_, lines) = &mut self.log;
+        lines.push(AgentLogLine {
+            seq: lines.len() as u64 + 1,
+            at: Time::from_micros(1_795_219_200_000_000),
+            level: level.to_owned(),
+            target: "vigie_agent::run".to_owned(),
+            text: text.to_owned(),
+        });
     }
 
     fn happens(&mut self) -> Event {
@@ -444,74 +488,4 @@ impl World {
         };
         AliasMoved { alias, moved, swap_ms: 12 }
     }
-}
-
-fn project(name: &str) -> Project {
-    Project {
-        name: name.parse().expect("a name"),
-        description: "Birds\x1b[2J at the feeder".to_owned(),
-        created: Time::now(),
-        by: "alice".to_owned(),
-        settings: ProjectSettings::default(),
-        generation: 1,
-    }
-}
-
-fn prediction(name: Option<String>) -> Prediction {
-    Prediction {
-        id: PredictionId::new(),
-        at: Time::now(),
-        model: ModelNumber(1),
-        weights: Hash::of(b"weights"),
-        image: Hash::of(b"image"),
-        picture_kept: true,
-        top: vec![
-            Scored { class: "owl".to_owned(), probability: 0.931 },
-            Scored { class: "猫".to_owned(), probability: 0.069 },
-        ],
-        timings: Timings { queue: 10, decode: 400, infer: 9_000, total: 9_500 },
-        by: "alice".to_owned(),
-        name,
-    }
-}
-
-fn passport(model: &ModelVersion) -> vigie_protocol::model::Passport {
-    let preprocess = PreprocessSpec::for_network(model.architecture, 96);
-    vigie_protocol::model::Passport {
-        architecture: model.architecture,
-        classes: CLASSES.map(str::to_owned).into(),
-        preprocess_hash: preprocess.hash(),
-        preprocess,
-        weights: model.weights,
-        dataset: model.dataset,
-        manifest: Hash::of(b"manifest"),
-        run: model.run,
-        epoch: 1,
-        temperature: 1.2,
-        evaluation: vigie_protocol::model::Evaluation {
-            dataset: model.dataset,
-            manifest: Hash::of(b"manifest"),
-            accuracy: model.accuracy,
-            top3_accuracy: model.accuracy,
-            balanced_accuracy: 0.9,
-            macro_f1: 0.9,
-            log_loss: 0.3,
-            calibration_error: 0.02,
-            calibration_error_raw: 0.05,
-            classes: Vec::new(),
-            confusion: vec![vec![9, 1], vec![2, 8]],
-            outcomes: Vec::new(),
-        },
-        golden: Vec::new(),
-        made_by: "vigie-agent 0.1.0 on cpu".to_owned(),
-    }
-}
-
-/// Two rows a page, whatever is asked for: clients must follow the cursor.
-fn page<T>(rows: Vec<T>, request: &PageRequest) -> Page<T> {
-    let start = request.cursor.as_ref().map_or(0, |cursor| cursor.0.parse().expect("our own cursor"));
-    let total = rows.len();
-    let items: Vec<T> = rows.into_iter().skip(start).take(2.min(request.capped_limit())).collect();
-    let end = start + items.len();
-    Page { items, next: (end < total).then(|| PageCursor(end.to_string())) }
 }

@@ -1,12 +1,11 @@
 //! Proposals: what a new dataset version would hold, and how it differs from the last one.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use vigie_protocol::Hash;
 use vigie_protocol::dataset::{ClassChange, DatasetImage, DatasetRef, Quarantined, SplitCounts};
 
-use crate::store::manifest::Manifest;
+use crate::store::manifest::{Manifest, class_changes};
 
 /// How many files left out are listed by name.
 pub const QUARANTINE_LISTED: usize = 1000;
@@ -39,8 +38,8 @@ impl Proposal {
     /// out yet.
     pub(super) fn new(base: Option<&Manifest>, manifest: Manifest) -> Self {
         let classes = match base {
-            Some(base) => diff(base, &manifest),
-            None => diff(&Manifest::default(), &manifest),
+            Some(base) => class_changes(base, &manifest),
+            None => class_changes(&Manifest::default(), &manifest),
         };
         Self {
             classes,
@@ -106,45 +105,6 @@ pub(super) fn find(images: &[DatasetImage], hash: Hash) -> Option<&DatasetImage>
     images.binary_search_by_key(&hash, |image| image.image).ok().map(|i| &images[i])
 }
 
-/// What happens to each class on the way from `a` to `b`; classes with no change are left out.
-///
-/// An image whose label changes counts at both labels; if its split changes too, it counts as
-/// moved at the new one.
-pub fn diff(a: &Manifest, b: &Manifest) -> BTreeMap<String, ClassChange> {
-    let mut classes: BTreeMap<String, ClassChange> = BTreeMap::new();
-    let mut change = |label: &str, edit: fn(&mut ClassChange)| match classes.get_mut(label) {
-        Some(class) => edit(class),
-        None => edit(classes.entry(label.to_owned()).or_default()),
-    };
-    let (mut old, mut new) = (a.images().iter().peekable(), b.images().iter().peekable());
-    loop {
-        // Both are sorted by hash: one walk over the two.
-        let order = match (old.peek(), new.peek()) {
-            (Some(x), Some(y)) => x.image.cmp(&y.image),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => break,
-        };
-        let before = if order.is_le() { old.next() } else { None };
-        let after = if order.is_ge() { new.next() } else { None };
-        match (before, after) {
-            (Some(x), None) => change(&x.label, |class| class.removed += 1),
-            (None, Some(y)) => change(&y.label, |class| class.added += 1),
-            (Some(x), Some(y)) => {
-                if x.label != y.label {
-                    change(&x.label, |class| class.relabelled_out += 1);
-                    change(&y.label, |class| class.relabelled_in += 1);
-                }
-                if x.split != y.split {
-                    change(&y.label, |class| class.moved += 1);
-                }
-            }
-            (None, None) => {}
-        }
-    }
-    classes
-}
-
 /// Images per class and split.
 pub fn split_counts(images: &[DatasetImage]) -> BTreeMap<String, SplitCounts> {
     let mut counts: BTreeMap<String, SplitCounts> = BTreeMap::new();
@@ -185,24 +145,6 @@ mod tests {
 
     fn manifest(images: &[(&str, &str, Split)]) -> Manifest {
         Manifest::new(images.iter().map(|&(name, label, split)| image(name, label, split)).collect())
-    }
-
-    #[test]
-    fn diff_counts_every_way_to_change() {
-        use Split::{Test, Train, Valid};
-        let a =
-            manifest(&[("1", "owl", Train), ("2", "owl", Train), ("3", "kite", Test), ("4", "wren", Train)]);
-        let b =
-            manifest(&[("1", "kite", Train), ("2", "owl", Valid), ("4", "wren", Train), ("5", "owl", Train)]);
-        let expected = BTreeMap::from([
-            ("kite".to_owned(), ClassChange { removed: 1, relabelled_in: 1, ..ClassChange::default() }),
-            (
-                "owl".to_owned(),
-                ClassChange { added: 1, relabelled_out: 1, moved: 1, ..ClassChange::default() },
-            ),
-        ]);
-        assert_eq!(diff(&a, &b), expected);
-        assert!(diff(&a, &a).is_empty());
     }
 
     #[test]

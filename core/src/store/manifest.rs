@@ -2,15 +2,19 @@
 //!
 //! A version byte, then MessagePack: the images sorted by hash, each property a column (the
 //! module `columns`). Equal content gives equal bytes, hence an equal hash. A page of a listing
-//! ([`Listing`]) reads the columns where they lie and makes only the images that it shows.
+//! ([`Listing`]) or of a difference ([`Differences`]) reads the columns where they lie and makes only
+//! the images that it shows.
 
 mod columns;
+mod difference;
 
 use std::collections::BTreeSet;
 
 use vigie_protocol::Hash;
 use vigie_protocol::dataset::{DatasetImage, Split};
 use vigie_protocol::page::{Page, PageCursor};
+
+pub use self::difference::{Differences, class_changes};
 
 use self::columns::Columns;
 use super::{Result, StoreError};
@@ -95,10 +99,7 @@ impl Listing<'_> {
     ) -> Result<Page<DatasetImage>> {
         let after: Option<Hash> =
             cursor.map(|cursor| cursor.0.parse().map_err(|_| StoreError::BadCursor)).transpose()?;
-        match content(bytes)? {
-            Content::Rows(images) => self.page_of(&Columns::of(&images), after, limit),
-            Content::Columns(columns) => self.page_of(&columns, after, limit),
-        }
+        self.page_of(&content(bytes)?.columns(), after, limit)
     }
 
     fn page_of(
@@ -124,6 +125,15 @@ impl Listing<'_> {
 enum Content<'a> {
     Rows(Vec<DatasetImage>),
     Columns(Box<Columns<'a>>),
+}
+
+impl<'a> Content<'a> {
+    fn columns(self) -> Columns<'a> {
+        match self {
+            Content::Rows(images) => Columns::of(&images),
+            Content::Columns(columns) => *columns,
+        }
+    }
 }
 
 fn content(bytes: &[u8]) -> Result<Content<'_>> {

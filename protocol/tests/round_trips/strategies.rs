@@ -331,8 +331,8 @@ pub fn difference() -> impl Strategy<Value = DatasetDifference> {
     let kind = prop::sample::select(vec![ChangeKind::Added, ChangeKind::Relabelled, ChangeKind::Unknown]);
     let image = (hash(), kind, placement(), placement(), any::<String>())
         .prop_map(|(image, kind, from, to, origin)| ImageChange { image, kind, from, to, origin });
-    let class = any::<[u64; 2]>()
-        .prop_map(|[added, moved]| ClassChange { added, moved, ..ClassChange::default() });
+    let class =
+        any::<[u64; 2]>().prop_map(|[added, moved]| ClassChange { added, moved, ..ClassChange::default() });
     (
         prop::collection::btree_map(any::<String>(), class, 0..3),
         prop::collection::vec(image, 0..3),

@@ -19,7 +19,7 @@ use vigie_protocol::wire::{AgentClient, ClientOptions, Greeting, LinkState};
 use vigie_protocol::{AgentId, ErrorCode};
 
 use crate::access::Access;
-use crate::rpc::guard::{Answer, Guarded, Handler};
+use crate::rpc::guard::{Answer, Guarded, Handler, is_read};
 use crate::rpc::room::{Budget, REQUEST_BYTES};
 use crate::rpc::server::{ServerOptions, Shared, connection};
 
@@ -98,6 +98,22 @@ fn is_allowed(outcome: &CallOutcome) -> bool {
         Ok(Ok(())) => true,
         Err(RpcError::Server(error)) if error.kind == ErrorKind::PermissionDenied => false,
         other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_may_answer_at_length_is_bounded() {
+    for (name, expected) in [
+        ("dataset_diff", true),
+        ("agent_log", true),
+        ("audit_list", true),
+        ("watch", false),
+        ("predict", false),
+        ("upload_chunk", false),
+        ("promote", false),
+        ("levitate", false),
+    ] {
+        assert_eq!(is_read(name), expected, "{name}");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::follow::{self, Follower};
 use crate::out::note;
 use crate::session::{Session, ask};
 
-pub use show::outcome;
+pub use show::{log_tone, outcome};
 
 /// How often a followed log is looked at.
 const LOG_EVERY: Duration = Duration::from_secs(1);

@@ -8,13 +8,18 @@ use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, bytes, count, dur
 
 /// A line of a job's log.
 pub fn log_line(line: &LogLine, style: &Style) -> String {
-    let tone = match line.level.as_str() {
+    let tone = log_tone(&line.level);
+    let at = line.at.timestamp().strftime("%H:%M:%S");
+    format!("{at} {:<5} {}", safe(&line.level), tone.paint(&safe(&line.text), style))
+}
+
+/// How grave a line of a log is.
+pub fn log_tone(level: &str) -> Tone {
+    match level {
         "error" => Tone::Bad,
         "warn" => Tone::Warn,
         _ => Tone::Plain,
-    };
-    let at = line.at.timestamp().strftime("%H:%M:%S");
-    format!("{at} {:<5} {}", safe(&line.level), tone.paint(&safe(&line.text), style))
+    }
 }
 
 /// Jobs, one a row.

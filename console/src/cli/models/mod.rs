@@ -1,5 +1,6 @@
 //! `vigie models`.
 
+mod compare;
 mod show;
 
 use clap::{Args, Subcommand};
@@ -10,6 +11,7 @@ use vigie_protocol::service::{
 };
 use vigie_protocol::{AliasName, IdempotencyKey, ModelNumber, ProjectName, RunId};
 
+use self::compare::Compared;
 use crate::app::App;
 use crate::cli::datasets::submit;
 use crate::cli::jobs::finish;
@@ -23,6 +25,7 @@ const EXAMPLES: &str = "\
 Examples:
   vigie models list
   vigie models evaluate 01932f6c-…         test a run's best checkpoint and register it
+  vigie models compare v3 v7               how does v7 do beside v3, and on which classes worst?
   vigie models gate v7                     may it take production?
   vigie models promote v7 --reason 'better on barn owls'
   vigie models rollback                    the previous model answers again, at once
@@ -47,6 +50,16 @@ enum Verb {
     Show {
         /// The model version, such as v7
         model: ModelNumber,
+    },
+    /// Compare two model versions by what they did on their test splits
+    Compare {
+        /// The model version to compare with, such as v3
+        base: ModelNumber,
+        /// The model version in question, such as v7
+        candidate: ModelNumber,
+        /// At most this many classes, those that lost most first; 0 for all (JSON has all)
+        #[arg(long, short = 'n', default_value_t = 10, value_name = "CLASSES")]
+        classes: usize,
     },
     /// Evaluate a run on the held-out test split and register it as a model version
     Evaluate {
@@ -120,6 +133,15 @@ impl Models {
             Verb::Show { model } => {
                 let detail = ask!(session, model_get, ModelGet { project, number: model }).await?;
                 Ok(app.out.value(&detail, |style| show::sheet(&detail, style).render(style))?)
+            }
+            Verb::Compare { base, candidate, classes } => {
+                let passport = async |number| {
+                    let request = ModelGet { project: project.clone(), number };
+                    ask!(session, model_get, request).await.map(|detail| detail.passport)
+                };
+                let comparison = crate::compare::compare(&passport(candidate).await?, &passport(base).await?);
+                let compared = Compared { candidate, base, comparison };
+                Ok(app.out.value(&compared, |style| compare::sheet(&compared, classes).render(style))?)
             }
             Verb::Evaluate { run, waiting } => {
                 let job = submit(session, project, JobSpec::Evaluate { run }).await?;

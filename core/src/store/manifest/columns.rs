@@ -13,6 +13,7 @@ use vigie_protocol::Hash;
 use vigie_protocol::dataset::{DatasetImage, Quality, Split};
 
 use super::damaged;
+use super::difference::Place;
 use crate::store::Result;
 
 /// Images sorted by hash, column by column; borrowed from the bytes they were read from.
@@ -116,6 +117,33 @@ impl Columns<'_> {
             && split.is_none_or(|split| self.split.get(i) == split as u8)
     }
 
+    /// Every image's place, in the order of their hashes.
+    pub fn places(&self) -> Result<impl Iterator<Item = Place<'_>>> {
+        let (hashes, _) = self.image.as_chunks::<HASH>();
+        let known = |i: usize| {
+            usize::try_from(self.label.get(i)).is_ok_and(|label| label < self.labels.len())
+                && usize::from(self.split.get(i)) < Split::ALL.len()
+        };
+        if !hashes.is_sorted_by(|a, b| a < b) {
+            return Err(damaged("its images are not sorted"));
+        }
+        if let Some(i) = (0..self.len()).find(|&i| !known(i)) {
+            return Err(damaged(format!("image {i} refers to what is not there")));
+        }
+        Ok(hashes.iter().enumerate().map(|(index, &image)| Place {
+            index,
+            image: image.into(),
+            label: &self.labels[self.label.get(index) as usize],
+            split: Split::ALL[usize::from(self.split.get(index))],
+        }))
+    }
+
+    /// Where an image came from.
+    pub fn origin(&self, i: usize) -> Option<&str> {
+        let start = if i == 0 { 0 } else { self.origin_end.get(i - 1) };
+        self.origins.get(usize::try_from(start).ok()?..usize::try_from(self.origin_end.get(i)).ok()?)
+    }
+
     /// How many images have this hash or a smaller one.
     pub fn past(&self, hash: Hash) -> usize {
         let (hashes, _) = self.image.as_chunks::<HASH>();
@@ -125,17 +153,13 @@ impl Columns<'_> {
     /// One image, whole.
     pub fn image(&self, i: usize) -> Result<DatasetImage> {
         let name = |names: &[String], number: u32| names.get(number as usize).cloned();
-        let origin = || {
-            let start = if i == 0 { 0 } else { self.origin_end.get(i - 1) };
-            self.origins.get(usize::try_from(start).ok()?..usize::try_from(self.origin_end.get(i)).ok()?)
-        };
         let (hashes, _) = self.image.as_chunks::<HASH>();
         let image = || {
             Some(DatasetImage {
                 image: hashes[i].into(),
                 label: name(&self.labels, self.label.get(i))?,
                 split: *Split::ALL.get(usize::from(self.split.get(i)))?,
-                origin: origin()?.to_owned(),
+                origin: self.origin(i)?.to_owned(),
                 quality: Quality {
                     width: self.width.get(i),
                     height: self.height.get(i),

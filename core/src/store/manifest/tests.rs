@@ -1,7 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
-use vigie_protocol::dataset::Quality;
+use vigie_protocol::dataset::{ClassChange, ImageChange, Placement, Quality};
 
 use super::*;
 
@@ -99,6 +101,106 @@ fn pages_hold_what_listings_want() {
     assert!(matches!(read, Err(StoreError::BadCursor)));
 }
 
+/// Images whose content is their name.
+fn images(images: &[(u32, &str, Split)]) -> Manifest {
+    Manifest::new(images.iter().map(|&(n, label, split)| image(n, label, split)).collect())
+}
+
+/// What a version lists of a later one: each image that changed, in one line.
+fn changes(differences: &Differences<'_>, a: Option<&Manifest>, b: &Manifest) -> BTreeMap<Hash, String> {
+    let place = |place: Option<Placement>| {
+        place.map_or("nothing".to_owned(), |place| format!("{}/{}", place.label, place.split))
+    };
+    let page = differences.page(a.map(Manifest::encode).as_deref(), &b.encode(), None, 100).unwrap();
+    let line = |change: ImageChange| {
+        let ImageChange { image, kind, from, to, origin } = change;
+        (image, format!("{kind:?} {} -> {} ({origin})", place(from), place(to)))
+    };
+    page.images.items.into_iter().map(line).collect()
+}
+
+#[test]
+fn differences_tell_every_way_to_change() {
+    use Split::{Test, Train, Valid};
+    let a = images(&[
+        (1, "owl", Train),
+        (2, "owl", Train),
+        (3, "kite", Test),
+        (4, "wren", Train),
+        (6, "owl", Train),
+    ]);
+    let b = images(&[
+        (1, "kite", Train),
+        (2, "owl", Valid),
+        (4, "wren", Train),
+        (5, "owl", Train),
+        (6, "jay", Test),
+    ]);
+    let one = |edit: fn(&mut ClassChange)| {
+        let mut change = ClassChange::default();
+        edit(&mut change);
+        change
+    };
+    let classes = BTreeMap::from([
+        ("jay".to_owned(), one(|class| (class.relabelled_in, class.moved) = (1, 1))),
+        ("kite".to_owned(), one(|class| (class.removed, class.relabelled_in) = (1, 1))),
+        ("owl".to_owned(), one(|class| (class.added, class.relabelled_out, class.moved) = (1, 2, 1))),
+    ]);
+    assert_eq!(class_changes(&a, &b), classes);
+    assert!(class_changes(&a, &a).is_empty());
+
+    let of = |n: u32| Hash::of(&n.to_le_bytes());
+    let expected = [
+        (1, "Relabelled owl/train -> kite/train (kite/é1.jpg)"),
+        (2, "Moved owl/train -> owl/valid (owl/é2.jpg)"),
+        (3, "Removed kite/test -> nothing (kite/é3.jpg)"),
+        (5, "Added nothing -> owl/train (owl/é5.jpg)"),
+        (6, "Relabelled owl/train -> jay/test (jay/é6.jpg)"),
+    ];
+    let lines = |numbers: &[u32]| -> BTreeMap<Hash, String> {
+        let wanted = expected.iter().filter(|(n, _)| numbers.contains(n));
+        wanted.map(|&(n, line)| (of(n), line.to_owned())).collect()
+    };
+    for (class, numbers) in [
+        (None, &[1, 2, 3, 5, 6][..]),
+        (Some("kite"), &[1, 3]),
+        (Some("owl"), &[1, 2, 5, 6]),
+        (Some("wren"), &[]),
+        (Some("none such"), &[]),
+    ] {
+        assert_eq!(changes(&Differences { class }, Some(&a), &b), lines(numbers), "{class:?}");
+    }
+    let all = changes(&Differences::default(), None, &b);
+    assert!(all.len() == 5 && all.values().all(|line| line.starts_with("Added nothing")), "{all:?}");
+}
+
+#[test]
+fn pages_of_differences_join_to_the_whole() {
+    let (a, b) = (sample(40), images(&[(3, "owl", Split::Train), (70, "owl", Split::Test)]));
+    let whole = Differences::default().page(Some(&a.encode()), &b.encode(), None, 1_000).unwrap();
+    assert_eq!((whole.images.items.len(), &whole.images.next), (41, &None));
+    assert_eq!(whole.classes, class_changes(&a, &b));
+    for limit in [1, 5, 40, 41] {
+        // Both formats, one against the other.
+        let (from, to) = (rows(&a), b.encode());
+        let (mut all, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = Differences::default().page(Some(&from), &to, cursor.as_ref(), limit).unwrap();
+            assert_eq!(page.classes, whole.classes);
+            assert!(page.images.next.is_none() || page.images.items.len() == limit);
+            all.extend(page.images.items);
+            cursor = page.images.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(all, whole.images.items, "by {limit}");
+    }
+    let strange = PageCursor("not a hash".to_owned());
+    let read = Differences::default().page(None, &b.encode(), Some(&strange), 1);
+    assert!(matches!(read, Err(StoreError::BadCursor)));
+}
+
 proptest! {
     /// Whatever a disk does to the bytes, reading them ends in an answer.
     #[test]
@@ -109,6 +211,7 @@ proptest! {
         for bytes in [&bytes[..], &bytes[..cut.index(bytes.len())]] {
             let _ = Manifest::decode(bytes);
             let _ = Listing { class: Some("owl"), split: None }.page(bytes, None, 5);
+            let _ = Differences::default().page(Some(bytes), &sample(7).encode(), None, 100);
         }
     }
 }

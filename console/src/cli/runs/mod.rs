@@ -1,17 +1,19 @@
 //! `vigie runs`.
 
+mod show;
+
 use clap::{Args, Subcommand};
 use vigie_protocol::dataset::{DatasetRef, Lineage};
 use vigie_protocol::model::Architecture;
-use vigie_protocol::run::{EpochMetrics, Init, Recipe, Run, RunState};
+use vigie_protocol::run::{Init, Recipe};
 use vigie_protocol::service::{DatasetList, RunGet, RunList, TrainSubmit, TrainSubmitted};
 use vigie_protocol::{IdempotencyKey, ModelNumber, ProjectName, RunId};
 
 use crate::app::App;
 use crate::cli::jobs::finish;
 use crate::cli::{Limit, Waiting};
+use crate::compare::compare_runs;
 use crate::exit::{Exit, Failure};
-use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, count, duration, percent, sparkline, when};
 use crate::session::{Session, ask};
 
 const EXAMPLES: &str = "\
@@ -20,6 +22,7 @@ Examples:
   vigie runs start reference@v2 --input 96 --epochs 20
   vigie runs start --from v3                   go on from a model version
   vigie runs show 01932f6c-…                   its curve
+  vigie runs compare 01932f6c-… 01932f70-…     what differs, and the best each came to
 ";
 
 #[derive(Debug, Args)]
@@ -40,6 +43,12 @@ enum Verb {
     Show {
         /// The run
         run: RunId,
+    },
+    /// Compare runs: what differs in their recipes, and the best each came to
+    Compare {
+        /// The runs, two or more
+        #[arg(required = true, num_args = 2.., value_name = "RUN")]
+        runs: Vec<RunId>,
     },
     /// Start a training
     Start {
@@ -140,11 +149,19 @@ impl Runs {
                         ask!(session, run_list, RunList { project: project.clone(), page }).await
                     })
                     .await?;
-                Ok(app.out.value(&runs, |style| table(&runs, style).render(style))?)
+                Ok(app.out.value(&runs, |style| show::table(&runs, style).render(style))?)
             }
             Verb::Show { run } => {
                 let run = ask!(session, run_get, RunGet { project, run }).await?;
-                Ok(app.out.value(&run, |style| sheet(&run, style).render(style))?)
+                Ok(app.out.value(&run, |style| show::sheet(&run, style).render(style))?)
+            }
+            Verb::Compare { runs: wanted } => {
+                let mut runs = Vec::with_capacity(wanted.len());
+                for run in wanted {
+                    runs.push(ask!(session, run_get, RunGet { project: project.clone(), run }).await?);
+                }
+                let comparison = compare_runs(&runs);
+                Ok(app.out.value(&comparison, |style| show::comparison(&comparison).render(style))?)
             }
             Verb::Start { dataset, recipe, waiting } => {
                 let dataset = match dataset {
@@ -185,139 +202,4 @@ pub async fn submit(
 ) -> Result<TrainSubmitted, Failure> {
     let request = TrainSubmit { key: IdempotencyKey::new(), project, dataset, recipe, after: Vec::new() };
     ask!(session, train_submit, request).await
-}
-
-fn table(runs: &[Run], style: &Style) -> Table {
-    let mut table = Table::new(
-        [
-            Column::text("ID"),
-            Column::text("STATE"),
-            Column::text("DATASET"),
-            Column::text("NETWORK"),
-            Column::figure("INPUT"),
-            Column::figure("EPOCHS"),
-            Column::figure("BEST"),
-            Column::figure("VALID ACC"),
-            Column::text("VALID LOSS"),
-            Column::text("CREATED"),
-        ],
-        "no runs yet; `vigie runs start` makes one",
-    );
-    for run in runs {
-        let best = best(run);
-        let losses: Vec<f64> = run.epochs.iter().map(|epoch| epoch.valid_loss).collect();
-        table.row([
-            run.id.to_string().into(),
-            state(run.state),
-            run.dataset.to_string().into(),
-            run.recipe.architecture.as_str().into(),
-            format!("{} px", run.recipe.input).into(),
-            format!("{}/{}", run.epochs.len(), run.recipe.epochs).into(),
-            Cell::maybe(run.best_epoch),
-            Cell::maybe(best.map(|epoch| percent(epoch.valid_accuracy))),
-            sparkline(&losses, 16).into(),
-            age(style.now, run.created).into(),
-        ]);
-    }
-    table
-}
-
-fn best(run: &Run) -> Option<&EpochMetrics> {
-    run.epochs.iter().find(|epoch| Some(epoch.epoch) == run.best_epoch)
-}
-
-fn state(state: RunState) -> Cell {
-    match state {
-        RunState::Running => Cell::from("running"),
-        RunState::Finished => Cell::toned("finished", Tone::Good),
-        RunState::Failed => Cell::toned("failed", Tone::Bad),
-        RunState::Cancelled => Cell::toned("cancelled", Tone::Dim),
-        RunState::Unknown => Cell::toned("unknown", Tone::Dim),
-    }
-}
-
-fn sheet(run: &Run, style: &Style) -> Sheet {
-    let Run {
-        id,
-        job,
-        dataset,
-        manifest: _,
-        recipe,
-        preprocess,
-        state: run_state,
-        created,
-        by,
-        epochs,
-        best_epoch,
-        resumed,
-    } = run;
-    let init = match &recipe.init {
-        Init::Pretrained { name } => format!("pretrained {name}"),
-        Init::Model { number } => format!("model {number}"),
-        Init::Random => "random weights".to_owned(),
-        Init::Unknown => "an unknown start".to_owned(),
-    };
-    let curve = |value: fn(&EpochMetrics) -> f64| {
-        let values: Vec<f64> = epochs.iter().map(value).collect();
-        (!values.is_empty()).then(|| sparkline(&values, 60))
-    };
-    let seconds: f64 = epochs.iter().map(|epoch| epoch.seconds).sum();
-    Sheet::new()
-        .field("Run", id.to_string())
-        .field("State", state(*run_state))
-        .field("Job", job.to_string())
-        .field("Dataset", dataset.to_string())
-        .field("Network", format!("{} from {init}, {1}×{1} pixels", recipe.architecture, preprocess.crop))
-        .field(
-            "Recipe",
-            format!(
-                "{} epochs, batch {}, learning rate {}, weight decay {}, smoothing {}, dropout {}, {}patience {}, seed {}",
-                recipe.epochs,
-                recipe.batch,
-                recipe.learning_rate,
-                recipe.weight_decay,
-                recipe.label_smoothing,
-                recipe.dropout,
-                if recipe.mirror { "mirrored, " } else { "" },
-                recipe.patience,
-                recipe.seed
-            ),
-        )
-        .field("Created", format!("{} by {by}", when(style.now, *created)))
-        .maybe("Trained", (seconds > 0.0).then(|| duration(std::time::Duration::from_secs_f64(seconds.min(1e9)))))
-        .maybe("Resumed", (*resumed > 0).then(|| format!("{} times", count(u64::from(*resumed)))))
-        .maybe("Best epoch", best_epoch.as_ref())
-        .maybe("Train loss", curve(|epoch| epoch.train_loss))
-        .maybe("Valid loss", curve(|epoch| epoch.valid_loss))
-        .maybe("Valid accuracy", curve(|epoch| epoch.valid_accuracy))
-        .table("Epochs", epochs_table(epochs, *best_epoch))
-}
-
-fn epochs_table(epochs: &[EpochMetrics], best: Option<u32>) -> Table {
-    let mut table = Table::new(
-        [
-            Column::figure("EPOCH"),
-            Column::figure("TRAIN LOSS"),
-            Column::figure("VALID LOSS"),
-            Column::figure("VALID ACC"),
-            Column::figure("RATE"),
-            Column::figure("TOOK"),
-            Column::text(""),
-        ],
-        "no epoch is finished yet",
-    );
-    for metrics in epochs {
-        let EpochMetrics { epoch, train_loss, valid_loss, valid_accuracy, learning_rate, seconds, at: _ } =
-            *metrics;
-        table.row([
-            Cell::from(epoch.to_string()),
-            format!("{train_loss:.4}").into(),
-            format!("{valid_loss:.4}").into(),
-            percent(valid_accuracy).into(),
-            format!("{learning_rate:.1e}").into(),
-            format!("{seconds:.1} s").into(),
-            if Some(epoch) == best { Cell::toned("best", Tone::Good) } else { "".into() },
-        ]);
-    }
-    table
 }

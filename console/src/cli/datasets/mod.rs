@@ -1,9 +1,12 @@
 //! `vigie datasets`.
 
+mod diff;
+mod show;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use vigie_protocol::dataset::{DatasetImage, DatasetRef, DatasetVersion, Lineage, Split, SplitCounts};
+use vigie_protocol::dataset::{DatasetRef, Lineage, Split};
 use vigie_protocol::job::{ImportSource, Job, JobSpec};
 use vigie_protocol::model::Architecture;
 use vigie_protocol::preprocess::PreprocessSpec;
@@ -14,8 +17,9 @@ use crate::app::App;
 use crate::cli::jobs::finish;
 use crate::cli::{Limit, Waiting};
 use crate::exit::{Exit, Failure};
-use crate::out::{Cell, Column, Sheet, Style, Table, age, bytes, count, percent, when};
 use crate::session::{Session, ask};
+
+pub use show::classes_table;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,6 +28,7 @@ Examples:
   vigie datasets update source@v1 reference   bring what was imported into what models learn from
   vigie datasets show reference@v1
   vigie datasets images reference@v1 --class owl --split test
+  vigie datasets diff reference@v1 reference@v2
 ";
 
 #[derive(Debug, Args)]
@@ -61,6 +66,8 @@ enum Verb {
         #[command(flatten)]
         limit: Limit,
     },
+    /// Tell two versions apart, class by class and image by image
+    Diff(diff::Diff),
     /// Import a folder or zip file with one folder a class
     Import {
         /// The folder or zip file
@@ -126,11 +133,11 @@ impl Datasets {
                         ask!(session, dataset_list, request).await
                     })
                     .await?;
-                Ok(app.out.value(&versions, |style| table(&versions, style).render(style))?)
+                Ok(app.out.value(&versions, |style| show::table(&versions, style).render(style))?)
             }
             Verb::Show { dataset } => {
                 let version = ask!(session, dataset_get, DatasetGet { project, dataset }).await?;
-                Ok(app.out.value(&version, |style| sheet(&version, style).render(style))?)
+                Ok(app.out.value(&version, |style| show::sheet(&version, style).render(style))?)
             }
             Verb::Images { dataset, class, split, limit } => {
                 let images = session
@@ -140,8 +147,9 @@ impl Datasets {
                         ask!(session, dataset_images, request).await
                     })
                     .await?;
-                Ok(app.out.value(&images, |style| images_table(&images).render(style))?)
+                Ok(app.out.value(&images, |style| show::images_table(&images).render(style))?)
             }
+            Verb::Diff(diff) => diff.run(app, session, project).await,
             Verb::Import { source, lineage, upload, review, waiting } => {
                 let source = import_source(session, &source, upload).await?;
                 let spec = JobSpec::Import { source, lineage, accept: !review.review };
@@ -191,98 +199,4 @@ pub async fn import_source(session: &Session, path: &Path, upload: bool) -> Resu
 fn split(text: &str) -> Result<Split, String> {
     let split = Split::ALL.into_iter().find(|split| split.to_string() == text);
     split.ok_or_else(|| format!("{text:?} is not a split; they are train, valid, test"))
-}
-
-fn table(versions: &[DatasetVersion], style: &Style) -> Table {
-    let mut table = Table::new(
-        [
-            Column::text("VERSION"),
-            Column::figure("CLASSES"),
-            Column::figure("IMAGES"),
-            Column::figure("SIZE"),
-            Column::text("CREATED"),
-            Column::flexible("BY"),
-        ],
-        "no dataset versions yet; `vigie datasets import FILE` makes one",
-    );
-    for version in versions {
-        table.row([
-            version.dataset.to_string().into(),
-            version.classes.len().to_string().into(),
-            count(version.images()).into(),
-            bytes(version.bytes).into(),
-            age(style.now, version.created).into(),
-            version.by.as_str().into(),
-        ]);
-    }
-    table
-}
-
-fn sheet(version: &DatasetVersion, style: &Style) -> Sheet {
-    let DatasetVersion { dataset, manifest, created, by, change_set, classes, bytes: size } = version;
-    Sheet::new()
-        .field("Version", dataset.to_string())
-        .field(
-            "Images",
-            format!("{} in {} classes, {}", count(version.images()), classes.len(), bytes(*size)),
-        )
-        .field("Created", format!("{} by {by}", when(style.now, *created)))
-        .field("Change-set", change_set.to_string())
-        .field("Manifest", manifest.to_string())
-        .table("Images", classes_table(classes))
-}
-
-/// Images per class and split.
-pub fn classes_table(classes: &std::collections::BTreeMap<String, SplitCounts>) -> Table {
-    let mut table = Table::new(
-        [
-            Column::flexible("CLASS"),
-            Column::figure("TRAIN"),
-            Column::figure("VALID"),
-            Column::figure("TEST"),
-            Column::figure("TOTAL"),
-            Column::figure("SHARE"),
-        ],
-        "no images",
-    );
-    let all: u64 = classes.values().map(SplitCounts::total).sum();
-    for (class, counts) in classes {
-        let SplitCounts { train, valid, test } = *counts;
-        let total = counts.total();
-        table.row([
-            Cell::from(class.as_str()),
-            count(train).into(),
-            count(valid).into(),
-            count(test).into(),
-            count(total).into(),
-            percent(total as f64 / all.max(1) as f64).into(),
-        ]);
-    }
-    table
-}
-
-fn images_table(images: &[DatasetImage]) -> Table {
-    let mut table = Table::new(
-        [
-            Column::text("IMAGE"),
-            Column::text("CLASS"),
-            Column::text("SPLIT"),
-            Column::figure("PIXELS"),
-            Column::figure("SIZE"),
-            Column::flexible("ORIGIN"),
-        ],
-        "no such images",
-    );
-    for image in images {
-        let DatasetImage { image, label, split, origin, quality, admission: _ } = image;
-        table.row([
-            image.to_string().into(),
-            label.as_str().into(),
-            split.to_string().into(),
-            format!("{}x{}", quality.width, quality.height).into(),
-            bytes(quality.bytes).into(),
-            origin.as_str().into(),
-        ]);
-    }
-    table
 }

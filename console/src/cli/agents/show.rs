@@ -1,129 +1,16 @@
-//! `vigie agents`: all contexts at once.
+//! How agents are shown.
 
-use clap::{Args, Subcommand};
-use futures::future::join_all;
-use serde::Serialize;
-use vigie_protocol::health::{AgentHealth, GpuStats, HostStats, ServiceState};
-use vigie_protocol::service::Empty;
+use vigie_protocol::health::{AgentHealth, Environment, GpuStats, HostStats, ServiceState};
 
-use crate::app::App;
-use crate::config::Chosen;
-use crate::exit::{Exit, Failure};
+use super::Answer;
 use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, bytes, count, percent, when};
-use crate::session::ask;
 
-const EXAMPLES: &str = "\
-Examples:
-  vigie agents list                 every context, and whether its agent answers
-  vigie agents health               services and machine of the chosen agent
-  vigie agents health -a ssh://lab  of another one
-  vigie agents doctor               the findings of all agents that want a look
-";
-
-#[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub struct Agents {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// List the contexts and ask each agent how it is
-    List,
-    /// Show the services and the machine of one agent
-    Health,
-    /// Run the self-check of every context's agent
-    Doctor,
-}
-
-/// A context and what its agent answered.
-#[derive(Debug, Serialize)]
-struct Answer<T> {
-    /// The context's name; absent for an agent that was named otherwise.
-    context: Option<String>,
-    /// Where it is.
-    target: String,
-    /// What it answered.
-    answer: Option<T>,
-    /// Why it did not.
-    error: Option<String>,
-}
-
-impl Agents {
-    pub async fn run(self, app: &App) -> anyhow::Result<()> {
-        match self.verb {
-            Verb::List => {
-                let answers = ask_all(app, async |session| ask!(session, health, Empty {}).await).await?;
-                app.out.value(&answers, |style| list(&answers).render(style))?;
-                all_reached(&answers)
-            }
-            Verb::Health => {
-                let session = app.connect().await?;
-                let health = ask!(session, health, Empty {}).await?;
-                Ok(app.out.value(&health, |style| sheet(&health, style).render(style))?)
-            }
-            Verb::Doctor => {
-                let answers = ask_all(app, async |session| ask!(session, doctor, Empty {}).await).await?;
-                app.out.value(&answers, |style| {
-                    let sheet = answers.iter().fold(Sheet::new(), |sheet, answer| {
-                        let name = answer.context.as_ref().unwrap_or(&answer.target);
-                        match (&answer.answer, &answer.error) {
-                            (Some(findings), _) => sheet.table(name, super::doctor::table(findings)),
-                            (None, error) => {
-                                sheet.line(format!("\n{name}: {}", error.as_deref().unwrap_or("?")))
-                            }
-                        }
-                    });
-                    sheet.render(style)
-                })?;
-                all_reached(&answers)
-            }
-        }
-    }
-}
-
-/// Asks all at once: one that is down must not keep the others waiting.
-async fn ask_all<T>(
-    app: &App,
-    ask: impl AsyncFn(&crate::session::Session) -> Result<T, Failure>,
-) -> Result<Vec<Answer<T>>, Failure> {
-    let agents: Vec<Chosen> = if app.agent.is_some() || app.config.contexts.is_empty() {
-        vec![app.chosen()?]
-    } else {
-        let names = app.config.contexts.keys();
-        names.map(|name| app.config.choose(Some(name))).collect::<Result<_, _>>()?
-    };
-    let answers = join_all(agents.into_iter().map(async |agent| {
-        let answer = match app.connect_to(&agent).await {
-            Ok(session) => ask(&session).await,
-            Err(failure) => Err(failure),
-        };
-        let target = agent.target.unwrap_or_else(|| "the agent of this machine".to_owned());
-        let (answer, error) = match answer {
-            Ok(answer) => (Some(answer), None),
-            Err(failure) if failure.exit == Exit::Interrupted => return Err(failure),
-            Err(failure) => (None, Some(failure.message)),
-        };
-        Ok(Answer { context: agent.name, target, answer, error })
-    }));
-    answers.await.into_iter().collect()
-}
-
-fn all_reached<T>(answers: &[Answer<T>]) -> anyhow::Result<()> {
-    match answers.iter().filter(|answer| answer.error.is_some()).count() {
-        0 => Ok(()),
-        n => {
-            Err(Failure::new(Exit::Unreachable, format!("{n} of {} agents did not answer", answers.len()))
-                .into())
-        }
-    }
-}
-
-fn list(answers: &[Answer<AgentHealth>]) -> Table {
+/// Agents, one a row.
+pub fn list(answers: &[Answer<AgentHealth>]) -> Table {
     let mut table = Table::new(
         [
             Column::text("CONTEXT"),
+            Column::text("ENVIRONMENT"),
             Column::text("STATE"),
             Column::text("VERSION"),
             Column::text("DEVICE"),
@@ -141,6 +28,7 @@ fn list(answers: &[Answer<AgentHealth>]) -> Table {
             Some(health) => {
                 let host = &health.host;
                 row.extend([
+                    environment(health.environment.as_ref()),
                     state(worst(health)),
                     health.version.as_str().into(),
                     health.device.as_str().into(),
@@ -152,7 +40,7 @@ fn list(answers: &[Answer<AgentHealth>]) -> Table {
                 ]);
             }
             None => {
-                row.push(Cell::toned("no answer", Tone::Bad));
+                row.extend([Cell::none(), Cell::toned("no answer", Tone::Bad)]);
                 row.extend(std::iter::repeat_n(Cell::none(), 5));
                 row.extend([target.as_str().into(), Cell::maybe(error.as_ref())]);
             }
@@ -160,6 +48,14 @@ fn list(answers: &[Answer<AgentHealth>]) -> Table {
         table.row(row);
     }
     table
+}
+
+/// What an agent is for, in the colour that its configuration gives it.
+fn environment(environment: Option<&Environment>) -> Cell {
+    match environment {
+        Some(Environment { name, colour }) => Cell::toned(name, Tone::Environment(*colour)),
+        None => Cell::none(),
+    }
 }
 
 /// The state of the service that is worst off.
@@ -198,9 +94,21 @@ pub fn state(state: ServiceState) -> Cell {
     Cell::toned(state.as_str(), tone)
 }
 
-fn sheet(health: &AgentHealth, style: &Style) -> Sheet {
-    let AgentHealth { agent, version, started, now, state_dir, device, services, host, gpus, prediction_log, environment: _ } =
-        health;
+/// An agent's services and its machine.
+pub fn sheet(health: &AgentHealth, style: &Style) -> Sheet {
+    let AgentHealth {
+        agent,
+        environment,
+        version,
+        started,
+        now,
+        state_dir,
+        device,
+        services,
+        host,
+        gpus,
+        prediction_log,
+    } = health;
     let HostStats {
         hostname,
         cores,
@@ -228,6 +136,7 @@ fn sheet(health: &AgentHealth, style: &Style) -> Sheet {
     let skew = style.now.since(*now).max(now.since(style.now));
     let sheet = Sheet::new()
         .field("Agent", agent.to_string())
+        .field("Environment", self::environment(environment.as_ref()))
         .field("Version", version.as_str())
         .field("Started", when(*now, *started))
         .maybe("Clock", (skew.as_secs() > 5).then(|| format!("differs from yours by {} s", skew.as_secs())))

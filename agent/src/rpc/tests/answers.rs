@@ -1,0 +1,204 @@
+//! Methods that answer from an agent's real parts: its configuration, a state on disk, its log.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tarpc::context;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use vigie_core::store::manifest::Manifest;
+use vigie_core::store::{Blobs, State};
+use vigie_protocol::access::Role;
+use vigie_protocol::dataset::{
+    ChangeKind, ChangeSet, ChangeSetState, ClassChange, DatasetImage, DatasetRef, Decision, Lineage, Quality,
+    Split,
+};
+use vigie_protocol::health::{Environment, EnvironmentColour};
+use vigie_protocol::page::{PageCursor, PageRequest};
+use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::service::{AgentLog, DatasetDiff, Empty, Vigie};
+use vigie_protocol::{ChangeSetId, ErrorCode, Hash, ProjectName, Time};
+
+use crate::app::App;
+use crate::config::Config;
+use crate::log::LogRing;
+use crate::rpc::Api;
+use crate::run::assemble;
+
+/// An agent whose parts nobody runs.
+struct Agent {
+    app: Arc<App>,
+    log: LogRing,
+    _stop: DropGuard,
+    _folder: tempfile::TempDir,
+}
+
+impl Agent {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agent.toml");
+        let text = format!(
+            "[agent]\nstate = {:?}\nenvironment = \"production\"\nenvironment_colour = \"red\"\n[serving]\nthreads = 1",
+            folder.path().join("state")
+        );
+        std::fs::write(&file, text).unwrap();
+        let config = Config::load(Some(&file), &|_| None).unwrap();
+        let state = Arc::new(State::open(&config.agent.state, Time::now(), None).unwrap());
+        let (log, stop) = (LogRing::default(), CancellationToken::new());
+        let (app, _engine) = assemble(config, log.clone(), state, Time::now(), stop.clone()).await.unwrap();
+        Self { app, log, _stop: stop.drop_guard(), _folder: folder }
+    }
+
+    fn api(&self) -> Api {
+        Api::new(super::session(Role::Operator), self.app.clone())
+    }
+
+    fn project(&self) {
+        let project = Project {
+            name: birds(),
+            description: String::new(),
+            created: Time::now(),
+            by: "ada".to_owned(),
+            settings: ProjectSettings::default(),
+            generation: 0,
+        };
+        self.app.state.catalog.create_project(&project, None).unwrap();
+    }
+
+    /// Makes the first version of a line, of these images.
+    fn version(&self, lineage: Lineage, images: &[(u8, &str, Split)]) -> DatasetRef {
+        let State { catalog, blobs, .. } = &*self.app.state;
+        let images = images.iter().map(|&(n, label, split)| image(n, label, split));
+        let manifest = blobs.put(&Manifest::new(images.collect()).encode()).unwrap();
+        let (at, by) = (Time::now(), "ada".to_owned());
+        let set = ChangeSet {
+            id: ChangeSetId::new(),
+            project: birds(),
+            lineage,
+            base: None,
+            state: ChangeSetState::Proposed,
+            origin: "a test".to_owned(),
+            created: at,
+            by: by.clone(),
+            manifest,
+            classes: BTreeMap::new(),
+            result: BTreeMap::new(),
+            bytes: 0,
+            unchanged: 0,
+            duplicates: 0,
+            quarantine: Vec::new(),
+            quarantined: 0,
+            accepted_as: None,
+            decided: None,
+            generation: 0,
+        };
+        catalog.propose(&set, None).unwrap();
+        catalog.accept(&birds(), set.id, None, &Decision { at, by, reason: None }, None).unwrap();
+        DatasetRef { lineage, number: 1 }
+    }
+}
+
+fn birds() -> ProjectName {
+    "birds".parse().unwrap()
+}
+
+fn image(n: u8, label: &str, split: Split) -> DatasetImage {
+    DatasetImage {
+        image: Hash::from([n; 32]),
+        label: label.to_owned(),
+        split,
+        origin: format!("{n}.jpg"),
+        quality: Quality {
+            width: 8,
+            height: 8,
+            bytes: 10,
+            brightness: 0.5,
+            contrast: 0.1,
+            sharpness: 1.0,
+            channel_means: [0.5; 3],
+        },
+        admission: "imported".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn health_says_what_the_agent_is_for() {
+    let agent = Agent::new().await;
+    let health = agent.api().health(context::current(), Empty {}).await.unwrap();
+    let production = Environment { name: "production".to_owned(), colour: EnvironmentColour::Red };
+    assert_eq!(health.environment, Some(production));
+}
+
+#[tokio::test]
+async fn the_log_is_read_in_pages_of_bounded_length() {
+    let agent = Agent::new().await;
+    (1..=1_500).for_each(|n| agent.log.push(Time::now(), "info", "test".to_owned(), format!("line {n}")));
+    for (cursor, limit, first, last, next) in [
+        (None, 0, 1_401, 1_500, 1_501),
+        (None, 2, 1_499, 1_500, 1_501),
+        (Some(0), 5_000, 1, 1_000, 1_001),
+        (Some(1_001), 5_000, 1_001, 1_500, 1_501),
+    ] {
+        let page = agent.api().agent_log(context::current(), AgentLog { cursor, limit }).await.unwrap();
+        let text = |line: Option<&vigie_protocol::service::AgentLogLine>| line.unwrap().text.clone();
+        assert_eq!(text(page.lines.first()), format!("line {first}"));
+        assert_eq!(text(page.lines.last()), format!("line {last}"));
+        assert_eq!((page.next, page.dropped, page.epoch), (next, 0, agent.app.hub.epoch()));
+    }
+}
+
+#[tokio::test]
+async fn dataset_versions_of_any_line_are_told_apart() {
+    use Split::{Test, Train};
+    let agent = Agent::new().await;
+    agent.project();
+    let source = agent.version(Lineage::Source, &[(1, "owl", Train), (2, "owl", Train), (3, "jay", Test)]);
+    let reference =
+        agent.version(Lineage::Reference, &[(2, "jay", Test), (3, "jay", Test), (4, "owl", Train)]);
+    let request = |from, to, class: Option<&str>, limit| DatasetDiff {
+        project: birds(),
+        from,
+        to,
+        class: class.map(str::to_owned),
+        page: PageRequest { cursor: None, limit },
+    };
+    let diff = |request| agent.api().dataset_diff(context::current(), request);
+
+    let all = diff(request(Some(source), reference, None, 0)).await.unwrap();
+    let owls = ClassChange { added: 1, removed: 1, relabelled_out: 1, ..ClassChange::default() };
+    let jays = ClassChange { relabelled_in: 1, moved: 1, ..ClassChange::default() };
+    assert_eq!(all.classes, BTreeMap::from([("jay".to_owned(), jays), ("owl".to_owned(), owls)]));
+    let kinds: Vec<_> = all.images.items.iter().map(|change| (change.image, change.kind)).collect();
+    let of = |n: u8| Hash::from([n; 32]);
+    assert_eq!(
+        kinds,
+        [(of(1), ChangeKind::Removed), (of(2), ChangeKind::Relabelled), (of(4), ChangeKind::Added)]
+    );
+
+    let jays = diff(request(Some(source), reference, Some("jay"), 0)).await.unwrap();
+    assert_eq!((jays.images.items, jays.classes), (vec![all.images.items[1].clone()], all.classes));
+
+    let mut page = request(Some(source), reference, None, 2);
+    let first = diff(page.clone()).await.unwrap().images;
+    page.page.cursor = first.next;
+    let second = diff(page.clone()).await.unwrap().images;
+    assert_eq!([first.items, second.items].concat(), all.images.items);
+    assert_eq!(second.next, None);
+
+    let nothing = diff(request(None, reference, None, 0)).await.unwrap();
+    assert!(
+        nothing.images.items.len() == 3 && nothing.images.items.iter().all(|change| change.from.is_none())
+    );
+    let same = diff(request(Some(source), source, None, 0)).await.unwrap();
+    assert!(same.classes.is_empty() && same.images.items.is_empty());
+
+    let code = |result: Result<_, vigie_protocol::ApiError>| result.map(drop).unwrap_err().code;
+    let missing = DatasetRef { number: 2, ..source };
+    assert_eq!(code(diff(request(Some(missing), reference, None, 0)).await), ErrorCode::NotFound);
+    assert_eq!(code(diff(request(None, missing, None, 0)).await), ErrorCode::NotFound);
+    let elsewhere = DatasetDiff { project: "fish".parse().unwrap(), ..page.clone() };
+    assert_eq!(code(diff(elsewhere).await), ErrorCode::NotFound);
+    page.page.cursor = Some(PageCursor("elsewhere".to_owned()));
+    assert_eq!(code(diff(page).await), ErrorCode::Invalid);
+}
