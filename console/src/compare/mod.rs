@@ -6,5 +6,5 @@ mod mcnemar;
 mod models;
 mod runs;
 
-pub use models::{ClassComparison, Comparison, Overlap, Paired, compare};
+pub use models::{ClassComparison, Comparison, Overall, Overlap, Paired, compare};
 pub use runs::{RunComparison, RunResult, best_epoch, compare_runs, start};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vigie_protocol::Hash;
 use vigie_protocol::dataset::DatasetRef;
 use vigie_protocol::model::{ClassReport, Outcome, Passport, Proportion};
@@ -10,7 +10,7 @@ use vigie_protocol::model::{ClassReport, Outcome, Passport, Proportion};
 use super::mcnemar::mcnemar_exact;
 
 /// How a candidate does beside another model version, its base.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// The candidate on its own test split.
     pub candidate: Overall,
@@ -26,7 +26,7 @@ pub struct Comparison {
 }
 
 /// What a model did on its own test split.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Overall {
     /// The dataset version whose test split it was.
     pub dataset: DatasetRef,
@@ -41,7 +41,7 @@ pub struct Overall {
 }
 
 /// How many images two test splits share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlap {
     /// All: every difference is the models'.
@@ -53,7 +53,7 @@ pub enum Overlap {
 }
 
 /// Images that both models were tested on, by who was right. A class goes by its name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Paired {
     /// Both were right.
     pub both: u64,
@@ -78,7 +78,7 @@ impl Paired {
 }
 
 /// One class in both models' reports.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassComparison {
     /// The class.
     pub class: String,

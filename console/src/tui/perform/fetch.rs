@@ -10,8 +10,9 @@ use vigie_protocol::service::{
     RunGet, RunList,
 };
 use vigie_protocol::wire::client::AgentClient;
-use vigie_protocol::{ApiError, Time};
+use vigie_protocol::{ApiError, ErrorCode, Time};
 
+use crate::compare::compare;
 use crate::tui::ask::ask;
 use crate::tui::state::{Answer, Lines, Query, Rows};
 
@@ -77,6 +78,15 @@ pub(super) async fn fetch(
             let client = client.with_timeout(Duration::from_secs(60));
             let request = GateTest { project, candidate, alias };
             Answer::Gate(Arc::new(ask!(client, gate_test, request).await?))
+        }
+        Query::Compare { project, candidate, base } => {
+            let get = |number| ModelGet { project: project.clone(), number };
+            let candidate = ask!(client, model_get, get(candidate)).await?.passport;
+            let base = ask!(client, model_get, get(base)).await?.passport;
+            // Thousands of outcomes are matched: not on a thread that talks to agents.
+            let compared = tokio::task::spawn_blocking(move || compare(&candidate, &base)).await;
+            let broken = |_| ApiError::new(ErrorCode::Internal, "the comparison could not be made");
+            Answer::Compare(Arc::new(compared.map_err(broken)?))
         }
         Query::AliasHistory { project, alias } => {
             let request = AliasHistory { project, alias, page };

@@ -19,6 +19,7 @@ use vigie_protocol::{
 };
 
 use super::AgentIndex;
+use crate::compare::Comparison;
 
 /// Wants that are remembered; the least recently looked at goes first.
 const SLOTS: usize = 96;
@@ -54,6 +55,8 @@ pub enum Query {
     Models { project: ProjectName },
     Model { project: ProjectName, number: ModelNumber },
     Gate { project: ProjectName, candidate: ModelNumber, alias: AliasName },
+    /// Two model versions, held against each other by the task that fetches them.
+    Compare { project: ProjectName, candidate: ModelNumber, base: ModelNumber },
     AliasHistory { project: ProjectName, alias: AliasName },
     Predictions { project: ProjectName, filter: PredictionFilter },
     Prediction { project: ProjectName, id: PredictionId },
@@ -69,7 +72,8 @@ impl Query {
     /// After how long it is asked again while it is looked at; nothing for what never changes.
     pub fn max_age(&self) -> Option<Duration> {
         let seconds = match self {
-            Query::Images { .. } | Query::DatasetDiff { .. } | Query::Model { .. } => return None,
+            Query::Images { .. } | Query::DatasetDiff { .. } => return None,
+            Query::Model { .. } | Query::Compare { .. } => return None,
             Query::Prediction { .. } => return None,
             Query::JobLog { .. } | Query::AgentLog | Query::Job { .. } => 1,
             Query::Run { .. } | Query::Predictions { .. } | Query::Jobs { .. } | Query::Leases => 3,
@@ -144,6 +148,7 @@ pub enum Answer {
     Models(Rows<ModelVersion>),
     Model(Arc<ModelDetail>),
     Gate(Arc<GateVerdict>),
+    Compare(Arc<Comparison>),
     AliasHistory(Rows<AliasMove>),
     Predictions(Rows<Prediction>),
     Prediction(Arc<Prediction>),
@@ -176,6 +181,7 @@ impl Answer {
             | Answer::Run(_)
             | Answer::Model(_)
             | Answer::Gate(_)
+            | Answer::Compare(_)
             | Answer::Prediction(_)
             | Answer::Counts(_)
             | Answer::AgentLog(_)

@@ -201,7 +201,7 @@ impl Page for Dataset {
     }
 
     fn table_area(&self, _: &State, _: &Screen, body: Rect) -> Rect {
-        Rect { width: body.width.min(92), ..body }
+        Rect { width: body.width.min(66), ..body }
     }
 
     fn draw(&self, cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {
