@@ -122,9 +122,11 @@ impl Scale {
             return vec![(self.low, measure.text(self.low))];
         }
         let first = (self.low / step).ceil();
+        // What rounding puts beyond the end by a hair is the end.
+        let hair = (self.high / parts - self.low / parts) * 1e-9;
         (0..=at_most)
             .map(|i| (first + i as f64) * step + 0.0)
-            .take_while(|&value| value <= self.high + step * 1e-9)
+            .take_while(|&value| value <= self.high + hair)
             .filter(|&value| !self.log || value >= self.low)
             .map(|value| (value, measure.tick(value, step, reach)))
             .collect()
@@ -186,7 +188,7 @@ fn number(value: f64) -> String {
 /// A number in few characters.
 fn short(value: f64) -> String {
     let size = value.abs();
-    if size < 1e-3 || size >= 1e6 {
+    if !(1e-3..1e6).contains(&size) {
         let text = format!("{value:.1e}");
         return text.replace(".0e", "e");
     }
