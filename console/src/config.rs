@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use vigie_protocol::ProjectName;
 
 use crate::exit::{Exit, Failure};
+use crate::tui::pictures::Kind;
 use crate::tui::theme::Palette;
 
 /// `config.toml`. A key that is not known is an error, so that a typing mistake is not obeyed
@@ -43,13 +44,16 @@ pub struct TerminalConfig {
     pub utc: bool,
     /// Whether the mouse is listened to; then the terminal's own selection needs Shift.
     pub mouse: bool,
+    /// How pictures are shown: kitty, iterm2, sixel, half-blocks, ascii or none; as the terminal seems
+    /// to be able to when absent.
+    pub pictures: Option<Kind>,
     /// Whether frames are sent as a whole (DEC mode 2026).
     pub synchronised: bool,
 }
 
 impl Default for TerminalConfig {
     fn default() -> Self {
-        Self { palette: None, ascii: None, utc: false, mouse: false, synchronised: true }
+        Self { palette: None, ascii: None, utc: false, mouse: false, pictures: None, synchronised: true }
     }
 }
 

@@ -9,7 +9,7 @@ use vigie_protocol::prediction::Prediction;
 use vigie_protocol::service::AliasMoved;
 use vigie_protocol::Hash;
 
-use super::state::{AgentIndex, OrderOf, Want};
+use super::state::{AgentIndex, Cells, OrderOf, Want};
 
 /// Names a request, so that its outcome finds the one who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ pub enum Effect {
         /// Which.
         image: Hash,
         /// How large it may be, in cells.
-        cells: (u16, u16),
+        cells: Cells,
     },
     /// Put a text on the user's clipboard.
     Copy(String),

@@ -8,7 +8,7 @@ use vigie_protocol::{ApiError, Hash, Time};
 
 use super::effect::{Done, Ticket};
 use super::key::Key;
-use super::state::{AgentIndex, Answer, OrderOf, Snapshot, Want};
+use super::state::{AgentIndex, Answer, Cells, OrderOf, Snapshot, Want};
 
 /// Something that happened.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,6 +62,8 @@ pub enum Event {
     Picture {
         /// Which.
         image: Hash,
+        /// For which room.
+        cells: Cells,
         /// Why it cannot.
         error: Option<String>,
     },

@@ -13,9 +13,9 @@ use vigie_protocol::{ApiError, Hash, Time};
 
 use super::effect::Effect;
 use super::event::Event;
-use super::pictures::{self, Album};
+use super::pictures::{self, Album, Encoded, Limits, Medium};
 use super::run::Told;
-use super::state::{AgentIndex, OrderOf, State};
+use super::state::{AgentIndex, Cells, OrderOf, State};
 use super::{table, views};
 
 /// Calls to one agent at a time: one that is slow must not hold more than this.
@@ -46,8 +46,7 @@ pub struct Performer {
     agents: Vec<Agent>,
     events: mpsc::Sender<Told>,
     album: Arc<Mutex<Album>>,
-    pictures: pictures::Kind,
-    font: (u16, u16),
+    medium: Medium,
 }
 
 struct Agent {
@@ -62,12 +61,11 @@ impl Performer {
         clients: Vec<AgentClient>,
         events: mpsc::Sender<Told>,
         album: Arc<Mutex<Album>>,
-        pictures: pictures::Kind,
-        font: (u16, u16),
+        medium: Medium,
     ) -> Self {
         let room = || Arc::new(Semaphore::new(AT_ONCE));
         let agents = clients.into_iter().map(|client| Agent { client, room: room() }).collect();
-        Self { runtime, agents, events, album, pictures, font }
+        Self { runtime, agents, events, album, medium }
     }
 
     /// Carries an effect out, or hands it back when only the loop can.
@@ -133,28 +131,24 @@ impl Performer {
         });
     }
 
-    fn picture(&self, agent: AgentIndex, image: Hash, cells: (u16, u16)) {
+    fn picture(&self, agent: AgentIndex, image: Hash, cells: Cells) {
         let Some(found) = self.agents.get(agent.0 as usize) else { return };
         let (client, room) = (found.client.clone(), Arc::clone(&found.room));
         let (events, album) = (self.events.clone(), Arc::clone(&self.album));
-        let (kind, font) = (self.pictures, self.font);
+        let medium = self.medium;
         self.runtime.spawn(async move {
             let _room = room.acquire_owned().await;
             let made = match blobs::fetch(&client, image, LARGEST_PICTURE).await {
                 // Decoding is work: not on the threads that talk to agents.
-                Ok(bytes) => tokio::task::spawn_blocking(move || pictures::make(&bytes, kind, cells, font))
+                Ok(bytes) => tokio::task::spawn_blocking(move || make(&bytes, &medium, cells))
                     .await
                     .unwrap_or_else(|_| Err("the picture could not be decoded".to_owned())),
                 Err(error) => Err(error.message),
             };
-            let error = match made {
-                Ok(picture) => {
-                    album.lock().unwrap_or_else(PoisonError::into_inner).put(image, picture);
-                    None
-                }
-                Err(error) => Some(error),
-            };
-            let _ = events.send(Told::Event(Event::Picture { image, error })).await;
+            let error = made.as_ref().err().cloned();
+            let key = pictures::Key { image, kind: medium.kind, cells };
+            album.lock().unwrap_or_else(PoisonError::into_inner).fill(key, made);
+            let _ = events.send(Told::Event(Event::Picture { image, cells, error })).await;
         });
     }
 
@@ -170,4 +164,10 @@ impl Performer {
             let _ = events.blocking_send(Told::Event(Event::Note { text, bad }));
         });
     }
+}
+
+/// From a file's bytes to what the terminal shows.
+fn make(bytes: &[u8], medium: &Medium, cells: Cells) -> Result<Encoded, String> {
+    let decoded = pictures::decode(bytes, &Limits::default()).map_err(|error| error.to_string())?;
+    pictures::encode(&decoded, medium, cells).map_err(|error| error.to_string())
 }

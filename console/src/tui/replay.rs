@@ -54,7 +54,7 @@ impl Player {
     pub fn draw(&self, buffer: &mut Buffer) {
         let (width, height) = self.state.size;
         let area = Rect::new(0, 0, width, height).intersection(buffer.area);
-        views::draw(&self.state, &Album::default(), area, buffer);
+        views::draw(&self.state, &Album::new(0), area, buffer);
     }
 
     /// The screen as text, in the size it had.

@@ -60,6 +60,7 @@ pub struct Runner<W, T> {
     album: Arc<Mutex<Album>>,
     wrap: clip::Wrap,
     dirty: bool,
+    repaint: bool,
     pressed: bool,
     drawn: Option<Instant>,
     news_taken: Option<Instant>,
@@ -99,6 +100,7 @@ impl<W: Write, T: Terminal> Runner<W, T> {
             album,
             wrap,
             dirty: true,
+            repaint: false,
             pressed: false,
             drawn: None,
             news_taken: None,
@@ -169,7 +171,7 @@ impl<W: Write, T: Terminal> Runner<W, T> {
             }
             Told::Continued => {
                 self.terminal.resume()?;
-                self.screen.repaint();
+                self.repaint = true;
                 self.dirty = true;
                 Ok(None)
             }
@@ -208,9 +210,14 @@ impl<W: Write, T: Terminal> Runner<W, T> {
     }
 
     fn draw(&mut self, now: Instant) -> std::io::Result<()> {
-        let album = self.album.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut album = self.album.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut self.repaint) {
+            self.screen.repaint();
+            album.forget_sent();
+        }
         let state = &self.state;
         self.screen.draw(|area, buffer| views::draw(state, &album, area, buffer))?;
+        album.note_sent(self.screen.shown());
         self.drawn = Some(now);
         self.dirty = false;
         self.pressed = false;
@@ -222,6 +229,7 @@ impl<W: Write, T: Terminal> Runner<W, T> {
         self.pressed |= matches!(event, Event::Key(_) | Event::Paste(_) | Event::Mouse(_));
         if let Event::Resize { width, height } = event {
             self.screen.resize(Size { width, height });
+            self.repaint = true;
         }
         self.dirty = true;
         for effect in update(&mut self.state, event) {
@@ -246,10 +254,10 @@ impl<W: Write, T: Terminal> Runner<W, T> {
             },
             Outside::Dump => self.dump(),
             Outside::Mouse(on) => self.terminal.set_mouse(on)?,
-            Outside::Repaint => self.screen.repaint(),
+            Outside::Repaint => self.repaint = true,
             Outside::Suspend => {
                 self.terminal.suspend()?;
-                self.screen.repaint();
+                self.repaint = true;
             }
             Outside::Quit => return Ok(Some(0)),
         }

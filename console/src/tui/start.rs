@@ -13,12 +13,12 @@ use super::event::{Event, Mouse};
 use super::key::Key;
 use super::keymap::Keymap;
 use super::perform::Performer;
-use super::pictures::{Album, Kind};
+use super::pictures::{Album, Kind, Medium};
 use super::run::{Parts, Runner, Terminal, Told, seconds};
 use super::slots::Slots;
 use super::state::{Agent, AgentIndex, Fleet, Scope, State};
 use super::term::{self, Capabilities, EnterError, Options, Screen, TerminalGuard, input, signals};
-use super::theme::{Glyphs, Palette, Theme};
+use super::theme::{Glyphs, Level, Palette, Theme};
 use super::{clip, history};
 use crate::config::{Config, TerminalConfig};
 use crate::exit::{Exit, Failure};
@@ -27,6 +27,8 @@ use crate::session;
 /// What waits to be taken in: keys and outcomes. Agents' news have places of their own, so that this
 /// is never filled by agents while the terminal stalls.
 const QUEUE: usize = 1_024;
+/// Bytes of pictures that are kept ready: more than the pictures whose fate the state remembers.
+const ALBUM: usize = 96 << 20;
 
 /// What the command line said.
 #[derive(Clone, Debug, Default)]
@@ -72,8 +74,8 @@ pub fn start(config: &Config, wanted: Wanted, runtime: &Handle) -> anyhow::Resul
     screen.set_synchronised(config.terminal.synchronised);
     let (sender, mut told) = mpsc::channel(QUEUE);
     let wrap = clip::Wrap::detect(|name| std::env::var(name).ok());
-    let pictures = Kind::from(can.pictures);
-    let parts = assemble(members, state, screen, guard, wrap, pictures, font(), &sender, runtime);
+    let medium = medium(config.terminal.pictures, &theme, &can);
+    let parts = assemble(members, state, screen, guard, wrap, medium, &sender, runtime);
     let mut runner = Runner::new(parts);
     listen(&can, &sender)?;
     runtime.spawn(seconds(sender));
@@ -92,8 +94,7 @@ pub fn assemble<W: std::io::Write, T: Terminal>(
     screen: Screen<W>,
     terminal: T,
     wrap: clip::Wrap,
-    pictures: Kind,
-    font: (u16, u16),
+    medium: Medium,
     sender: &mpsc::Sender<Told>,
     runtime: &Handle,
 ) -> Parts<W, T> {
@@ -110,9 +111,9 @@ pub fn assemble<W: std::io::Write, T: Terminal>(
         clients.push(client);
         state.fleet.agents.push(agent);
     }
-    let album = Arc::new(Mutex::new(Album::default()));
-    let performer =
-        Performer::new(runtime.clone(), clients, sender.clone(), Arc::clone(&album), pictures, font);
+    state.picture_kind = medium.kind;
+    let album = Arc::new(Mutex::new(Album::new(ALBUM)));
+    let performer = Performer::new(runtime.clone(), clients, sender.clone(), Arc::clone(&album), medium);
     Parts { state, screen, terminal, performer, slots, album, wrap }
 }
 
@@ -151,6 +152,20 @@ fn theme(config: &TerminalConfig, can: &Capabilities) -> Theme {
         None => can.glyphs,
     };
     Theme { palette, level: can.level, glyphs }
+}
+
+/// How pictures are shown: as configured, else as the terminal seems to be able to.
+fn medium(wanted: Option<Kind>, theme: &Theme, can: &Capabilities) -> Medium {
+    let kind = wanted.unwrap_or(match can.pictures {
+        _ if theme.glyphs == Glyphs::Ascii => Kind::Ascii,
+        term::Pictures::Kitty => Kind::Kitty,
+        term::Pictures::Iterm2 => Kind::Iterm2,
+        term::Pictures::Sixel => Kind::Sixel,
+        term::Pictures::HalfBlocks if theme.level >= Level::Indexed => Kind::HalfBlocks,
+        term::Pictures::HalfBlocks | term::Pictures::None => Kind::Ascii,
+    });
+    let light = theme.palette == Palette::Light;
+    Medium { kind, font: font(), level: theme.level, light, tmux: can.tmux, deflate: false }
 }
 
 /// The size of a cell in pixels, as far as the terminal tells; what most have otherwise.

@@ -54,7 +54,8 @@ pub(super) const COMMANDS: &[Command] = &[
     Command { name: "heat-down", doc: "class below", keys: &["j", "down"], run: |s, _, _| views::models::steer(s, 1, 0), ..HEAT },
     Command { name: "heat-left", doc: "class to the left", keys: &["h", "left"], run: |s, _, _| views::models::steer(s, 0, -1), ..HEAT },
     Command { name: "heat-right", doc: "class to the right", keys: &["l", "right"], run: |s, _, _| views::models::steer(s, 0, 1), ..HEAT },
-    Command { name: "heat-zoom", doc: "all classes, or a window with counts", keys: &["+", "-"], run: |s, _, _| views::models::zoom(s), ..HEAT },
+    Command { name: "heat-in", doc: "fewer classes, down to their counts", keys: &["+", "="], run: |s, _, _| views::models::zoom(s, true), ..HEAT },
+    Command { name: "heat-out", doc: "more classes in less room", keys: &["-"], run: |s, _, _| views::models::zoom(s, false), ..HEAT },
     Command {
         name: "confusion",
         doc: "the confusion matrix of the model version",

@@ -23,6 +23,7 @@ pub use store::{Answer, Lines, MOST_ROWS, Query, Rows, Slot, Store, Want};
 use super::effect::{Change, Ticket};
 use super::key::Key;
 use super::keymap::Keymap;
+use super::pictures::Kind;
 use super::theme::Theme;
 
 /// How long a toast stays.
@@ -65,8 +66,10 @@ pub struct State {
     pub asked: BTreeMap<Ticket, Asked>,
     /// A promotion that one key takes back.
     pub offer: Option<Offer>,
-    /// What became of pictures that were asked for.
-    pub pictures: BTreeMap<Hash, PictureState>,
+    /// What became of pictures that were asked for, each for the room it was to be fitted into.
+    pub pictures: BTreeMap<(Hash, Cells), PictureState>,
+    /// How the terminal shows pictures.
+    pub picture_kind: Kind,
     /// The commands that were typed, oldest first.
     pub history: Vec<String>,
     /// Whether the screen stands still.
@@ -85,6 +88,9 @@ pub struct State {
     pub revision: u64,
     next_ticket: u64,
 }
+
+/// Room for a picture: cells across and down.
+pub type Cells = (u16, u16);
 
 /// Which agents are looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +167,7 @@ impl State {
             asked: BTreeMap::new(),
             offer: None,
             pictures: BTreeMap::new(),
+            picture_kind: Kind::None,
             history: Vec::new(),
             frozen: false,
             faults_only: false,

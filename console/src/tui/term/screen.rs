@@ -71,6 +71,11 @@ impl<W: Write> Screen<W> {
         &mut self.writer
     }
 
+    /// The last frame that was written.
+    pub fn shown(&self) -> &Buffer {
+        &self.shown
+    }
+
     /// What can be drawn on.
     pub fn area(&self) -> Rect {
         self.next.area

@@ -17,8 +17,8 @@ use super::views;
 pub(super) use prompt::complete;
 pub(super) use table::{body, select};
 
-/// Pictures whose fate is remembered.
-const PICTURES: usize = 512;
+/// Pictures whose fate is remembered: fewer than the album has room for.
+const PICTURES: usize = 64;
 
 /// Takes an event in; says what is to be done outside.
 pub fn update(state: &mut State, event: Event) -> Effects {
@@ -29,8 +29,6 @@ pub fn update(state: &mut State, event: Event) -> Effects {
         Event::Mouse(mouse) => table::mouse(state, mouse),
         Event::Resize { width, height } => {
             state.size = (width, height);
-            // Pictures are made for the cells they are drawn in.
-            state.pictures.clear();
         }
         Event::Second { now } => second(state, now),
         Event::Agents(news) => {
@@ -41,9 +39,9 @@ pub fn update(state: &mut State, event: Event) -> Effects {
         Event::Fetched { want, at, answer } => arrive::data(state, &want, at, answer),
         Event::Done { ticket, at, outcome } => arrive::done(state, ticket, at, outcome),
         Event::Ordered { of, order } => table::ordered(state, of, order),
-        Event::Picture { image, error } => {
+        Event::Picture { image, cells, error } => {
             let fate = error.map_or(PictureState::Ready, PictureState::Failed);
-            state.pictures.insert(image, fate);
+            state.pictures.insert((image, cells), fate);
         }
         Event::Note { text, bad } => state.say(text, bad),
     }
@@ -96,14 +94,15 @@ fn fetch(state: &mut State, effects: &mut Effects) {
     }
     let (pictures, cells) = views::pictures(state);
     for shown in pictures {
-        if state.pictures.contains_key(&shown.image) {
+        let key = (shown.image, cells);
+        if cells.0 == 0 || cells.1 == 0 || state.pictures.contains_key(&key) {
             continue;
         }
         if state.pictures.len() >= PICTURES {
             // Which one is forgotten does not matter: what is looked at is asked for again.
             state.pictures.pop_first();
         }
-        state.pictures.insert(shown.image, PictureState::Asked);
+        state.pictures.insert(key, PictureState::Asked);
         effects.push(Effect::Picture { agent: shown.agent, image: shown.image, cells });
     }
 }

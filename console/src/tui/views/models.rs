@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use vigie_protocol::model::{Alias, ClassReport, ModelVersion, Passport};
+use vigie_protocol::model::{Alias, ClassReport, ModelVersion};
 use vigie_protocol::service::ModelDetail;
 
 use super::facts::Facts;
@@ -11,7 +11,7 @@ use crate::out::{percent, safe};
 use crate::tui::state::{Answer, Query, Screen, State, View, Want};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
 use crate::tui::theme::Role;
-use crate::tui::widgets::heatmap::Heatmap;
+use crate::tui::widgets::heatmap::{HeatView, Heatmap};
 use crate::tui::widgets::put;
 
 /// The model versions of a project.
@@ -251,29 +251,25 @@ impl Page for Confusion {
             put(buffer, body.x + 2, body.y + 1, body.width, &text, cx.theme.style(Role::Dim));
             return;
         };
-        heatmap_of(cx, &detail.passport).draw(body, buffer);
-    }
-}
-
-fn heatmap_of<'a>(cx: &Cx<'a>, passport: &'a Passport) -> Heatmap<'a> {
-    Heatmap {
-        matrix: &passport.evaluation.confusion,
-        classes: &passport.classes,
-        view: &cx.screen.heat,
-        theme: cx.theme,
+        let passport = &detail.passport;
+        let names: Vec<&str> = passport.classes.iter().map(String::as_str).collect();
+        let matrix = &passport.evaluation.confusion;
+        Heatmap { matrix, names: &names, view: &cx.screen.heat }.draw(cx.theme, body, buffer);
     }
 }
 
 /// Moves the cursor of the matrix.
-pub(in crate::tui) fn steer(state: &mut State, down: i32, right: i32) {
-    let n = detail(state, state.screen()).map_or(0, |detail| detail.passport.classes.len());
-    let screen = state.nav.top_mut();
-    screen.heat = screen.heat.step(down, right, n);
+pub(in crate::tui) fn steer(state: &mut State, down: isize, right: isize) {
+    with_heat(state, |heat, classes| heat.moved(down, right, classes));
 }
 
-/// All classes, or a window.
-pub(in crate::tui) fn zoom(state: &mut State) {
-    let screen = state.nav.top_mut();
-    screen.heat = screen.heat.toggle_zoom();
+/// More of the matrix, or closer.
+pub(in crate::tui) fn zoom(state: &mut State, closer: bool) {
+    with_heat(state, |heat, classes| if closer { heat.zoom_in(classes) } else { heat.zoom_out(classes) });
 }
 
+fn with_heat(state: &mut State, change: impl FnOnce(HeatView, usize) -> HeatView) {
+    let classes = detail(state, state.screen()).map_or(0, |detail| detail.passport.classes.len());
+    let screen = state.nav.top_mut();
+    screen.heat = change(screen.heat, classes);
+}

@@ -7,6 +7,7 @@ use vigie_protocol::prediction::Prediction as Record;
 use super::facts::Facts;
 use super::{Cx, Page, Subject, place_text};
 use crate::out::{age, micros, safe};
+use crate::tui::pictures::{self, Slot};
 use crate::tui::state::{PictureState, Query, Screen, Shown, State, View, Want};
 use crate::tui::theme::Role;
 use crate::tui::widgets::bars::{Bar, Bars};
@@ -96,14 +97,21 @@ fn picture_area(screen: &Screen, body: Rect) -> Rect {
     if screen.full { body } else { Rect { width: body.width / 2, ..body } }
 }
 
-/// A picture, or the word for why there is none yet.
+/// A picture, or the word for why there is none yet. The area is the room that was asked for.
 pub(super) fn draw_picture(cx: &Cx<'_>, image: vigie_protocol::Hash, area: Rect, buffer: &mut Buffer) {
-    if cx.album.draw(&image, area, buffer) {
-        return;
-    }
-    let (text, role) = match cx.state.pictures.get(&image) {
-        Some(PictureState::Failed(reason)) => (format!("no picture: {}", safe(reason)), Role::Warn),
-        Some(PictureState::Asked | PictureState::Ready) | None => ("fetching the picture…".to_owned(), Role::Dim),
+    let cells = (area.width, area.height);
+    let key = pictures::Key { image, kind: cx.state.picture_kind, cells };
+    let (text, role) = match (cx.state.pictures.get(&(image, cells)), cx.album.get(&key)) {
+        (_, Some(Slot::Ready(picture))) => {
+            pictures::draw(picture, area, buffer);
+            return;
+        }
+        (Some(PictureState::Failed(reason)), _) | (_, Some(Slot::Failed(reason))) => {
+            (format!("no picture: {}", safe(reason)), Role::Warn)
+        }
+        (Some(PictureState::Asked | PictureState::Ready) | None, _) => {
+            ("fetching the picture…".to_owned(), Role::Dim)
+        }
     };
     put(buffer, area.x, area.y, area.width, &text, cx.theme.style(role));
 }

@@ -151,7 +151,7 @@ pub(in crate::tui) fn screen_text(state: &State) -> String {
     use ratatui::layout::Rect;
     let area = Rect::new(0, 0, state.size.0, state.size.1);
     let mut buffer = Buffer::empty(area);
-    super::draw(state, &crate::tui::pictures::Album::default(), area, &mut buffer);
+    super::draw(state, &crate::tui::pictures::Album::new(0), area, &mut buffer);
     crate::tui::widgets::text_of(&buffer)
 }
 

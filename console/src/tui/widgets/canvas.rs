@@ -16,10 +16,12 @@ pub struct Canvas<'a> {
 }
 
 impl<'a> Canvas<'a> {
-    /// As much of `area` as the buffer has.
+    /// As much of `area` as the buffer has, up to 4,096 cells a side: beyond any screen, and small
+    /// enough that those who draw need not fear for their sums in `u16`.
     pub fn new(buffer: &'a mut Buffer, area: Rect) -> Self {
+        const MOST: u16 = 4_096;
         let area = area.intersection(buffer.area);
-        Self { buffer, area }
+        Self { buffer, area: Rect { width: area.width.min(MOST), height: area.height.min(MOST), ..area } }
     }
 
     /// A part of it, as much as lies inside.
@@ -140,10 +142,7 @@ mod tests {
         assert_eq!((canvas.put(4, 0, "x", Style::new()), canvas.put(0, 1, "x", Style::new())), (0, 0));
         canvas.run(3, 0, 90, "#", Style::new());
         canvas.part(1, 0, 90, 90).put(0, 0, "ab\u{1b}[31m", Style::new());
-        assert_eq!(
-            lines(&buffer),
-            "........\n..猫b\\..\n........".replace("猫", "猫").replace("猫b", "\u{732b}b")
-        );
+        assert_eq!(lines(&buffer), "........\n..猫b\\..\n........");
     }
 
     #[test]

@@ -188,7 +188,7 @@ fn number(value: f64) -> String {
 /// A number in few characters.
 fn short(value: f64) -> String {
     let size = value.abs();
-    if size < 1e-3 || size >= 1e6 {
+    if !(1e-3..1e6).contains(&size) {
         let text = format!("{value:.1e}");
         return text.replace(".0e", "e");
     }

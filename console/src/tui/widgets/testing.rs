@@ -70,6 +70,11 @@ pub(crate) fn stays_inside(draw: impl Fn(&Theme, Rect, &mut Buffer)) {
             }
         }
     }
+    // No terminal is like that; figures in u16 must hold all the same.
+    for (width, height) in [(u16::MAX, 1), (16_000, 4), (1, u16::MAX), (30, 2_000)] {
+        let screen = Rect { x: 0, y: 0, width, height };
+        check_inside(&UTF8, screen, screen, &draw);
+    }
 }
 
 /// A rectangle anywhere on a screen, or partly or wholly off it.

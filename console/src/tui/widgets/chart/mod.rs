@@ -161,7 +161,7 @@ impl Chart<'_> {
             // Figures are ASCII, and at most some twenty characters.
             let cells = label.len() as u16;
             let start = at.saturating_sub(cells / 2).max(free);
-            if start <= at && start + cells + word + 1 <= canvas.width() {
+            if start <= at && start + cells + word < canvas.width() {
                 canvas.put(start, 1, &label, dim);
                 free = start + cells + 1;
             }

@@ -5,7 +5,9 @@ use crate::tui::widgets::testing::{ASCII, MONO, UTF8, any_area, drawn, inside, s
 
 const X: Axis<'static> = Axis { label: "step", measure: Measure::Count };
 
-fn losses() -> (Vec<(f64, Option<f64>)>, Vec<(f64, Option<f64>)>) {
+type Points = Vec<(f64, Option<f64>)>;
+
+fn losses() -> (Points, Points) {
     let train = (0..=200).map(|step| {
         let step = f64::from(step);
         // A pause in the middle, as after a restart.
