@@ -36,6 +36,11 @@ impl Column {
         Self { name, right: false, most: 0 }
     }
 
+    /// Figures of at most so many cells: shares with their intervals.
+    pub const fn figures(name: &'static str, most: u16) -> Self {
+        Self { name, right: true, most }
+    }
+
     /// Figures.
     pub const fn figure(name: &'static str) -> Self {
         Self { name, right: true, most: 16 }

@@ -22,7 +22,7 @@ pub(super) const COMMANDS: &[Command] = &[
         argument: Argument::Optional(Kind::Text),
         method: Some("promote"),
         twin: Some("models promote"),
-        enabled: |state| model(state).map(|_| ()),
+        enabled: |state| views::model_at_hand(state).map(|_| ()),
         run: promote,
         ..BASE
     },
@@ -124,12 +124,12 @@ pub(super) const COMMANDS: &[Command] = &[
         risk: Risk::Write,
         method: Some("job_submit"),
         twin: Some("models evaluate"),
-        enabled: |state| match views::subject(state).or_else(|| views::about(state)) {
-            Some(Subject::Run { .. }) => Ok(()),
-            _ => Err("no run is selected".to_owned()),
+        enabled: |state| match views::at_hand(state, run_of) {
+            Some(_) => Ok(()),
+            None => Err("no run is selected".to_owned()),
         },
         run: |state, _, effects| {
-            if let Some(Subject::Run { place, run }) = views::subject(state).or_else(|| views::about(state)) {
+            if let Some((place, run)) = views::at_hand(state, run_of) {
                 submit(state, &place, JobSpec::Evaluate { run }, effects);
             }
         },
@@ -172,9 +172,9 @@ pub(super) const COMMANDS: &[Command] = &[
         risk: Risk::Grave,
         method: Some("prediction_forget"),
         twin: Some("predictions forget"),
-        enabled: |state| match views::subject(state).or_else(|| views::about(state)) {
-            Some(Subject::Prediction { .. }) => Ok(()),
-            _ => Err("no prediction is selected".to_owned()),
+        enabled: |state| {
+            let prediction = |subject| matches!(subject, Subject::Prediction { .. }).then_some(());
+            views::at_hand(state, prediction).ok_or_else(|| "no prediction is selected".to_owned())
         },
         run: forget,
         ..BASE
@@ -195,16 +195,8 @@ pub(in crate::tui) fn predict_file(state: &mut State, place: &Place, path: &str,
     send(state, place.agent, change, effects);
 }
 
-/// The selected model version, or that the screen is about.
-fn model(state: &State) -> Result<(Place, vigie_protocol::ModelNumber), String> {
-    match views::subject(state).or_else(|| views::about(state)) {
-        Some(Subject::Model { place, number }) => Ok((place, number)),
-        _ => Err("no model version is selected".to_owned()),
-    }
-}
-
 fn promote(state: &mut State, reason: &str, _: &mut Effects) {
-    let Ok((place, candidate)) = model(state) else { return };
+    let Ok((place, candidate)) = views::model_at_hand(state) else { return };
     let alias = AliasName::production();
     let holder = state.glance(&place).and_then(|glance| glance.aliases.iter().find(|held| held.name == alias));
     let mut lines = vec![format!(
@@ -399,13 +391,22 @@ fn decide(state: &mut State, accept: bool) {
 fn recipe(
     state: &State,
 ) -> Result<(Place, vigie_protocol::dataset::DatasetRef, vigie_protocol::run::Recipe), String> {
-    match views::subject(state).or_else(|| views::about(state)) {
-        Some(Subject::Dataset { place, dataset }) => Ok((place, dataset, Default::default())),
-        Some(Subject::Run { place, run }) => {
-            let run = views::run(state, &place, run).ok_or("the run is not here yet")?;
-            Ok((place, run.dataset, run.recipe.clone()))
-        }
-        _ => Err("no dataset version and no run is selected".to_owned()),
+    let dataset = views::at_hand(state, |subject| match subject {
+        Subject::Dataset { place, dataset } => Some((place, dataset)),
+        _ => None,
+    });
+    if let Some((place, dataset)) = dataset {
+        return Ok((place, dataset, Default::default()));
+    }
+    let (place, run) = views::at_hand(state, run_of).ok_or("no dataset version and no run is selected")?;
+    let run = views::run(state, &place, run).ok_or("the run is not here yet")?;
+    Ok((place, run.dataset, run.recipe.clone()))
+}
+
+fn run_of(subject: Subject) -> Option<(Place, vigie_protocol::RunId)> {
+    match subject {
+        Subject::Run { place, run } => Some((place, run)),
+        _ => None,
     }
 }
 

@@ -62,9 +62,9 @@ pub(super) const COMMANDS: &[Command] = &[
         keys: &["C"],
         scope: Scope::In(&["models", "model", "compare", "gate"]),
         twin: Some("models show"),
-        enabled: |state| model(state).map(|_| ()),
+        enabled: |state| views::model_at_hand(state).map(|_| ()),
         run: |state, _, _| {
-            if let Ok((place, number)) = model(state) {
+            if let Ok((place, number)) = views::model_at_hand(state) {
                 super::follow(state, View::Confusion { place, number });
             }
         },
@@ -77,7 +77,7 @@ pub(super) const COMMANDS: &[Command] = &[
         scope: Scope::In(&["models", "model", "gate", "confusion"]),
         argument: Argument::Optional(Kind::Text),
         twin: Some("models compare"),
-        enabled: |state| model(state).map(|_| ()),
+        enabled: |state| views::model_at_hand(state).map(|_| ()),
         run: compare,
         ..BASE
     },
@@ -87,9 +87,9 @@ pub(super) const COMMANDS: &[Command] = &[
         keys: &["g t"],
         scope: Scope::In(&["models", "model", "compare", "confusion"]),
         twin: Some("models gate"),
-        enabled: |state| model(state).map(|_| ()),
+        enabled: |state| views::model_at_hand(state).map(|_| ()),
         run: |state, _, _| {
-            if let Ok((place, candidate)) = model(state) {
+            if let Ok((place, candidate)) = views::model_at_hand(state) {
                 let alias = AliasName::production();
                 super::follow(state, View::Gate { place, candidate, alias });
             }
@@ -133,9 +133,9 @@ pub(super) const COMMANDS: &[Command] = &[
         keys: &["p"],
         scope: Scope::In(&["datasets", "dataset"]),
         twin: Some("datasets images"),
-        enabled: |state| match views::subject(state).or_else(|| views::about(state)) {
-            Some(Subject::Dataset { .. } | Subject::Class { .. }) => Ok(()),
-            _ => Err("no dataset version is selected".to_owned()),
+        enabled: |state| {
+            let has = |subject| matches!(subject, Subject::Dataset { .. } | Subject::Class { .. }).then_some(());
+            views::at_hand(state, has).ok_or_else(|| "no dataset version is selected".to_owned())
         },
         run: |state, _, _| {
             let view = match views::subject(state).or_else(|| views::about(state)) {
@@ -165,15 +165,8 @@ pub(super) const COMMANDS: &[Command] = &[
     },
 ];
 
-fn model(state: &State) -> Result<(Place, ModelNumber), String> {
-    match views::subject(state).or_else(|| views::about(state)) {
-        Some(Subject::Model { place, number }) => Ok((place, number)),
-        _ => Err("no model version is selected".to_owned()),
-    }
-}
-
 fn compare(state: &mut State, argument: &str, _: &mut Effects) {
-    let Ok((place, candidate)) = model(state) else { return };
+    let Ok((place, candidate)) = views::model_at_hand(state) else { return };
     let marked: Vec<ModelNumber> = views::subjects(state)
         .into_iter()
         .filter_map(|subject| match subject {

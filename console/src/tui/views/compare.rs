@@ -18,8 +18,8 @@ pub(super) struct Compare;
 const COLUMNS: [Column; 5] = [
     Column::short("CLASS", 28),
     Column::figure("DIFFERENCE"),
-    Column::figure("CANDIDATE RECALL"),
-    Column::figure("BASE RECALL"),
+    Column::figures("CANDIDATE RECALL", 28),
+    Column::figures("BASE RECALL", 28),
     Column::figure("TEST IMAGES"),
 ];
 

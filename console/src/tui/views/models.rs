@@ -24,7 +24,7 @@ pub(in crate::tui) struct Confusion;
 const VERSIONS: [Column; 8] = [
     Column::figure("VERSION"),
     Column::short("ALIASES", 22),
-    Column::figure("TEST ACCURACY"),
+    Column::figures("TEST ACCURACY", 28),
     Column::short("ARCHITECTURE", 20),
     Column::figure("CLASSES"),
     Column::short("DATASET", 16),
@@ -34,8 +34,8 @@ const VERSIONS: [Column; 8] = [
 
 const CLASSES: [Column; 5] = [
     Column::short("CLASS", 28),
-    Column::figure("RECALL"),
-    Column::figure("PRECISION"),
+    Column::figures("RECALL", 28),
+    Column::figures("PRECISION", 28),
     Column::figure("F1"),
     Column::figure("TEST IMAGES"),
 ];

@@ -79,6 +79,23 @@ pub(in crate::tui) fn subject(state: &State) -> Option<Subject> {
     page(&screen.view).subject(state, screen, at)
 }
 
+/// The first that `wanted` takes, of what is selected and what the screen is about.
+pub(in crate::tui) fn at_hand<T>(state: &State, wanted: impl Fn(Subject) -> Option<T>) -> Option<T> {
+    subject(state).and_then(&wanted).or_else(|| about(state).and_then(&wanted))
+}
+
+/// The model version at hand.
+///
+/// # Errors
+/// That there is none.
+pub(in crate::tui) fn model_at_hand(state: &State) -> Result<(Place, ModelNumber), String> {
+    let found = at_hand(state, |subject| match subject {
+        Subject::Model { place, number } => Some((place, number)),
+        _ => None,
+    });
+    found.ok_or_else(|| "no model version is selected".to_owned())
+}
+
 /// What keys act on: the marked rows, else the selected one, else what the screen is about.
 pub(in crate::tui) fn subjects(state: &State) -> Vec<Subject> {
     let screen = state.screen();
@@ -271,11 +288,10 @@ pub(in crate::tui) fn find_change_set<'a>(
 
 /// The change-set under the user's hand.
 pub(in crate::tui) fn change_set(state: &State) -> Option<(Place, ChangeSet)> {
-    match subject(state).or_else(|| about(state)) {
-        Some(Subject::ChangeSet { place, id }) => {
-            let set = find_change_set(state, &place, id)?.clone();
-            Some((place, set))
-        }
+    let (place, id) = at_hand(state, |subject| match subject {
+        Subject::ChangeSet { place, id } => Some((place, id)),
         _ => None,
-    }
+    })?;
+    let set = find_change_set(state, &place, id)?.clone();
+    Some((place, set))
 }
