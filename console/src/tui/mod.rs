@@ -25,6 +25,8 @@ mod start;
 pub mod state;
 pub mod table;
 pub mod term;
+#[cfg(test)]
+mod testing;
 pub mod theme;
 mod update;
 pub mod views;

@@ -236,6 +236,38 @@ impl Kind {
     }
 }
 
+/// The key reference of the docs.
+pub fn reference() -> String {
+    let mut text = "# Keys and commands of the terminal\n\nMade from the table in `console/src/tui/command/`; \
+        `vigie keys` prints it with the keys of your configuration. Every command can be typed after `:`.\n"
+        .to_owned();
+    let cell = |text: &str| text.replace('|', "\\|");
+    for (title, wanted) in [("Everywhere", Scope::Anywhere), ("In tables", Scope::Tables)] {
+        text.push_str(&format!("\n## {title}\n\n| keys | command | does | in the shell |\n|---|---|---|---|\n"));
+        for command in all().filter(|command| command.scope == wanted) {
+            text.push_str(&line(command, &cell));
+        }
+    }
+    text.push_str("\n## In some views\n\n| keys | command | does | in the shell | where |\n|---|---|---|---|---|\n");
+    for command in all().filter(|command| matches!(command.scope, Scope::In(_))) {
+        let row = line(command, &cell);
+        text.push_str(&format!("{} {} |\n", row.trim_end(), command.scope));
+    }
+    text
+}
+
+fn line(command: &Command, cell: &impl Fn(&str) -> String) -> String {
+    let keys: Vec<String> = command.keys.iter().map(|keys| format!("`{}`", cell(keys))).collect();
+    let argument = match command.argument {
+        Argument::None => String::new(),
+        Argument::Optional(kind) => format!(" [{}]", cell(kind.placeholder())),
+        Argument::Needed(kind) => format!(" {}", cell(kind.placeholder())),
+    };
+    let risk = if command.risk == Risk::Grave { "; asks for a name first" } else { "" };
+    let twin = command.twin.map(|twin| format!("`vigie {twin}`")).unwrap_or_default();
+    format!("| {} | `{}{argument}` | {}{risk} | {twin} |\n", keys.join(" "), command.name, cell(command.doc))
+}
+
 /// Always.
 fn always(_: &State) -> Result<(), String> {
     Ok(())

@@ -179,6 +179,37 @@ pub(super) fn name(view: &View) -> &'static str {
     }
 }
 
+/// The command of the shell that shows the same; nothing for what only a console has.
+#[cfg(test)]
+pub(super) fn twin(view: &View) -> Option<&'static str> {
+    Some(match view {
+        View::Overview | View::Agent { .. } | View::Services => "agents health",
+        View::Agents => "agents list",
+        View::Projects => "projects list",
+        View::Datasets { .. } => "datasets list",
+        View::Dataset { .. } => "datasets show",
+        View::DatasetDiff { .. } => "datasets diff",
+        View::Images { .. } => "datasets images",
+        View::ChangeSets { .. } => "changesets list",
+        View::ChangeSet { .. } => "changesets show",
+        View::Jobs => "jobs list",
+        View::Job { .. } => "jobs show",
+        View::Runs { .. } => "runs list",
+        View::Curves { .. } => "runs show",
+        View::Models { .. } => "models list",
+        View::Model { .. } | View::Confusion { .. } => "models show",
+        View::Compare { .. } => "models compare",
+        View::Gate { .. } => "models gate",
+        View::Aliases { .. } => "models history",
+        View::Predictions { .. } => "predictions list",
+        View::Prediction { .. } => "predictions show",
+        View::Predict { .. } => "predict",
+        View::Events => "events list",
+        View::Log { .. } => "agents log",
+        View::Messages | View::Help => return None,
+    })
+}
+
 /// Whether a view shows a table.
 pub(super) fn has_table(view: &View) -> bool {
     !matches!(

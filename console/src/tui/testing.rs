@@ -1,0 +1,310 @@
+//! A small world for tests: three agents, one of them gone, one with a project that has everything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vigie_protocol::access::Role;
+use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetVersion, SplitCounts};
+use vigie_protocol::event::{Event as Happened, Severity};
+use vigie_protocol::health::{AgentHealth, ServiceHealth, ServiceState};
+use vigie_protocol::job::{Job, JobState, Wait};
+use vigie_protocol::model::{Alias, GateCheck, GateVerdict, ModelVersion};
+use vigie_protocol::prediction::{Prediction, Scored};
+use vigie_protocol::project::Project;
+use vigie_protocol::run::{EpochMetrics, Run};
+use vigie_protocol::samples::Sample;
+use vigie_protocol::service::{METHODS, ModelDetail};
+use vigie_protocol::{AliasName, Hash, ModelNumber, Time};
+
+use super::effect::Effects;
+use super::event::Event;
+use super::key::Keys;
+use super::keymap::Keymap;
+use super::state::{
+    Agent, AgentIndex, Answer, Fleet, Glance, HourGlance, Lines, Link, Place, Query, Rate, Rows, Snapshot, State, View,
+    Want,
+};
+use super::theme::{Glyphs, Level, Palette, Theme};
+use super::update;
+
+/// The world's now: ten minutes into the samples' day.
+pub(crate) fn now() -> Time {
+    at(600)
+}
+
+/// So many seconds into the samples' day.
+pub(crate) fn at(seconds: i64) -> Time {
+    Time::from_micros(1_795_219_200_000_000 + seconds * 1_000_000)
+}
+
+pub(crate) const DARK: Theme = Theme { palette: Palette::Dark, level: Level::Indexed, glyphs: Glyphs::Utf8 };
+pub(crate) const MONO: Theme = Theme { palette: Palette::Mono, level: Level::None, glyphs: Glyphs::Utf8 };
+pub(crate) const ASCII: Theme = Theme { palette: Palette::Mono, level: Level::None, glyphs: Glyphs::Ascii };
+
+/// The agent that has everything.
+pub(crate) const LAB: AgentIndex = AgentIndex(0);
+
+/// The project that has everything.
+pub(crate) fn birds() -> Place {
+    Place { agent: LAB, project: "birds".parse().expect("a name") }
+}
+
+/// The whole world, with the overview on a terminal of this size.
+pub(crate) fn world(size: (u16, u16), theme: Theme) -> State {
+    let (keymap, wrong) = Keymap::new(&BTreeMap::new());
+    assert_eq!(wrong, Vec::<String>::new());
+    let mut agents = vec![
+        Agent::new("lab", "ssh://vigie@lab"),
+        Agent::new("edge", "unix:/run/vigie/agent.sock"),
+        Agent::new("gone", "ssh://gone"),
+    ];
+    agents[1].group = Some("edges".to_owned());
+    agents[0].rates = (0..20).map(|i| (i != 7).then_some(Rate { per_second: f64::from(i), mean_ms: Some(12.0) })).collect();
+    let fleet = Fleet { agents };
+    let mut state = State::new(now(), size, theme, keymap, fleet);
+    let news = vec![
+        (LAB, Arc::new(lab())),
+        (AgentIndex(1), Arc::new(Snapshot { heard: Some(at(30)), ..connected(Role::Viewer) })),
+        (
+            AgentIndex(2),
+            Arc::new(Snapshot {
+                link: Link::Waiting { until: at(609), reason: "ssh: connect to host gone: timed out".to_owned() },
+                heard: Some(at(60)),
+                ..Snapshot::default()
+            }),
+        ),
+    ];
+    update(&mut state, Event::Agents(news));
+    for (query, answer) in answers() {
+        state.store.arrived(&Want { agent: LAB, query }, now(), Ok(answer));
+    }
+    state.toast = None;
+    state.messages.clear();
+    state
+}
+
+fn connected(role: Role) -> Snapshot {
+    let methods = METHODS.iter().map(|method| method.name.to_owned()).collect();
+    let link = Link::Connected { version: "0.1.0".to_owned(), role, methods: Arc::new(methods) };
+    let mut health = AgentHealth::sample();
+    health.now = now();
+    Snapshot { link, heard: Some(now()), health: Some(health), ..Snapshot::default() }
+}
+
+fn lab() -> Snapshot {
+    let mut snapshot = connected(Role::Operator);
+    let service = |name: &str, state, detail: &str| ServiceHealth {
+        name: name.to_owned(),
+        state,
+        since: at(0),
+        detail: detail.to_owned(),
+    };
+    if let Some(health) = &mut snapshot.health {
+        health.services = vec![
+            service("store", ServiceState::Up, ""),
+            service("serving:birds", ServiceState::Degraded, "queue 93 % full"),
+            service("telemetry", ServiceState::Down, "no \u{1b}[31mdriver"),
+        ];
+    }
+    let mut alias = Alias::sample();
+    alias.name = AliasName::production();
+    (alias.model, alias.previous, alias.generation) = (ModelNumber(7), Some(ModelNumber(6)), 2);
+    let hours = (0..24)
+        .map(|i| HourGlance { predictions: i * 10, mean_ms: Some(12.5), confidence: Some(0.8) })
+        .collect();
+    snapshot.projects = vec![Glance { project: Project::sample(), aliases: vec![alias], hours }];
+    snapshot.jobs = jobs();
+    snapshot.events = vec![
+        Happened { seq: 3, at: at(590), severity: Severity::Error, text: "train failed: memory ran out".to_owned(), ..Happened::sample() },
+        Happened { seq: 2, at: at(500), text: "production promoted from v6 to v7 by alice".to_owned(), ..Happened::sample() },
+        Happened { seq: 1, at: at(100), text: "猫 gpj.\u{202e}exe".to_owned(), ..Happened::sample() },
+    ];
+    snapshot
+}
+
+fn jobs() -> Vec<Job> {
+    let failed = Job::sample();
+    let mut running = Job { state: JobState::Running, failure: None, outcome: None, finished: None, ..Job::sample() };
+    running.id = "01980000-0000-7000-8000-0000000000a1".parse().expect("an id");
+    let mut queued = Job { state: JobState::Queued, started: None, ..running.clone() };
+    queued.id = "01980000-0000-7000-8000-0000000000a2".parse().expect("an id");
+    queued.waits_for = vec![Wait::Lease { resource: "device:cpu".to_owned(), holder: running.id }];
+    vec![running, queued, failed]
+}
+
+fn rows<T>(rows: Vec<T>) -> Rows<T> {
+    Rows { rows: Arc::new(rows), next: None }
+}
+
+/// An answer to every question that a view asks.
+fn answers() -> Vec<(Query, Answer)> {
+    let project = || birds().project;
+    let version = DatasetVersion::sample();
+    let mut older = DatasetVersion::sample();
+    older.dataset.number = 2;
+    older.classes.insert("猫 with a name that goes on".to_owned(), SplitCounts { train: 70, valid: 15, test: 15 });
+    let dataset = version.dataset;
+    let model = |n| ModelVersion { number: ModelNumber(n), ..ModelVersion::sample() };
+    let prediction = |n: u8| Prediction {
+        id: vigie_protocol::PredictionId::given_at(at(i64::from(n))),
+        top: vec![
+            Scored { class: "owl".to_owned(), probability: 0.99 - f32::from(n) / 10.0 },
+            Scored { class: "jay".to_owned(), probability: f32::from(n) / 20.0 },
+        ],
+        at: at(500 - i64::from(n)),
+        image: Hash::from([n; 32]),
+        ..Prediction::sample()
+    };
+    let sets = rows(vec![ChangeSet::sample()]);
+    let set = sets.rows[0].id;
+    let run = curve(Run::sample());
+    let diff = vigie_protocol::dataset::DatasetDifference::sample();
+    let verdict = GateVerdict {
+        checks: vec![
+            GateCheck { name: "golden-set".to_owned(), passed: true, detail: "16 of 16 alike".to_owned() },
+            GateCheck { name: "test-accuracy".to_owned(), passed: false, detail: "75.0 % against 80.0 %".to_owned() },
+        ],
+        ..GateVerdict::sample()
+    };
+    let detail = ModelDetail::sample();
+    let compared = crate::compare::compare(&detail.passport, &detail.passport);
+    let job = Job::sample();
+    let candidate = ModelNumber(8);
+    let mut images = rows(vec![DatasetImage::sample()]);
+    images.next = Some(vigie_protocol::page::PageCursor("more".to_owned()));
+    vec![
+        (Query::Datasets { project: project(), lineage: None }, Answer::Datasets(rows(vec![version, older]))),
+        (
+            Query::Datasets { project: project(), lineage: Some(dataset.lineage) },
+            Answer::Datasets(rows(vec![DatasetVersion::sample()])),
+        ),
+        (Query::Images { project: project(), dataset, class: None, split: None }, Answer::Images(images)),
+        (
+            Query::Images { project: project(), dataset, class: None, split: Some(vigie_protocol::dataset::Split::Test) },
+            Answer::Images(rows(vec![DatasetImage::sample()])),
+        ),
+        (
+            Query::DatasetDiff { project: project(), from: None, to: dataset },
+            Answer::DatasetDiff { classes: Arc::new(diff.classes), images: rows(diff.images.items) },
+        ),
+        (Query::ChangeSets { project: project() }, Answer::ChangeSets(sets)),
+        (Query::ChangeSet { project: project(), id: set }, Answer::ChangeSet(Arc::new(ChangeSet::sample()))),
+        (Query::Job { job: job.id }, Answer::Job(Arc::new(job.clone()))),
+        (
+            Query::JobLog { job: job.id },
+            Answer::JobLog(Lines {
+                lines: Arc::new(vigie_protocol::service::JobLogPage::sample().lines),
+                next: 10,
+                dropped: 0,
+            }),
+        ),
+        (Query::Leases, Answer::Leases(Arc::new(Vec::sample()))),
+        (Query::Runs { project: project() }, Answer::Runs(rows(vec![run.clone()]))),
+        (Query::Run { project: project(), run: run.id }, Answer::Run(Arc::new(run))),
+        (Query::Models { project: project() }, Answer::Models(rows(vec![model(8), model(7), model(6)]))),
+        (Query::Model { project: project(), number: ModelNumber(7) }, Answer::Model(Arc::new(detail))),
+        (Query::Gate { project: project(), candidate, alias: AliasName::production() }, Answer::Gate(Arc::new(verdict))),
+        (
+            Query::Compare { project: project(), candidate, base: ModelNumber(7) },
+            Answer::Compare(Arc::new(compared)),
+        ),
+        (
+            Query::AliasHistory { project: project(), alias: AliasName::production() },
+            Answer::AliasHistory(rows(Vec::sample())),
+        ),
+        (
+            Query::Predictions { project: project(), filter: Default::default() },
+            Answer::Predictions(rows((1..=8).map(prediction).collect())),
+        ),
+        (
+            Query::AgentLog,
+            Answer::AgentLog(Lines {
+                lines: Arc::new(vigie_protocol::service::AgentLogPage::sample().lines),
+                next: 18,
+                dropped: 3,
+            }),
+        ),
+    ]
+}
+
+/// A run with a curve that has a gap.
+fn curve(run: Run) -> Run {
+    let epoch = |n: u32| EpochMetrics {
+        epoch: n,
+        train_loss: 2.0 / f64::from(n),
+        valid_loss: 2.2 / f64::from(n),
+        valid_accuracy: 1.0 - 0.6 / f64::from(n),
+        learning_rate: 0.001,
+        seconds: 1.0,
+        at: at(i64::from(n)),
+    };
+    Run { epochs: (1..=12).filter(|n| !(6..=7).contains(n)).map(epoch).collect(), best_epoch: Some(12), ..run }
+}
+
+/// Every view there is, about what the world has.
+pub(crate) fn every_view() -> Vec<View> {
+    let place = birds;
+    let dataset = DatasetVersion::sample().dataset;
+    let job = Job::sample().id;
+    let (candidate, number, alias) = (ModelNumber(8), ModelNumber(7), AliasName::production());
+    vec![
+        View::Overview,
+        View::Agents,
+        View::Agent { agent: LAB },
+        View::Services,
+        View::Projects,
+        View::Datasets { place: place() },
+        View::Dataset { place: place(), dataset },
+        View::DatasetDiff { place: place(), from: None, to: dataset },
+        View::Images { place: place(), dataset, class: None, split: None },
+        View::ChangeSets { place: place() },
+        View::ChangeSet { place: place(), id: ChangeSet::sample().id },
+        View::Jobs,
+        View::Job { agent: LAB, job },
+        View::Runs { place: place() },
+        View::Curves { place: place(), runs: vec![Run::sample().id] },
+        View::Models { place: place() },
+        View::Model { place: place(), number },
+        View::Confusion { place: place(), number },
+        View::Compare { place: place(), candidate, base: number },
+        View::Gate { place: place(), candidate, alias: alias.clone() },
+        View::Aliases { place: place(), alias },
+        View::Predictions { place: place(), filter: Default::default() },
+        View::Prediction { place: place(), id: vigie_protocol::PredictionId::given_at(at(1)) },
+        View::Predict { place: place() },
+        View::Events,
+        View::Log { agent: LAB },
+        View::Messages,
+        View::Help,
+    ]
+}
+
+/// Shows a view.
+pub(crate) fn show(state: &mut State, view: View) -> Effects {
+    state.nav.jump(view);
+    update(state, Event::Second { now: now() })
+}
+
+/// Presses keys: words apart by blanks are keys, `'text'` is typed.
+pub(crate) fn press(state: &mut State, script: &str) -> Effects {
+    let mut effects = Vec::new();
+    for word in script.split_whitespace() {
+        match word.strip_prefix('\'').and_then(|word| word.strip_suffix('\'')) {
+            Some(text) => {
+                for c in text.replace('_', " ").chars() {
+                    effects.extend(update(state, Event::Key(super::key::Key::char(c))));
+                }
+            }
+            None => {
+                let Keys(keys) = word.parse().expect("keys");
+                effects.extend(keys.into_iter().flat_map(|key| update(state, Event::Key(key))).collect::<Vec<_>>());
+            }
+        }
+    }
+    effects
+}
+
+/// The screen as text.
+pub(crate) fn text(state: &State) -> String {
+    super::views::screen_text(state)
+}
