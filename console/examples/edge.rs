@@ -25,7 +25,8 @@ fn main() -> ExitCode {
     match run() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Standard error may be a terminal that has gone.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
             let unfit = error.downcast_ref().is_some_and(|error| !matches!(error, EnterError::Io(_)));
             ExitCode::from(if unfit { 2 } else { 1 })
         }

@@ -75,6 +75,11 @@ fn a_stalled_terminal_keeps_nobody() {
     let ended = terminal.wait_without_reading();
     assert_eq!(ended.code, 143);
     assert!(terminal.is_as_before());
+
+    let mut terminal = start(|_| {});
+    terminal.press("f");
+    terminal.wait_for_text("last flood");
+    assert_eq!(terminal.hang_up().code, 129);
 }
 
 #[test]

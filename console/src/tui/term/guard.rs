@@ -8,6 +8,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
+use rustix::io::Errno;
 use rustix::process::{Signal, kill_current_process_group};
 use rustix::stdio::stdin;
 use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
@@ -136,7 +137,11 @@ pub struct Output(File);
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let ours = held().is_some();
-        if ours { self.0.write(bytes) } else { Ok(bytes.len()) }
+        match if ours { self.0.write(bytes) } else { Ok(bytes.len()) } {
+            // Hung up. That comes as `InputEvent::Gone` too, and one reason to end is enough.
+            Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(bytes.len()),
+            written => written,
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
