@@ -4,7 +4,6 @@
 //! fail, `f` draws for ever, `s` gets stuck, `m` takes the mouse or leaves it, Ctrl-Z suspends. Every
 //! other key is counted.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
@@ -17,14 +16,17 @@ use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier, Style};
 use vigie::tui::term::input::InputEvent;
 use vigie::tui::term::signals::Signal;
-use vigie::tui::term::{self, Capabilities, EnterError, Options, Screen, TerminalGuard, input, signals};
+use vigie::tui::term::{
+    self, Capabilities, EnterError, Options, Output, Screen, TerminalGuard, input, signals,
+};
 use vigie::tui::theme::Level;
 
 fn main() -> ExitCode {
     match run() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Standard error may be a terminal that has gone.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
             let unfit = error.downcast_ref().is_some_and(|error| !matches!(error, EnterError::Io(_)));
             ExitCode::from(if unfit { 2 } else { 1 })
         }
@@ -38,7 +40,7 @@ fn run() -> anyhow::Result<u8> {
     let signalled = send.clone();
     signals::listen(move |signal| drop(signalled.send(Event::Signal(signal))))?;
     input::listen(can.escape_delay(), move |event| send.send(Event::Input(event)).is_ok())?;
-    let writer = Breakable { terminal: term::output()?, broken: false };
+    let writer = Breakable { terminal: guard.output()?, broken: false };
     let screen = Screen::new(writer, term::size());
     let state = State { size: term::size(), level: can.level, keys: 0, last: String::new(), mouse: false };
     Edge { guard, screen, state }.run(&receive)
@@ -141,7 +143,7 @@ impl State {
 
 /// A terminal that takes no more, once it is broken.
 struct Breakable {
-    terminal: File,
+    terminal: Output,
     broken: bool,
 }
 

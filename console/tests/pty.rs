@@ -75,6 +75,11 @@ fn a_stalled_terminal_keeps_nobody() {
     let ended = terminal.wait_without_reading();
     assert_eq!(ended.code, 143);
     assert!(terminal.is_as_before());
+
+    let mut terminal = start(|_| {});
+    terminal.press("f");
+    terminal.wait_for_text("last flood");
+    assert_eq!(terminal.hang_up().code, 129);
 }
 
 #[test]
@@ -116,11 +121,12 @@ fn ctrl_z_hands_over_to_the_shell_and_fg_back() {
     terminal.wait_for_text("edge 80x24");
     terminal.press("xm");
     terminal.wait_for_text("mouse true");
+    let shell = |screen: &vt100::Screen| {
+        !screen.alternate_screen() && screen.contents().trim_end().ends_with("ready>")
+    };
     for round in 0..2 {
         terminal.press("\x1a");
-        terminal.wait_for("the shell", |screen| {
-            !screen.alternate_screen() && screen.contents().trim_end().ends_with("ready>")
-        });
+        terminal.wait_for("the shell", shell);
         assert!(!terminal.screen().hide_cursor() && !terminal.screen().bracketed_paste(), "{round}");
         assert_eq!(terminal.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::None, "{round}");
         terminal.press("fg\r");
@@ -130,7 +136,7 @@ fn ctrl_z_hands_over_to_the_shell_and_fg_back() {
         assert_ne!(terminal.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::None, "{round}");
     }
     terminal.press("q");
-    terminal.wait_for("the shell", |screen| !screen.alternate_screen());
+    terminal.wait_for("the shell", shell);
     terminal.press("exit $?\r");
     ends(&mut terminal, 0);
 }
@@ -242,7 +248,11 @@ fn ends(terminal: &mut Terminal, code: u32) {
     let screen = terminal.screen();
     assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
     assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
-    assert!(!screen.bold() && !screen.inverse() && screen.fgcolor() == vt100::Color::Default);
+    assert!(
+        !screen.bold() && !screen.inverse() && screen.fgcolor() == vt100::Color::Default,
+        "{:?}",
+        terminal.take_bytes()
+    );
     assert!(terminal.is_as_before());
 }
 

@@ -2,9 +2,8 @@
 
 use std::io::Write as _;
 
-use ratatui::buffer::{Buffer, Cell, CellDiffOption};
+use ratatui::buffer::{Buffer, Cell, CellDiffOption, CellWidth as _};
 use ratatui::style::{Color, Modifier};
-use unicode_width::UnicodeWidthStr as _;
 
 /// What can be seen on a cell without a character.
 const ON_BLANK: Modifier = Modifier::REVERSED
@@ -58,14 +57,44 @@ impl Pen {
 }
 
 /// Appends the difference between `shown` and `next`, which have the same area. `pen` is what the
-/// terminal has and then has. Returns the number of cells that changed.
+/// terminal has and then has. Returns the number of cells that were written.
+///
+/// In place of [`Buffer::diff`], after which a wide character that is written over another's half leaves
+/// what it tore.
 pub fn encode(shown: &Buffer, next: &Buffer, pen: &mut Pen, out: &mut Vec<u8>) -> usize {
+    let columns = usize::from(next.area.width);
+    if columns == 0 {
+        return 0;
+    }
     let mut encoder = Encoder { next, out, pen, at: None };
     let mut cells = 0;
-    for (x, y, cell) in shown.diff_iter(next) {
-        encoder.go(x, y);
-        encoder.put(x, y, cell);
-        cells += 1;
+    let rows = shown.content.chunks_exact(columns).zip(next.content.chunks_exact(columns));
+    for (y, (was, is)) in (0..).zip(rows) {
+        if was == is && is.iter().all(|cell| cell.diff_option != CellDiffOption::AlwaysUpdate) {
+            continue;
+        }
+        // Where the next cell is that no character covers, and up to where old ones were torn: what
+        // becomes of their other half is up to the terminal.
+        let (mut free, mut torn) = (0, 0);
+        for (x, cell) in (0_u16..).zip(is) {
+            if x < free {
+                continue;
+            }
+            let changed = match cell.diff_option {
+                CellDiffOption::None => x < torn || *cell != was[usize::from(x)],
+                CellDiffOption::ForcedWidth(_) => *cell != was[usize::from(x)],
+                CellDiffOption::AlwaysUpdate => true,
+                CellDiffOption::Skip => false,
+            };
+            free = x.saturating_add(cell.cell_width().max(1));
+            if changed {
+                encoder.go(x, y);
+                encoder.put(x, y, cell);
+                cells += 1;
+                let overwritten = (x..free).zip(&was[usize::from(x)..]);
+                torn = overwritten.map(|(x, was)| x.saturating_add(was.cell_width())).fold(torn, u16::max);
+            }
+        }
     }
     cells
 }
@@ -127,10 +156,17 @@ impl Encoder<'_> {
         // Whatever brought control characters here must not speak to the terminal.
         let hostile = symbol.is_empty() || symbol.contains(char::is_control);
         let symbol = if hostile { "?" } else { symbol };
+        let (single, width) = (symbol.chars().count() == 1, symbol.cell_width());
+        if !single && width > 1 {
+            // Terminals that take an emoji sequence for narrow leave its second column as it was.
+            self.push(&" ".repeat(width.into()));
+            self.at = None;
+            self.go(x, y);
+        }
         self.push(symbol);
         // Terminals disagree on the width of everything but single narrow characters, and on where
         // the cursor is after the last column.
-        let plain = symbol.len() == 1 || (symbol.chars().count() == 1 && symbol.width() == 1);
+        let plain = single && width == 1;
         self.at = (plain && x + 1 < self.next.area.right()).then_some((x + 1, y));
     }
 

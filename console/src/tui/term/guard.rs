@@ -1,20 +1,23 @@
 //! Taking the terminal, and giving it back on every way out.
 
-use std::io::{self, IsTerminal as _};
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write};
 use std::panic;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
+use rustix::io::Errno;
 use rustix::process::{Signal, kill_current_process_group};
 use rustix::stdio::stdin;
 use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
 
 use super::{deadline, tty};
 
-/// Alternate screen, no cursor, pastes in brackets.
-const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?2004h";
+/// Alternate screen, no cursor, pastes in brackets. The colours are saved with the cursor, to come back
+/// in the end: after a stop they may be those of a frame.
+const ENTER: &str = "\x1b[m\x1b[?1049h\x1b[?25l\x1b[?2004h";
 
 /// Clicks, drags and the wheel, with coordinates beyond 223. Not 1003: every movement would be an
 /// event.
@@ -83,6 +86,11 @@ impl TerminalGuard {
         Ok(guard)
     }
 
+    /// Where frames go: standard output, unbuffered and without `std`'s lock.
+    pub fn output(&self) -> io::Result<Output> {
+        Ok(Output(tty::output()?))
+    }
+
     /// Takes the mouse or leaves it to the terminal.
     pub fn set_mouse(&mut self, on: bool) -> io::Result<()> {
         self.mouse = on;
@@ -118,6 +126,26 @@ impl TerminalGuard {
 impl Drop for TerminalGuard {
     fn drop(&mut self) {
         restore();
+    }
+}
+
+/// The terminal, for as long as it is ours. Afterwards the process is about to end, and what is still
+/// drawn goes nowhere rather than over what it says at the end.
+#[derive(Debug)]
+pub struct Output(File);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let ours = held().is_some();
+        match if ours { self.0.write(bytes) } else { Ok(bytes.len()) } {
+            // Hung up. That comes as `InputEvent::Gone` too, and one reason to end is enough.
+            Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(bytes.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

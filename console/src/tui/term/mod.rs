@@ -9,7 +9,7 @@
 //! # fn run() -> Result<u8, Box<dyn std::error::Error>> {
 //! let can = Capabilities::from_env();
 //! let mut guard = TerminalGuard::enter(Options { mouse: false })?; // restored by Drop, panics, signals
-//! let mut screen = Screen::new(term::output()?, term::size());
+//! let mut screen = Screen::new(guard.output()?, term::size());
 //! let (send, receive) = std::sync::mpsc::channel();
 //! let signalled = send.clone();
 //! signals::listen(move |signal| drop(signalled.send(Event::Signal(signal))))?;
@@ -45,9 +45,9 @@ pub mod signals;
 mod tty;
 
 pub use caps::{Capabilities, Pictures};
-pub use guard::{EnterError, Options, TerminalGuard, restore};
+pub use guard::{EnterError, Options, Output, TerminalGuard, restore};
 pub use screen::{Drawn, Screen};
-pub use tty::{output, size};
+pub use tty::size;
 
 /// What the process ends with when its terminal has gone: as after SIGHUP.
 pub const GONE: u8 = 129;

@@ -134,4 +134,6 @@ fn area(size: Size) -> Rect {
 }
 
 #[cfg(test)]
+mod emulated;
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 use super::*;
 
+use crossterm::event::MouseEvent;
 use proptest::prelude::*;
 
 /// Feeds the pieces one after the other, then lets time pass.
