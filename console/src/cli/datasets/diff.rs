@@ -11,7 +11,7 @@ use vigie_protocol::service;
 use crate::app::App;
 use crate::cli::Limit;
 use crate::cli::changesets::changes_table;
-use crate::out::{Cell, Column, Sheet, Table, Tone, signed};
+use crate::out::{Cell, Column, Sheet, Table, Tone};
 use crate::session::{Session, ask};
 
 /// The word for the empty set.
