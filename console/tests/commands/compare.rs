@@ -21,6 +21,11 @@ async fn two_of_each() -> Fake {
     fake
 }
 
+/// What stands in snapshots for an identity, which is another each time.
+fn name(name: &str, width: usize) -> String {
+    format!("{name:-<width$}")
+}
+
 #[tokio::test]
 async fn datasets_are_told_apart() {
     let fake = Fake::start(World::birds());
@@ -34,8 +39,20 @@ async fn datasets_are_told_apart() {
 
     let ran = fake.vigie("datasets diff nothing reference@v3 -n 3 --class wren").await;
     let hash = whole.images.items[0].image.to_string();
-    let shown = ran.stdout.replace(&hash, "HASH").lines().take(10).collect::<Vec<_>>().join("\n");
-    insta::assert_snapshot!(shown, @r"");
+    let shown =
+        ran.stdout.replace(&hash, &name("hash", hash.len())).lines().take(10).collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(shown, @r"
+    From  nothing
+    To    reference@v3
+
+    Changes
+    CLASS  ADDED  REMOVED  RELABELLED IN  OUT  MOVED
+    owl       +5       -4             +3   -2     ~1
+
+    Images
+    IMAGE                                                             CHANGE      FROM        TO          ORIGIN
+    hash------------------------------------------------------------  relabelled  jay, train  wren, test  owls/1.jpg
+    ");
     assert!(ran.stdout.ends_with("\n… and more; -n 0 lists them all\n"), "{ran:?}");
     for line in
         ["datasets diff nothing", "datasets diff x reference@v1", "datasets diff reference@v1 nothing"]
@@ -49,7 +66,28 @@ async fn models_are_compared() {
     let fake = two_of_each().await;
     let ran = fake.vigie("models compare v1 v2").await;
     assert_eq!(ran.code, 0, "{ran:?}");
-    insta::assert_snapshot!(ran.stdout, @r"");
+    insta::assert_snapshot!(ran.stdout, @r"
+    Candidate  v2
+    Base       v1
+
+    Each on its own test split
+    MODEL  TEST SPLIT OF        ACCURACY (95 %, n)  LOG LOSS  CALIBRATION ERROR
+    v2     reference@v1   90.0 % [70.0–97.0, n=20]     0.300              0.020
+    v1     reference@v1   90.0 % [70.0–97.0, n=20]     0.300              0.020
+
+    On the test images both were judged on: 10
+    RIGHT                                                        IMAGES
+    both                                                              6
+    only v2                                                           2
+    only v1                                                           1
+    neither                                                           1
+    chance of this if they are equally good (McNemar, exact)  p = 1.000
+
+    Recall by class, the worst first (v2 less v1)
+    CLASS  DIFFERENCE      CANDIDATE (95 %, n)            BASE (95 %, n)
+    猫       -20.0 pp  80.0 % [0.0–100.0, n=5]  100.0 % [0.0–100.0, n=5]
+    owl      +40.0 pp  80.0 % [0.0–100.0, n=5]   40.0 % [0.0–100.0, n=5]
+    ");
 
     let all: Value = fake.vigie("models compare v1 v2 -n 1 -o json").await.json();
     assert_eq!((&all["candidate"], &all["base"]), (&json!(2), &json!(1)));
@@ -81,8 +119,18 @@ async fn runs_are_compared() {
     let [first, second] = [0, 1].map(|i| fake.world().runs[i].id.to_string());
     let ran = fake.vigie(&format!("runs compare {first} {second}")).await;
     assert_eq!(ran.code, 0, "{ran:?}");
-    let shown = ran.stdout.replace(&first, "FIRST").replace(&second, "SECOND");
-    insta::assert_snapshot!(shown, @r"");
+    let shown = ran.stdout.replace(&first, &name("first", 36)).replace(&second, &name("second", 36));
+    insta::assert_snapshot!(shown, @r"
+    Best epochs
+    RUN                                   STATE     DATASET       EPOCHS  BEST  VALID LOSS  VALID ACC
+    first-------------------------------  finished  reference@v1       1     1      0.4000     90.0 %
+    second------------------------------  finished  reference@v1       1     1      0.4000     90.0 %
+
+    What differs
+    RUN                                   mirror  seed
+    first-------------------------------  true    1
+    second------------------------------  false   7
+    ");
     let json: Value = fake.vigie(&format!("runs compare {first} {second} -o json")).await.json();
     assert_eq!(json["differences"][1], json!({"field": "seed", "values": ["1", "7"]}));
 

@@ -9,11 +9,19 @@ use crate::fake::{Fake, World};
 async fn the_environment_is_the_agents_word() {
     let fake = Fake::start(World::birds());
     let ran = fake.vigie("agents list").await;
-    assert!(ran.stdout.contains("ENVIRONMENT") && ran.stdout.contains("  production  degraded"), "{ran:?}");
+    assert!(ran.stdout.contains("ENVIRONMENT") && ran.stdout.contains(" production   degraded "), "{ran:?}");
     let ran = fake.vigie("agents health").await;
     assert!(ran.stdout.contains("\nEnvironment     production\n"), "{ran:?}");
     let json: serde_json::Value = fake.vigie("agents health -o json").await.json();
     assert_eq!(json["environment"], serde_json::json!({"name": "production", "colour": "red"}));
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_answer_is_named() {
+    let fake = Fake::start(World::birds());
+    let ran = fake.vigie("agents doctor --agent unix:/nowhere/agent.sock").await;
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.stdout.starts_with("\nunix:/nowhere/agent.sock: "), "{ran:?}");
 }
 
 fn talkative(lines: u32) -> World {

@@ -148,6 +148,6 @@ mod tests {
     fn lines_are_safe_to_show() {
         let style = Style { colour: false, width: None, now: vigie_protocol::Time::default() };
         let hostile = AgentLogLine { text: "a\nb \u{1b}[2J".to_owned(), ..line("warn") };
-        insta::assert_snapshot!(text(&hostile, &style), @r"");
+        insta::assert_snapshot!(text(&hostile, &style), @r"2026-11-21 00:00:01 warn  vigie_agent::run: a\nb \u{1b}[2J");
     }
 }

@@ -79,7 +79,7 @@ impl Agents {
                         match (&answer.answer, &answer.error) {
                             (Some(findings), _) => sheet.table(name, crate::cli::doctor::table(findings)),
                             (None, error) => {
-                                sheet.line(format!("\n{name}: {}", error.as_deref().unwrap_or("?")))
+                                sheet.line("").line(format!("{name}: {}", error.as_deref().unwrap_or("?")))
                             }
                         }
                     });

@@ -85,7 +85,7 @@ fn paired(compared: &Compared) -> Table {
     ] {
         table.row([Cell::from(who), count(images).into()]);
     }
-    table.row([Cell::from("chance of this if they are equally good"), p_value_cell(p)]);
+    table.row([Cell::from("chance of this if they are equally good (McNemar, exact)"), p_value_cell(p)]);
     table
 }
 

@@ -166,7 +166,7 @@ pub fn comparison(comparison: &RunComparison) -> Sheet {
         ),
     };
     if differences.is_empty() {
-        return sheet.line("\nThe recipes are the same.");
+        return sheet.line("").line("The recipes are the same.");
     }
     let columns: Vec<Column> = std::iter::once(Column::text("RUN"))
         .chain(differences.iter().map(|difference| Column::text(difference.field)))
