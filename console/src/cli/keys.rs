@@ -76,7 +76,8 @@ impl Keys {
 
 fn table(listed: &[Listed]) -> Table {
     let columns = ["KEYS", "COMMAND", "WHERE", "RISK"].map(Column::text);
-    let columns: Vec<Column> = columns.into_iter().chain([Column::flexible("DOES"), Column::text("SHELL")]).collect();
+    let columns: Vec<Column> =
+        columns.into_iter().chain([Column::flexible("DOES"), Column::text("SHELL")]).collect();
     let mut table = Table::new(columns, "no commands");
     for command in listed {
         table.row([

@@ -40,7 +40,8 @@ pub type Publish = Arc<dyn Fn(AgentIndex, Arc<Snapshot>) + Send + Sync>;
 /// Follows an agent for as long as the task lives.
 pub async fn collect(agent: AgentIndex, client: AgentClient, clock: fn() -> Time, publish: Publish) {
     let client = client.with_timeout(PATIENCE);
-    let mut collector = Collector { agent, status: client.status(), client, clock, publish, known: Snapshot::default() };
+    let mut collector =
+        Collector { agent, status: client.status(), client, clock, publish, known: Snapshot::default() };
     collector.run().await;
 }
 
@@ -107,7 +108,8 @@ impl Collector {
     fn link(&mut self) {
         let now = (self.clock)();
         let instant = Instant::now();
-        self.known.heard = self.client.last_heard().map(|heard| now.minus(instant.saturating_duration_since(heard)));
+        self.known.heard =
+            self.client.last_heard().map(|heard| now.minus(instant.saturating_duration_since(heard)));
         self.known.link = match &*self.status.borrow_and_update() {
             LinkState::Connecting => Link::Connecting,
             LinkState::Connected(welcome) => Link::Connected {
@@ -188,7 +190,8 @@ impl Collector {
                 predictions += count.predictions;
                 total_us += count.total_us_sum;
             }
-            if let Some(glance) = self.known.projects.iter_mut().find(|glance| glance.project.name == project) {
+            if let Some(glance) = self.known.projects.iter_mut().find(|glance| glance.project.name == project)
+            {
                 glance.hours = hours(&counts, day.hour());
             }
         }
@@ -240,7 +243,9 @@ fn hours(counts: &[HourCount], first: i64) -> Vec<HourGlance> {
     let mut hours = vec![(0_u64, 0_u64, 0.0_f64); 24];
     for count in counts {
         let at = count.hour.hour() - first;
-        if let Some((predictions, total_us, confidence)) = usize::try_from(at).ok().and_then(|at| hours.get_mut(at)) {
+        if let Some((predictions, total_us, confidence)) =
+            usize::try_from(at).ok().and_then(|at| hours.get_mut(at))
+        {
             *predictions += count.predictions;
             *total_us += count.total_us_sum;
             *confidence += count.confidence_sum;
@@ -252,4 +257,3 @@ fn hours(counts: &[HourCount], first: i64) -> Vec<HourGlance> {
     };
     hours.into_iter().map(glance).collect()
 }
-

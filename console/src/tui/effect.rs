@@ -2,12 +2,12 @@
 //! event.
 
 use serde::{Deserialize, Serialize};
+use vigie_protocol::Hash;
 use vigie_protocol::dataset::ChangeSet;
 use vigie_protocol::job::Job;
 use vigie_protocol::page::PageCursor;
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::service::AliasMoved;
-use vigie_protocol::Hash;
 
 use super::state::{AgentIndex, Cells, OrderOf, Want};
 
@@ -142,4 +142,3 @@ pub enum Done {
 
 /// Effects in the order they were asked for.
 pub type Effects = Vec<Effect>;
-

@@ -124,9 +124,9 @@ fn term(word: &str, columns: &[Column]) -> Result<Term, String> {
 
 /// `0.4`, `40%`, `2k`.
 fn number(text: &str) -> Result<f64, std::num::ParseFloatError> {
-    for (suffix, factor) in [("%", 0.01), ("k", 1e3), ("M", 1e6)] {
+    for (suffix, per) in [("%", 100.0), ("k", 1e-3), ("M", 1e-6)] {
         if let Some(text) = text.strip_suffix(suffix) {
-            return text.parse::<f64>().map(|value| value * factor);
+            return text.parse::<f64>().map(|value| value / per);
         }
     }
     text.parse()
@@ -194,7 +194,10 @@ mod tests {
         for (filter, message) in [
             ("(", "\"(\" is not a regular expression; write \\( for a plain bracket"),
             ("size>3", "there is no column \"size\"; there are class, confidence, state"),
-            ("(a{1000}){1000}", "\"(a{1000}){1000}\" is not a regular expression; write \\( for a plain bracket"),
+            (
+                "(a{1000}){1000}",
+                "\"(a{1000}){1000}\" is not a regular expression; write \\( for a plain bracket",
+            ),
         ] {
             let error = Filter(filter.to_owned()).compile(&COLUMNS).map(|_| ()).expect_err(filter);
             assert_eq!(error, message);

@@ -37,10 +37,15 @@ impl Key {
 
 impl From<KeyEvent> for Key {
     fn from(event: KeyEvent) -> Self {
-        let mut modifiers = event.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
+        let mut modifiers =
+            event.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
         // Terminals say `G` with and without shift; back-tab is shift-tab by another name.
         if matches!(event.code, KeyCode::Char(_) | KeyCode::BackTab) {
             modifiers -= KeyModifiers::SHIFT;
+        }
+        // What many terminals send for backspace.
+        if event.code == KeyCode::Char('h') && modifiers == KeyModifiers::CONTROL {
+            return Self::plain(KeyCode::Backspace);
         }
         Self { code: event.code, modifiers }
     }
@@ -165,7 +170,9 @@ mod tests {
 
     #[test]
     fn keys_are_read_as_they_are_written() {
-        for text in ["q", "G", "ctrl-l", "shift-tab", "space", "f5", "g g", "-", "+", "ctrl-alt-x", "?", "é", ":"] {
+        for text in
+            ["q", "G", "ctrl-l", "shift-tab", "space", "f5", "g g", "-", "+", "ctrl-alt-x", "?", "é", ":"]
+        {
             let keys: Keys = text.parse().expect(text);
             assert_eq!(keys.to_string(), text);
         }

@@ -46,7 +46,10 @@ impl Keymap {
                     }
                 }
                 None => bindings.extend(
-                    command.keys.iter().filter_map(|text| Some((text.parse().ok()?, command.name.to_owned()))),
+                    command
+                        .keys
+                        .iter()
+                        .filter_map(|text| Some((text.parse().ok()?, command.name.to_owned()))),
                 ),
             }
         }
@@ -64,7 +67,8 @@ impl Keymap {
                 (command.scope.holds(view) && keys.0.starts_with(pressed)).then_some((keys, command))
             })
         };
-        let exact = here().filter(|(keys, _)| keys.0 == pressed).max_by_key(|(_, command)| command.scope.rank());
+        let exact =
+            here().filter(|(keys, _)| keys.0 == pressed).max_by_key(|(_, command)| command.scope.rank());
         if let Some((_, command)) = exact {
             return Meaning::Command(command);
         }
@@ -86,11 +90,8 @@ impl Keymap {
     /// combination comes first.
     fn clashes(&self) -> Vec<String> {
         let mut found = Vec::new();
-        let known: Vec<(&Keys, &Command)> = self
-            .bindings
-            .iter()
-            .filter_map(|(keys, name)| Some((keys, command::find(name)?)))
-            .collect();
+        let known: Vec<(&Keys, &Command)> =
+            self.bindings.iter().filter_map(|(keys, name)| Some((keys, command::find(name)?))).collect();
         for (i, (keys, command)) in known.iter().enumerate() {
             for (other_keys, other) in &known[i + 1..] {
                 let meet = keys.0.starts_with(&other_keys.0) || other_keys.0.starts_with(&keys.0);
@@ -159,7 +160,7 @@ mod tests {
             [
                 "keys: there is no command \"fly\"; `vigie keys` lists them",
                 "keys: quit: \"hyper-q\" is not a key such as q, G, ctrl-l, shift-tab, space or f5",
-                "keys: ? means quit and ? means help",
+                "keys: ? means help and ? means quit",
             ]
         );
         let question: Key = "?".parse().expect("a key");

@@ -73,9 +73,11 @@ impl Performer {
         match effect {
             Effect::Fetch { want, cursor } => {
                 let query = want.query.clone();
-                self.call(want.agent, move |client| async move { fetch::fetch(&client, query, cursor).await }, {
-                    move |at, answer| Event::Fetched { want, at, answer }
-                });
+                self.call(
+                    want.agent,
+                    move |client| async move { fetch::fetch(&client, query, cursor).await },
+                    move |at, answer| Event::Fetched { want, at, answer },
+                );
             }
             Effect::Change { ticket, agent, change } => {
                 self.call(agent, move |client| async move { change::carry_out(&client, *change).await }, {

@@ -85,7 +85,8 @@ impl Recording {
     /// # Errors
     /// When it cannot be read, or is no recording of this version.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let length = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+        let length =
+            std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
         anyhow::ensure!(length <= LARGEST, "{} is too large to be a recording", path.display());
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&bytes).with_context(|| format!("{} is no recording of a console", path.display()))

@@ -102,7 +102,7 @@ enum Told {
 pub fn watch(recording: Recording) -> anyhow::Result<u8> {
     let can = Capabilities::from_env();
     let mut guard = TerminalGuard::enter(Options::default())?;
-    let mut screen = Screen::new(term::output()?, term::size());
+    let mut screen = Screen::new(guard.output()?, term::size());
     let (send, told) = mpsc::sync_channel(64);
     listen(&can, &send)?;
     let mut player = Player::new(recording);
@@ -113,7 +113,8 @@ pub fn watch(recording: Recording) -> anyhow::Result<u8> {
             status(&player, (PACES[pace], stopped, last), area, buffer);
         })?;
         let due = Instant::now() + Duration::from_secs_f64(1.0 / PACES[pace]);
-        let wait = if stopped { Duration::from_secs(3_600) } else { due.saturating_duration_since(Instant::now()) };
+        let wait =
+            if stopped { Duration::from_secs(3_600) } else { due.saturating_duration_since(Instant::now()) };
         match told.recv_timeout(wait) {
             Ok(Told::Key(key)) => match key.to_string().as_str() {
                 "q" | "ctrl-c" | "esc" => return Ok(0),

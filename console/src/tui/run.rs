@@ -122,7 +122,11 @@ impl<W: Write, T: Terminal> Runner<W, T> {
     ///
     /// # Errors
     /// When the terminal cannot be written to.
-    pub fn run(&mut self, runtime: &tokio::runtime::Handle, told: &mut mpsc::Receiver<Told>) -> std::io::Result<u8> {
+    pub fn run(
+        &mut self,
+        runtime: &tokio::runtime::Handle,
+        told: &mut mpsc::Receiver<Told>,
+    ) -> std::io::Result<u8> {
         loop {
             if let Some(code) = self.frame_if_due(Instant::now())? {
                 return Ok(code);
@@ -266,12 +270,11 @@ impl<W: Write, T: Terminal> Runner<W, T> {
 
     fn dump(&mut self) {
         let name = format!("vigie-{}.replay", self.state.now.timestamp().strftime("%Y%m%d-%H%M%S"));
-        let written = self
-            .recorder
-            .dump()
-            .and_then(|bytes| Ok(super::record::write_new(&name, &bytes)?));
+        let written = self.recorder.dump().and_then(|bytes| Ok(super::record::write_new(&name, &bytes)?));
         match written {
-            Ok(path) => self.state.say(format!("wrote {}; `vigie replay` plays it back", path.display()), false),
+            Ok(path) => {
+                self.state.say(format!("wrote {}; `vigie replay` plays it back", path.display()), false)
+            }
             Err(error) => self.state.say(format!("cannot write {name}: {error:#}"), true),
         }
     }

@@ -42,7 +42,10 @@ impl Slots {
         // Before the places are emptied: what comes after rings again.
         self.rung.store(false, Ordering::Release);
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = places.iter_mut().enumerate().filter_map(|(i, place)| Some((AgentIndex(i as u32), place.take()?)));
+        let news = places
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(i, place)| Some((AgentIndex(i as u32), place.take()?)));
         news.collect()
     }
 }
@@ -62,7 +65,10 @@ mod tests {
         assert!(matches!(told.try_recv(), Ok(Told::News)));
         assert!(told.try_recv().is_err());
         let news = slots.take();
-        assert_eq!(news.iter().map(|(agent, news)| (agent.0, news.happened)).collect::<Vec<_>>(), [(1, 1_000)]);
+        assert_eq!(
+            news.iter().map(|(agent, news)| (agent.0, news.happened)).collect::<Vec<_>>(),
+            [(1, 1_000)]
+        );
         assert!(slots.take().is_empty());
         slots.put(AgentIndex(0), Arc::default());
         assert!(matches!(told.try_recv(), Ok(Told::News)));

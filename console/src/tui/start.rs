@@ -70,7 +70,7 @@ pub fn start(config: &Config, wanted: Wanted, runtime: &Handle) -> anyhow::Resul
         state.say(text, true);
     }
     let guard = TerminalGuard::enter(Options { mouse: state.mouse }).map_err(no_terminal)?;
-    let mut screen = Screen::new(term::output()?, size);
+    let mut screen = Screen::new(guard.output()?, size);
     screen.set_synchronised(config.terminal.synchronised);
     let (sender, mut told) = mpsc::channel(QUEUE);
     let wrap = clip::Wrap::detect(|name| std::env::var(name).ok());
@@ -131,7 +131,8 @@ fn members(config: &Config, wanted: &Wanted) -> anyhow::Result<(Vec<Member>, Sco
     let mut members = Vec::new();
     let mut scope = Scope::All;
     for (i, (name, context)) in config.contexts.iter().enumerate() {
-        let target: Target = context.target.parse().map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+        let target: Target =
+            context.target.parse().map_err(|error| Failure::usage(format!("{name}: {error}")))?;
         let mut agent = Agent::new(name, target.to_string());
         agent.group = context.group.clone();
         agent.read_only = context.read_only;

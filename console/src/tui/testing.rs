@@ -21,8 +21,8 @@ use super::event::Event;
 use super::key::Keys;
 use super::keymap::Keymap;
 use super::state::{
-    Agent, AgentIndex, Answer, Fleet, Glance, HourGlance, Lines, Link, Place, Query, Rate, Rows, Snapshot, State, View,
-    Want,
+    Agent, AgentIndex, Answer, Fleet, Glance, HourGlance, Lines, Link, Place, Query, Rate, Rows, Snapshot,
+    State, View, Want,
 };
 use super::theme::{Glyphs, Level, Palette, Theme};
 use super::update;
@@ -59,7 +59,8 @@ pub(crate) fn world(size: (u16, u16), theme: Theme) -> State {
         Agent::new("gone", "ssh://gone"),
     ];
     agents[1].group = Some("edges".to_owned());
-    agents[0].rates = (0..20).map(|i| (i != 7).then_some(Rate { per_second: f64::from(i), mean_ms: Some(12.0) })).collect();
+    agents[0].rates =
+        (0..20).map(|i| (i != 7).then_some(Rate { per_second: f64::from(i), mean_ms: Some(12.0) })).collect();
     let fleet = Fleet { agents };
     let mut state = State::new(now(), size, theme, keymap, fleet);
     let news = vec![
@@ -68,7 +69,10 @@ pub(crate) fn world(size: (u16, u16), theme: Theme) -> State {
         (
             AgentIndex(2),
             Arc::new(Snapshot {
-                link: Link::Waiting { until: at(609), reason: "ssh: connect to host gone: timed out".to_owned() },
+                link: Link::Waiting {
+                    until: at(609),
+                    reason: "ssh: connect to host gone: timed out".to_owned(),
+                },
                 heard: Some(at(60)),
                 ..Snapshot::default()
             }),
@@ -115,8 +119,19 @@ fn lab() -> Snapshot {
     snapshot.projects = vec![Glance { project: Project::sample(), aliases: vec![alias], hours }];
     snapshot.jobs = jobs();
     snapshot.events = vec![
-        Happened { seq: 3, at: at(590), severity: Severity::Error, text: "train failed: memory ran out".to_owned(), ..Happened::sample() },
-        Happened { seq: 2, at: at(500), text: "production promoted from v6 to v7 by alice".to_owned(), ..Happened::sample() },
+        Happened {
+            seq: 3,
+            at: at(590),
+            severity: Severity::Error,
+            text: "train failed: memory ran out".to_owned(),
+            ..Happened::sample()
+        },
+        Happened {
+            seq: 2,
+            at: at(500),
+            text: "production promoted from v6 to v7 by alice".to_owned(),
+            ..Happened::sample()
+        },
         Happened { seq: 1, at: at(100), text: "猫 gpj.\u{202e}exe".to_owned(), ..Happened::sample() },
     ];
     snapshot
@@ -124,7 +139,8 @@ fn lab() -> Snapshot {
 
 fn jobs() -> Vec<Job> {
     let failed = Job::sample();
-    let mut running = Job { state: JobState::Running, failure: None, outcome: None, finished: None, ..Job::sample() };
+    let mut running =
+        Job { state: JobState::Running, failure: None, outcome: None, finished: None, ..Job::sample() };
     running.id = "01980000-0000-7000-8000-0000000000a1".parse().expect("an id");
     let mut queued = Job { state: JobState::Queued, started: None, ..running.clone() };
     queued.id = "01980000-0000-7000-8000-0000000000a2".parse().expect("an id");
@@ -142,11 +158,13 @@ fn answers() -> Vec<(Query, Answer)> {
     let version = DatasetVersion::sample();
     let mut older = DatasetVersion::sample();
     older.dataset.number = 2;
-    older.classes.insert("猫 with a name that goes on".to_owned(), SplitCounts { train: 70, valid: 15, test: 15 });
+    older
+        .classes
+        .insert("猫 with a name that goes on".to_owned(), SplitCounts { train: 70, valid: 15, test: 15 });
     let dataset = version.dataset;
     let model = |n| ModelVersion { number: ModelNumber(n), ..ModelVersion::sample() };
     let prediction = |n: u8| Prediction {
-        id: vigie_protocol::PredictionId::given_at(at(i64::from(n))),
+        id: prediction_id(n),
         top: vec![
             Scored { class: "owl".to_owned(), probability: 0.99 - f32::from(n) / 10.0 },
             Scored { class: "jay".to_owned(), probability: f32::from(n) / 20.0 },
@@ -162,7 +180,11 @@ fn answers() -> Vec<(Query, Answer)> {
     let verdict = GateVerdict {
         checks: vec![
             GateCheck { name: "golden-set".to_owned(), passed: true, detail: "16 of 16 alike".to_owned() },
-            GateCheck { name: "test-accuracy".to_owned(), passed: false, detail: "75.0 % against 80.0 %".to_owned() },
+            GateCheck {
+                name: "test-accuracy".to_owned(),
+                passed: false,
+                detail: "75.0 % against 80.0 %".to_owned(),
+            },
         ],
         ..GateVerdict::sample()
     };
@@ -180,7 +202,12 @@ fn answers() -> Vec<(Query, Answer)> {
         ),
         (Query::Images { project: project(), dataset, class: None, split: None }, Answer::Images(images)),
         (
-            Query::Images { project: project(), dataset, class: None, split: Some(vigie_protocol::dataset::Split::Test) },
+            Query::Images {
+                project: project(),
+                dataset,
+                class: None,
+                split: Some(vigie_protocol::dataset::Split::Test),
+            },
             Answer::Images(rows(vec![DatasetImage::sample()])),
         ),
         (
@@ -203,7 +230,10 @@ fn answers() -> Vec<(Query, Answer)> {
         (Query::Run { project: project(), run: run.id }, Answer::Run(Arc::new(run))),
         (Query::Models { project: project() }, Answer::Models(rows(vec![model(8), model(7), model(6)]))),
         (Query::Model { project: project(), number: ModelNumber(7) }, Answer::Model(Arc::new(detail))),
-        (Query::Gate { project: project(), candidate, alias: AliasName::production() }, Answer::Gate(Arc::new(verdict))),
+        (
+            Query::Gate { project: project(), candidate, alias: AliasName::production() },
+            Answer::Gate(Arc::new(verdict)),
+        ),
         (
             Query::Compare { project: project(), candidate, base: ModelNumber(7) },
             Answer::Compare(Arc::new(compared)),
@@ -227,6 +257,10 @@ fn answers() -> Vec<(Query, Answer)> {
     ]
 }
 
+fn prediction_id(n: u8) -> vigie_protocol::PredictionId {
+    format!("01980000-0000-7000-8000-0000000001{n:02}").parse().expect("an id")
+}
+
 /// A run with a curve that has a gap.
 fn curve(run: Run) -> Run {
     let epoch = |n: u32| EpochMetrics {
@@ -238,7 +272,11 @@ fn curve(run: Run) -> Run {
         seconds: 1.0,
         at: at(i64::from(n)),
     };
-    Run { epochs: (1..=12).filter(|n| !(6..=7).contains(n)).map(epoch).collect(), best_epoch: Some(12), ..run }
+    Run {
+        epochs: (1..=12).filter(|n| !(6..=7).contains(n)).map(epoch).collect(),
+        best_epoch: Some(12),
+        ..run
+    }
 }
 
 /// Every view there is, about what the world has.
@@ -270,7 +308,7 @@ pub(crate) fn every_view() -> Vec<View> {
         View::Gate { place: place(), candidate, alias: alias.clone() },
         View::Aliases { place: place(), alias },
         View::Predictions { place: place(), filter: Default::default() },
-        View::Prediction { place: place(), id: vigie_protocol::PredictionId::given_at(at(1)) },
+        View::Prediction { place: place(), id: prediction_id(1) },
         View::Predict { place: place() },
         View::Events,
         View::Log { agent: LAB },
@@ -297,7 +335,9 @@ pub(crate) fn press(state: &mut State, script: &str) -> Effects {
             }
             None => {
                 let Keys(keys) = word.parse().expect("keys");
-                effects.extend(keys.into_iter().flat_map(|key| update(state, Event::Key(key))).collect::<Vec<_>>());
+                effects.extend(
+                    keys.into_iter().flat_map(|key| update(state, Event::Key(key))).collect::<Vec<_>>(),
+                );
             }
         }
     }

@@ -31,8 +31,16 @@ pub(super) const COMMANDS: &[Command] = &[
         doc: "give production back to the model version before",
         keys: &["R"],
         scope: Scope::In(&[
-            "overview", "projects", "models", "model", "gate", "compare", "aliases", "predictions",
-            "prediction", "confusion",
+            "overview",
+            "projects",
+            "models",
+            "model",
+            "gate",
+            "compare",
+            "aliases",
+            "predictions",
+            "prediction",
+            "confusion",
         ]),
         risk: Risk::Grave,
         method: Some("rollback"),
@@ -198,7 +206,8 @@ pub(in crate::tui) fn predict_file(state: &mut State, place: &Place, path: &str,
 fn promote(state: &mut State, reason: &str, _: &mut Effects) {
     let Ok((place, candidate)) = views::model_at_hand(state) else { return };
     let alias = AliasName::production();
-    let holder = state.glance(&place).and_then(|glance| glance.aliases.iter().find(|held| held.name == alias));
+    let holder =
+        state.glance(&place).and_then(|glance| glance.aliases.iter().find(|held| held.name == alias));
     let mut lines = vec![format!(
         "{alias} of {} on {}: {} → {candidate}",
         place.project,
@@ -215,9 +224,10 @@ fn promote(state: &mut State, reason: &str, _: &mut Effects) {
         Some(Answer::Gate(verdict)) => {
             let word = |passed| if passed { "passed" } else { "FAILED" };
             lines.extend(
-                verdict.checks.iter().map(|check| {
-                    format!("{} {}: {}", word(check.passed), check.name, check.detail)
-                }),
+                verdict
+                    .checks
+                    .iter()
+                    .map(|check| format!("{} {}: {}", word(check.passed), check.name, check.detail)),
             );
             !verdict.passed()
         }
@@ -258,7 +268,8 @@ fn previous(state: &State) -> Result<(Place, vigie_protocol::model::Alias), Stri
     let place = views::subject_place(state).or_else(|| state.place()).ok_or("no project is selected")?;
     let glance = state.glance(&place).ok_or("nothing is known of the project yet")?;
     let production = AliasName::production();
-    let held = glance.aliases.iter().find(|held| held.name == production).ok_or("nothing is in production")?;
+    let held =
+        glance.aliases.iter().find(|held| held.name == production).ok_or("nothing is in production")?;
     match held.previous {
         Some(_) => Ok((place, held.clone())),
         None => Err(format!("{} is the first that ever was in production", held.model)),
@@ -414,7 +425,10 @@ fn train(state: &mut State, _: &str, _: &mut Effects) {
     let Ok((place, dataset, recipe)) = recipe(state) else { return };
     let lines = vec![
         format!("{} on {dataset} of {}", recipe.architecture, place.project),
-        format!("{} epochs, {} px, batch {}, learning rate {}", recipe.epochs, recipe.input, recipe.batch, recipe.learning_rate),
+        format!(
+            "{} epochs, {} px, batch {}, learning rate {}",
+            recipe.epochs, recipe.input, recipe.batch, recipe.learning_rate
+        ),
         "other recipes: `vigie runs start --help`".to_owned(),
     ];
     let request = Request::Train(TrainSubmit {
@@ -437,7 +451,8 @@ fn train(state: &mut State, _: &str, _: &mut Effects) {
 
 fn submit(state: &mut State, place: &Place, spec: JobSpec, effects: &mut Effects) {
     let project = Some(place.project.clone());
-    let request = Request::SubmitJob(JobSubmit { key: IdempotencyKey::new(), project, spec, after: Vec::new() });
+    let request =
+        Request::SubmitJob(JobSubmit { key: IdempotencyKey::new(), project, spec, after: Vec::new() });
     send(state, place.agent, Change::Ask(request), effects);
 }
 

@@ -11,10 +11,34 @@ const CHART: Command = Command { scope: Scope::In(&["curves"]), ..BASE };
 const HEAT: Command = Command { scope: Scope::In(&["confusion"]), ..BASE };
 
 pub(super) const COMMANDS: &[Command] = &[
-    Command { name: "zoom-in", doc: "zoom in", keys: &["+", "="], run: |s, _, _| views::runs::zoom(s, true), ..CHART },
-    Command { name: "zoom-out", doc: "zoom out", keys: &["-"], run: |s, _, _| views::runs::zoom(s, false), ..CHART },
-    Command { name: "crosshair-left", doc: "read off further left", keys: &["h", "left"], run: |s, _, _| views::runs::crosshair(s, -1), ..CHART },
-    Command { name: "crosshair-right", doc: "read off further right", keys: &["l", "right"], run: |s, _, _| views::runs::crosshair(s, 1), ..CHART },
+    Command {
+        name: "zoom-in",
+        doc: "zoom in",
+        keys: &["+", "="],
+        run: |s, _, _| views::runs::zoom(s, true),
+        ..CHART
+    },
+    Command {
+        name: "zoom-out",
+        doc: "zoom out",
+        keys: &["-"],
+        run: |s, _, _| views::runs::zoom(s, false),
+        ..CHART
+    },
+    Command {
+        name: "crosshair-left",
+        doc: "read off further left",
+        keys: &["h", "left"],
+        run: |s, _, _| views::runs::crosshair(s, -1),
+        ..CHART
+    },
+    Command {
+        name: "crosshair-right",
+        doc: "read off further right",
+        keys: &["l", "right"],
+        run: |s, _, _| views::runs::crosshair(s, 1),
+        ..CHART
+    },
     Command {
         name: "log-y",
         doc: "logarithmic or linear axis",
@@ -50,12 +74,48 @@ pub(super) const COMMANDS: &[Command] = &[
         },
         ..BASE
     },
-    Command { name: "heat-up", doc: "class above", keys: &["k", "up"], run: |s, _, _| views::models::steer(s, -1, 0), ..HEAT },
-    Command { name: "heat-down", doc: "class below", keys: &["j", "down"], run: |s, _, _| views::models::steer(s, 1, 0), ..HEAT },
-    Command { name: "heat-left", doc: "class to the left", keys: &["h", "left"], run: |s, _, _| views::models::steer(s, 0, -1), ..HEAT },
-    Command { name: "heat-right", doc: "class to the right", keys: &["l", "right"], run: |s, _, _| views::models::steer(s, 0, 1), ..HEAT },
-    Command { name: "heat-in", doc: "fewer classes, down to their counts", keys: &["+", "="], run: |s, _, _| views::models::zoom(s, true), ..HEAT },
-    Command { name: "heat-out", doc: "more classes in less room", keys: &["-"], run: |s, _, _| views::models::zoom(s, false), ..HEAT },
+    Command {
+        name: "heat-up",
+        doc: "class above",
+        keys: &["k", "up"],
+        run: |s, _, _| views::models::steer(s, -1, 0),
+        ..HEAT
+    },
+    Command {
+        name: "heat-down",
+        doc: "class below",
+        keys: &["j", "down"],
+        run: |s, _, _| views::models::steer(s, 1, 0),
+        ..HEAT
+    },
+    Command {
+        name: "heat-left",
+        doc: "class to the left",
+        keys: &["h", "left"],
+        run: |s, _, _| views::models::steer(s, 0, -1),
+        ..HEAT
+    },
+    Command {
+        name: "heat-right",
+        doc: "class to the right",
+        keys: &["l", "right"],
+        run: |s, _, _| views::models::steer(s, 0, 1),
+        ..HEAT
+    },
+    Command {
+        name: "heat-in",
+        doc: "fewer classes, down to their counts",
+        keys: &["+", "="],
+        run: |s, _, _| views::models::zoom(s, true),
+        ..HEAT
+    },
+    Command {
+        name: "heat-out",
+        doc: "more classes in less room",
+        keys: &["-"],
+        run: |s, _, _| views::models::zoom(s, false),
+        ..HEAT
+    },
     Command {
         name: "confusion",
         doc: "the confusion matrix of the model version",
@@ -134,7 +194,8 @@ pub(super) const COMMANDS: &[Command] = &[
         scope: Scope::In(&["datasets", "dataset"]),
         twin: Some("datasets images"),
         enabled: |state| {
-            let has = |subject| matches!(subject, Subject::Dataset { .. } | Subject::Class { .. }).then_some(());
+            let has =
+                |subject| matches!(subject, Subject::Dataset { .. } | Subject::Class { .. }).then_some(());
             views::at_hand(state, has).ok_or_else(|| "no dataset version is selected".to_owned())
         },
         run: |state, _, _| {
@@ -190,13 +251,17 @@ fn compare(state: &mut State, argument: &str, _: &mut Effects) {
         Some(base) if base != candidate => {
             super::follow(state, View::Compare { place, candidate, base });
         }
-        Some(_) => state.say(format!("{candidate} is in production; mark two versions with space, or type :compare v3"), false),
-        None => state.say("nothing is in production; mark two versions with space, or type :compare v3", false),
+        Some(_) => state.say(
+            format!("{candidate} is in production; mark two versions with space, or type :compare v3"),
+            false,
+        ),
+        None => {
+            state.say("nothing is in production; mark two versions with space, or type :compare v3", false)
+        }
     }
 }
 
-type Versions =
-    (Place, Option<vigie_protocol::dataset::DatasetRef>, vigie_protocol::dataset::DatasetRef);
+type Versions = (Place, Option<vigie_protocol::dataset::DatasetRef>, vigie_protocol::dataset::DatasetRef);
 
 /// The two versions to hold against each other.
 fn versions(state: &State) -> Result<Versions, String> {

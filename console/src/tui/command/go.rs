@@ -296,7 +296,8 @@ fn context(state: &mut State, argument: &str, _: &mut Vec<Effect>) {
 
 fn project(state: &mut State, argument: &str, _: &mut Vec<Effect>) {
     // `birds`, or `birds@gpu1` where several agents have one.
-    let (name, agent) = argument.split_once('@').map_or((argument, None), |(name, agent)| (name, Some(agent)));
+    let (name, agent) =
+        argument.split_once('@').map_or((argument, None), |(name, agent)| (name, Some(agent)));
     let found = state.in_scope().find_map(|(index, known)| {
         let glance = known.snapshot.projects.iter().find(|glance| glance.project.name.as_str() == name)?;
         let wanted = agent.is_none_or(|agent| agent == known.name);

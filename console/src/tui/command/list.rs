@@ -155,7 +155,8 @@ fn sort(state: &mut State, argument: &str, _: &mut Effects) {
             }
             None => {
                 let names: Vec<String> = columns.iter().map(|column| column.name.to_lowercase()).collect();
-                return state.say(format!("there is no column {argument:?}; there are {}", names.join(", ")), true);
+                return state
+                    .say(format!("there is no column {argument:?}; there are {}", names.join(", ")), true);
             }
         }
     };

@@ -238,17 +238,22 @@ impl Kind {
 
 /// The key reference of the docs.
 pub fn reference() -> String {
-    let mut text = "# Keys and commands of the terminal\n\nMade from the table in `console/src/tui/command/`; \
+    let mut text =
+        "# Keys and commands of the terminal\n\nMade from the table in `console/src/tui/command/`; \
         `vigie keys` prints it with the keys of your configuration. Every command can be typed after `:`.\n"
-        .to_owned();
+            .to_owned();
     let cell = |text: &str| text.replace('|', "\\|");
     for (title, wanted) in [("Everywhere", Scope::Anywhere), ("In tables", Scope::Tables)] {
-        text.push_str(&format!("\n## {title}\n\n| keys | command | does | in the shell |\n|---|---|---|---|\n"));
+        text.push_str(&format!(
+            "\n## {title}\n\n| keys | command | does | in the shell |\n|---|---|---|---|\n"
+        ));
         for command in all().filter(|command| command.scope == wanted) {
             text.push_str(&line(command, &cell));
         }
     }
-    text.push_str("\n## In some views\n\n| keys | command | does | in the shell | where |\n|---|---|---|---|---|\n");
+    text.push_str(
+        "\n## In some views\n\n| keys | command | does | in the shell | where |\n|---|---|---|---|---|\n",
+    );
     for command in all().filter(|command| matches!(command.scope, Scope::In(_))) {
         let row = line(command, &cell);
         text.push_str(&format!("{} {} |\n", row.trim_end(), command.scope));
@@ -287,7 +292,6 @@ const BASE: Command = Command {
     enabled: always,
     run: |_, _, _| {},
 };
-
 
 #[cfg(test)]
 mod tests;

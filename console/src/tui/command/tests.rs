@@ -21,7 +21,11 @@ fn names_are_unique_and_explained() {
             assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{name}");
         }
         assert!(!command.doc.is_empty() && !command.doc.ends_with('.'), "{}", command.name);
-        assert!(command.keys.iter().all(|keys| keys.parse::<crate::tui::key::Keys>().is_ok()), "{}", command.name);
+        assert!(
+            command.keys.iter().all(|keys| keys.parse::<crate::tui::key::Keys>().is_ok()),
+            "{}",
+            command.name
+        );
         assert!(command.method.is_none_or(|name| service::method(name).is_some()), "{}", command.name);
     }
 }
@@ -88,7 +92,9 @@ fn help_and_palette_have_them_all() {
         show(&mut state, view.clone());
         for command in all().filter(|command| command.scope.holds(&view)) {
             press(&mut state, &format!(": '{}'", command.name));
-            let Some(crate::tui::state::Overlay::Prompt(prompt)) = &state.overlay else { panic!("no prompt") };
+            let Some(crate::tui::state::Overlay::Prompt(prompt)) = &state.overlay else {
+                panic!("no prompt")
+            };
             let first = prompt.candidates.first().map(|candidate| candidate.line.as_str());
             assert_eq!(first, Some(command.name), "in {}", views::name(&view));
             press(&mut state, "esc");
@@ -141,7 +147,11 @@ fn no_grave_command_acts_on_one_key() {
             show(&mut state, view.clone());
             let mut effects = Vec::new();
             let ran = run(&mut state, command, "", &mut effects);
-            assert!(!effects.iter().any(|effect| matches!(effect, Effect::Change { .. })), "{}: {ran:?}", command.name);
+            assert!(
+                !effects.iter().any(|effect| matches!(effect, Effect::Change { .. })),
+                "{}: {ran:?}",
+                command.name
+            );
         }
     }
 }

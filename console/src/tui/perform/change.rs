@@ -28,7 +28,8 @@ pub(super) async fn carry_out(client: &AgentClient, change: Change) -> Result<Do
         Change::Ask(request) => timeout(PATIENCE, to_the_end(client, request)).await.unwrap_or_else(late),
         Change::PredictFile { project, path } => {
             let image = read(&path).await?;
-            let name = std::path::Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned());
+            let name =
+                std::path::Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned());
             let request = Predict { project, image, blob: None, top: 5, name };
             Ok(Done::Predicted(Box::new(blobs::predict(client, request).await?)))
         }

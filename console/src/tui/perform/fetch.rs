@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use vigie_protocol::page::{Page, PageCursor, PageRequest};
 use vigie_protocol::service::{
-    AgentLog, AliasHistory, AuditList, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetImages, DatasetList, Empty, EventList,
-    GateTest, JobGet, JobList, JobLog, ModelGet, ModelList, PredictionCounts, PredictionGet, PredictionList,
-    RunGet, RunList,
+    AgentLog, AliasHistory, AuditList, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetImages, DatasetList,
+    Empty, EventList, GateTest, JobGet, JobList, JobLog, ModelGet, ModelList, PredictionCounts,
+    PredictionGet, PredictionList, RunGet, RunList,
 };
 use vigie_protocol::wire::client::AgentClient;
 use vigie_protocol::{ApiError, ErrorCode, Time};

@@ -274,7 +274,10 @@ mod tests {
 
     fn served(at: i64, since: i64, predictions: u64, total_us: u64) -> Arc<Snapshot> {
         let (at, since) = (Time::from_micros(at * 1_000_000), Time::from_micros(since * 1_000_000));
-        Arc::new(Snapshot { served: Some(Served { at, since, predictions, total_us }), ..Snapshot::default() })
+        Arc::new(Snapshot {
+            served: Some(Served { at, since, predictions, total_us }),
+            ..Snapshot::default()
+        })
     }
 
     #[test]

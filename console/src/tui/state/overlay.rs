@@ -62,9 +62,9 @@ impl Line {
     /// Removes the word before the cursor.
     pub fn delete_word(&mut self) {
         let head = self.text[..self.cursor].trim_end();
-        let start = head.rfind(char::is_whitespace).map_or(0, |at| {
-            at + head[at..].chars().next().map_or(0, char::len_utf8)
-        });
+        let start = head
+            .rfind(char::is_whitespace)
+            .map_or(0, |at| at + head[at..].chars().next().map_or(0, char::len_utf8));
         self.text.drain(start..self.cursor);
         self.cursor = start;
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use vigie_protocol::dataset::{ChangeSet, ClassChange, DatasetImage, DatasetRef, DatasetVersion, ImageChange, Lineage, Split};
+use vigie_protocol::dataset::{
+    ChangeSet, ClassChange, DatasetImage, DatasetRef, DatasetVersion, ImageChange, Lineage, Split,
+};
 use vigie_protocol::event::Event;
 use vigie_protocol::health::Finding;
 use vigie_protocol::job::{Job, Lease, LogLine};
@@ -41,28 +43,83 @@ pub struct Want {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each names a method of the protocol, which documents its fields")]
 pub enum Query {
-    Datasets { project: ProjectName, lineage: Option<Lineage> },
-    Images { project: ProjectName, dataset: DatasetRef, class: Option<String>, split: Option<Split> },
-    DatasetDiff { project: ProjectName, from: Option<DatasetRef>, to: DatasetRef },
-    ChangeSets { project: ProjectName },
-    ChangeSet { project: ProjectName, id: ChangeSetId },
-    Jobs { project: Option<ProjectName> },
-    Job { job: JobId },
-    JobLog { job: JobId },
+    Datasets {
+        project: ProjectName,
+        lineage: Option<Lineage>,
+    },
+    Images {
+        project: ProjectName,
+        dataset: DatasetRef,
+        class: Option<String>,
+        split: Option<Split>,
+    },
+    DatasetDiff {
+        project: ProjectName,
+        from: Option<DatasetRef>,
+        to: DatasetRef,
+    },
+    ChangeSets {
+        project: ProjectName,
+    },
+    ChangeSet {
+        project: ProjectName,
+        id: ChangeSetId,
+    },
+    Jobs {
+        project: Option<ProjectName>,
+    },
+    Job {
+        job: JobId,
+    },
+    JobLog {
+        job: JobId,
+    },
     Leases,
-    Runs { project: ProjectName },
-    Run { project: ProjectName, run: RunId },
-    Models { project: ProjectName },
-    Model { project: ProjectName, number: ModelNumber },
-    Gate { project: ProjectName, candidate: ModelNumber, alias: AliasName },
+    Runs {
+        project: ProjectName,
+    },
+    Run {
+        project: ProjectName,
+        run: RunId,
+    },
+    Models {
+        project: ProjectName,
+    },
+    Model {
+        project: ProjectName,
+        number: ModelNumber,
+    },
+    Gate {
+        project: ProjectName,
+        candidate: ModelNumber,
+        alias: AliasName,
+    },
     /// Two model versions, held against each other by the task that fetches them.
-    Compare { project: ProjectName, candidate: ModelNumber, base: ModelNumber },
-    AliasHistory { project: ProjectName, alias: AliasName },
-    Predictions { project: ProjectName, filter: PredictionFilter },
-    Prediction { project: ProjectName, id: PredictionId },
+    Compare {
+        project: ProjectName,
+        candidate: ModelNumber,
+        base: ModelNumber,
+    },
+    AliasHistory {
+        project: ProjectName,
+        alias: AliasName,
+    },
+    Predictions {
+        project: ProjectName,
+        filter: PredictionFilter,
+    },
+    Prediction {
+        project: ProjectName,
+        id: PredictionId,
+    },
     /// The hours of the last so many days.
-    Counts { project: ProjectName, days: u16 },
-    Events { project: Option<ProjectName> },
+    Counts {
+        project: ProjectName,
+        days: u16,
+    },
+    Events {
+        project: Option<ProjectName>,
+    },
     AgentLog,
     Doctor,
     Audit,
@@ -207,7 +264,9 @@ impl Answer {
             (Answer::Predictions(rows), Answer::Predictions(more)) => rows.extend(more),
             (Answer::Events(rows), Answer::Events(more)) => rows.extend(more),
             (Answer::Audit(rows), Answer::Audit(more)) => rows.extend(more),
-            (Answer::DatasetDiff { images, .. }, Answer::DatasetDiff { images: more, .. }) => images.extend(more),
+            (Answer::DatasetDiff { images, .. }, Answer::DatasetDiff { images: more, .. }) => {
+                images.extend(more)
+            }
             (Answer::JobLog(lines), Answer::JobLog(more)) => lines.extend(more),
             (Answer::AgentLog(lines), Answer::AgentLog(more)) => lines.extend(more),
             (whole, more) => *whole = more,

@@ -13,6 +13,8 @@ use rustix::process::{Signal, kill_current_process_group};
 use rustix::stdio::stdin;
 use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
 
+use crate::tui::pictures::is_guarded;
+
 use super::{deadline, tty};
 
 /// Alternate screen, no cursor, pastes in brackets. The colours are saved with the cursor, to come back
@@ -198,6 +200,10 @@ fn watch_for_panics() {
     ONCE.call_once(|| {
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
+            // A decoder that panics on somebody's picture is caught and told as an error.
+            if is_guarded() {
+                return;
+            }
             let owner = give_back();
             report(info);
             match owner {

@@ -98,7 +98,9 @@ fn succeeded(state: &mut State, agent: AgentIndex, change: &Change, at: Time, do
                 format!("{} {:.1} %", prediction.class(), f64::from(prediction.confidence()) * 100.0),
                 false,
             );
-            if let Change::PredictFile { project, .. } | Change::Ask(Request::Predict(vigie_protocol::service::Predict { project, .. })) = change {
+            if let Change::PredictFile { project, .. }
+            | Change::Ask(Request::Predict(vigie_protocol::service::Predict { project, .. })) = change
+            {
                 let place = Place { agent, project: project.clone() };
                 let query = Query::Prediction { project: project.clone(), id: prediction.id };
                 let want = Want { agent, query };

@@ -175,7 +175,8 @@ pub(in crate::tui) fn complete(state: &mut State) {
 }
 
 fn commands(state: &State, typed: &str) -> Vec<Candidate> {
-    let all: Vec<&Command> = command::all().filter(|command| command.scope.holds(&state.screen().view)).collect();
+    let all: Vec<&Command> =
+        command::all().filter(|command| command.scope.holds(&state.screen().view)).collect();
     let mut ranked = rank(typed, all, |command| format!("{} {}", command.name, command.aliases.join(" ")));
     // An exact name or alias is what was meant.
     ranked.sort_by_key(|command| !(command.name == typed || command.aliases.contains(&typed)));
@@ -207,7 +208,8 @@ fn arguments(state: &State, command: &Command) -> Vec<String> {
         Kind::Project => state
             .in_scope()
             .flat_map(|(_, agent)| {
-                let name = |glance: &crate::tui::state::Glance| format!("{}@{}", glance.project.name, agent.name);
+                let name =
+                    |glance: &crate::tui::state::Glance| format!("{}@{}", glance.project.name, agent.name);
                 agent.snapshot.projects.iter().map(name).collect::<Vec<_>>()
             })
             .collect(),
@@ -233,15 +235,18 @@ fn rank<T>(typed: &str, items: Vec<T>, text: impl Fn(&T) -> String) -> Vec<T> {
     let mut matcher = Matcher::new(Config::DEFAULT);
     let pattern = Pattern::new(typed, CaseMatching::Smart, Normalization::Smart, AtomKind::Fuzzy);
     let mut buffer = Vec::new();
-    let mut scored: Vec<(u32, T)> = items
+    let mut scored: Vec<((bool, usize, std::cmp::Reverse<u32>), T)> = items
         .into_iter()
         .filter_map(|item| {
             let text = text(&item);
             let score = pattern.score(Utf32Str::new(&text, &mut buffer), &mut matcher)?;
-            // What begins as typed is meant before what merely holds the letters.
-            Some((score + if text.starts_with(typed) { 1_000 } else { 0 }, item))
+            // What begins as typed is meant before what merely holds the letters, and the shorter of
+            // two before the longer.
+            let begins = text.starts_with(typed);
+            let length = text.split(' ').next().map_or(0, str::len);
+            Some(((!begins, if begins { length } else { 0 }, std::cmp::Reverse(score)), item))
         })
         .collect();
-    scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    scored.sort_by_key(|(rank, _)| *rank);
     scored.into_iter().map(|(_, item)| item).take(CANDIDATES).collect()
 }

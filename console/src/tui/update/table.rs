@@ -85,10 +85,8 @@ pub(super) fn settle(state: &mut State, effects: &mut Effects) {
     table.selected = table.selected.min(shown.saturating_sub(1));
     table.height = height;
     let most = shown.saturating_sub(height.max(1));
-    table.offset = table
-        .offset
-        .clamp((table.selected + 1).saturating_sub(height.max(1)), table.selected)
-        .min(most);
+    table.offset =
+        table.offset.clamp((table.selected + 1).saturating_sub(height.max(1)), table.selected).min(most);
     let near = table.selected + height + AHEAD >= shown;
     state.nav.top_mut().table.selected_key = views::selected_key(state);
     if near

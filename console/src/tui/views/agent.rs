@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Cx, Page, Subject, agents, frame, when};
-use crate::out::{age, bytes, count, percent, safe};
+use crate::out::{age, bytes, count, safe};
 use crate::tui::state::{Query, Screen, State, View, Want};
 use crate::tui::theme::Role;
 use crate::tui::widgets::gauge::{Gauge, Limits};
@@ -32,7 +32,11 @@ impl Page for Agent {
         let Some(agent) = cx.screen.view.agent().and_then(|index| cx.state.fleet.get(index)) else { return };
         let mut lines = Lines { cx, area: body, y: body.y, skip: cx.screen.scroll, buffer };
         lines.field("target", &safe(&agent.target), Role::Text);
-        lines.field("link", &frame::link_text(cx, agent), if agent.is_stale(cx.state.now) { Role::Bad } else { Role::Good });
+        lines.field(
+            "link",
+            &frame::link_text(cx, agent),
+            if agent.is_stale(cx.state.now) { Role::Bad } else { Role::Good },
+        );
         let Some(health) = &agent.snapshot.health else {
             lines.text("nothing is known of it yet", Role::Dim);
             return;
@@ -41,26 +45,48 @@ impl Page for Agent {
         lines.field("you are", &format!("{role}"), Role::Text);
         lines.field(
             "agent",
-            &format!("{} · {} · started {}", safe(&health.version), safe(&health.device), age(cx.state.now, health.started)),
+            &format!(
+                "{} · {} · started {}",
+                safe(&health.version),
+                safe(&health.device),
+                age(cx.state.now, health.started)
+            ),
             Role::Text,
         );
         lines.field("state", &safe(&health.state_dir), Role::Text);
         let host = &health.host;
         lines.title(&format!("MACHINE  {}", safe(&host.hostname)));
-        lines.gauge("cpu", f64::from(host.cpu), &format!("{} of {} cores, load {:.1}", percent(f64::from(host.cpu)), host.cores, host.load1));
+        lines.gauge("cpu", f64::from(host.cpu), &format!("of {} cores, load {:.1}", host.cores, host.load1));
         let of = |used, total| format!("{} of {}", bytes(used), bytes(total));
-        lines.gauge("memory", agents::ratio(host.memory_used, host.memory_total), &of(host.memory_used, host.memory_total));
+        lines.gauge(
+            "memory",
+            agents::ratio(host.memory_used, host.memory_total),
+            &of(host.memory_used, host.memory_total),
+        );
         let used = host.disk_total.saturating_sub(host.disk_free);
         lines.gauge("disk", agents::ratio(used, host.disk_total), &of(used, host.disk_total));
         for gpu in &health.gpus {
-            lines.gauge(&format!("gpu {}", gpu.index), f64::from(gpu.busy), &format!("{} · {} °C · {:.0} W", percent(f64::from(gpu.busy)), gpu.temperature, gpu.power));
-            lines.gauge("  memory", agents::ratio(gpu.memory_used, gpu.memory_total), &of(gpu.memory_used, gpu.memory_total));
+            lines.gauge(
+                &format!("gpu {}", gpu.index),
+                f64::from(gpu.busy),
+                &format!("{} °C, {:.0} W", gpu.temperature, gpu.power),
+            );
+            lines.gauge(
+                "  memory",
+                agents::ratio(gpu.memory_used, gpu.memory_total),
+                &of(gpu.memory_used, gpu.memory_total),
+            );
         }
         let log = &health.prediction_log;
         let shed = if log.shed > 0 { Role::Warn } else { Role::Text };
         lines.field(
             "log",
-            &format!("{} records pending (at most {} ms of them), {} shed", count(log.pending), log.window_ms, count(log.shed)),
+            &format!(
+                "{} records pending (at most {} ms of them), {} shed",
+                count(log.pending),
+                log.window_ms,
+                count(log.shed)
+            ),
             shed,
         );
         lines.title("SERVICES");
@@ -78,7 +104,8 @@ impl Page for Agent {
         }
         lines.title("PROJECTS");
         for glance in &agent.snapshot.projects {
-            let held: Vec<String> = glance.aliases.iter().map(|held| format!("{} {}", held.name, held.model)).collect();
+            let held: Vec<String> =
+                glance.aliases.iter().map(|held| format!("{} {}", held.name, held.model)).collect();
             lines.field(glance.project.name.as_str(), &safe(&held.join(", ")), Role::Accent);
         }
         if let Some(crate::tui::state::Answer::Leases(leases)) =
@@ -116,7 +143,14 @@ impl Lines<'_, '_> {
 
     fn text(&mut self, text: &str, role: Role) {
         if let Some(line) = self.next() {
-            put(self.buffer, line.x + 2, line.y, line.width.saturating_sub(2), text, self.cx.theme.style(role));
+            put(
+                self.buffer,
+                line.x + 2,
+                line.y,
+                line.width.saturating_sub(2),
+                text,
+                self.cx.theme.style(role),
+            );
         }
     }
 
@@ -139,7 +173,11 @@ impl Lines<'_, '_> {
         if let Some(line) = self.next() {
             let area = Rect { x: line.x + 2, width: line.width.saturating_sub(4).min(90), ..line };
             let (label_cells, limits) = (12, Limits { warn: 0.85, bad: 0.95 });
-            Gauge { label, label_cells, share: Some(share), figures: text, limits }.draw(self.cx.theme, area, self.buffer);
+            Gauge { label, label_cells, share: Some(share), figures: text, limits }.draw(
+                self.cx.theme,
+                area,
+                self.buffer,
+            );
         }
     }
 }

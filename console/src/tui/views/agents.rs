@@ -40,7 +40,9 @@ pub(super) fn table(state: &State) -> Table<'_> {
         source: Slice::owned(
             agents,
             move |index| state.agent_name(*index).to_owned(),
-            move |index| state.fleet.get(*index).map_or_else(|| Row::new(Vec::new()), |agent| row(state, agent)),
+            move |index| {
+                state.fleet.get(*index).map_or_else(|| Row::new(Vec::new()), |agent| row(state, agent))
+            },
         ),
         revision: state.revision,
         want: None,
@@ -61,12 +63,18 @@ fn row(state: &State, agent: &Agent) -> Row {
             cells.extend([
                 load(f64::from(host.cpu), 0.95),
                 load(memory, 0.92),
-                Cell::figure(bytes(host.disk_free), host.disk_free as f64)
-                    .role(if disk < 0.05 { Role::Bad } else if disk < 0.15 { Role::Warn } else { Role::Text }),
+                Cell::figure(bytes(host.disk_free), host.disk_free as f64).role(if disk < 0.05 {
+                    Role::Bad
+                } else if disk < 0.15 {
+                    Role::Warn
+                } else {
+                    Role::Text
+                }),
                 match health.gpus.as_slice() {
                     [] => Cell::text(&health.device).role(Role::Dim),
                     gpus => {
-                        let busy = gpus.iter().map(|gpu| f64::from(gpu.busy)).sum::<f64>() / gpus.len() as f64;
+                        let busy =
+                            gpus.iter().map(|gpu| f64::from(gpu.busy)).sum::<f64>() / gpus.len() as f64;
                         Cell::text(format!("{}× {}", gpus.len(), percent(busy))).by(busy)
                     }
                 },
@@ -75,9 +83,11 @@ fn row(state: &State, agent: &Agent) -> Row {
         None => cells.extend(std::iter::repeat_n(Cell::none(), 4)),
     }
     cells.push(Cell::figure(running.to_string(), running as f64));
-    cells.push(agent.rate().map_or_else(Cell::none, |rate| {
-        Cell::figure(format!("{:.1}", rate.per_second), rate.per_second)
-    }));
+    cells.push(
+        agent
+            .rate()
+            .map_or_else(Cell::none, |rate| Cell::figure(format!("{:.1}", rate.per_second), rate.per_second)),
+    );
     cells.push(snapshot.health.as_ref().map_or_else(Cell::none, |health| Cell::text(&health.version)));
     let concern = super::overview::concerns(state, agent).into_iter().next();
     let fault = concern.is_some();

@@ -182,7 +182,8 @@ fn class_row(set: Option<&ChangeSet>, name: &str, change: &ClassChange) -> Row {
 
 fn head(cx: &Cx<'_>, set: &ChangeSet, body: Rect, buffer: &mut Buffer) {
     let base = set.base.map_or("nothing".to_owned(), |base| format!("{}@v{base}", set.lineage));
-    let became = set.accepted_as.map(|number| format!(", became {}@v{number}", set.lineage)).unwrap_or_default();
+    let became =
+        set.accepted_as.map(|number| format!(", became {}@v{number}", set.lineage)).unwrap_or_default();
     let decided = set.decided.as_ref().map_or("undecided".to_owned(), |decided| {
         let reason = decided.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         format!("decided {} by {}{reason}", cx.state.clock(decided.at), decided.by)
@@ -210,6 +211,13 @@ fn quarantine(cx: &Cx<'_>, set: &ChangeSet, area: Rect, buffer: &mut Buffer) {
     put(buffer, area.x, area.y, area.width, &title, cx.theme.style(Role::Title));
     for (i, file) in set.quarantine.iter().take(usize::from(area.height.saturating_sub(1))).enumerate() {
         let text = safe(&format!("{}  {}", file.origin, file.reason));
-        put(buffer, area.x + 2, area.y + 1 + i as u16, area.width.saturating_sub(2), &text, cx.theme.style(Role::Dim));
+        put(
+            buffer,
+            area.x + 2,
+            area.y + 1 + i as u16,
+            area.width.saturating_sub(2),
+            &text,
+            cx.theme.style(Role::Dim),
+        );
     }
 }

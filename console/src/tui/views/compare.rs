@@ -96,9 +96,13 @@ fn head(cx: &Cx<'_>, found: &Comparison, body: Rect, buffer: &mut Buffer) {
     };
     let overlap = match found.overlap {
         Overlap::Same => (Role::Dim, "both were tested on the same images".to_owned()),
-        Overlap::Partial => {
-            (Role::Warn, format!("only {} images were shown to both: the figures above are of others too", count(paired.images())))
-        }
+        Overlap::Partial => (
+            Role::Warn,
+            format!(
+                "only {} images were shown to both: the figures above are of others too",
+                count(paired.images())
+            ),
+        ),
         Overlap::None => (Role::Bad, "they were tested on different images: compare nothing".to_owned()),
     };
     let pairs = format!(
@@ -123,7 +127,13 @@ fn head(cx: &Cx<'_>, found: &Comparison, body: Rect, buffer: &mut Buffer) {
 fn row(class: &ClassComparison) -> Row {
     let recall = |recall: &Option<Proportion>| recall.as_ref().map_or_else(Cell::none, when::share);
     let difference = class.difference.map_or_else(Cell::none, |difference| {
-        let role = if difference < 0.0 { Role::Bad } else if difference > 0.0 { Role::Good } else { Role::Dim };
+        let role = if difference < 0.0 {
+            Role::Bad
+        } else if difference > 0.0 {
+            Role::Good
+        } else {
+            Role::Dim
+        };
         Cell::figure(format!("{:+.1}", difference * 100.0), difference).role(role)
     });
     Row::new(vec![
@@ -131,7 +141,10 @@ fn row(class: &ClassComparison) -> Row {
         difference,
         recall(&class.candidate),
         recall(&class.base),
-        class.candidate.or(class.base).map_or_else(Cell::none, |recall| Cell::figure(count(recall.n), recall.n as f64)),
+        class
+            .candidate
+            .or(class.base)
+            .map_or_else(Cell::none, |recall| Cell::figure(count(recall.n), recall.n as f64)),
     ])
     .fault(class.difference.is_some_and(|difference| difference < 0.0))
 }

@@ -64,7 +64,11 @@ impl Page for Datasets {
         };
         Some(Table {
             columns: &VERSIONS,
-            source: Slice::boxed(rows, |version| version.dataset.to_string(), move |version| row(state, version)),
+            source: Slice::boxed(
+                rows,
+                |version| version.dataset.to_string(),
+                move |version| row(state, version),
+            ),
             revision: slot.map_or(0, |slot| slot.revision),
             want: Some((want, more)),
             empty: super::waiting(slot, "no version yet: `vigie datasets import FILE` makes the first"),
@@ -145,7 +149,8 @@ fn evolution(cx: &Cx<'_>, area: Rect, buffer: &mut Buffer) {
         .iter()
         .map(|version| (format!("v{}", version.dataset.number), Some(version.images() as f64)))
         .collect();
-    let columns: Vec<(&str, Option<f64>)> = named.iter().map(|(name, images)| (name.as_str(), *images)).collect();
+    let columns: Vec<(&str, Option<f64>)> =
+        named.iter().map(|(name, images)| (name.as_str(), *images)).collect();
     let area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     Columns { columns: &columns, measure: Measure::Count }.draw(cx.theme, area, buffer);
 }
@@ -211,7 +216,8 @@ impl Page for Dataset {
         let Some(version) = find(cx.state, place, *dataset) else { return };
         // Bars beside the rows they belong to.
         let most = version.classes.values().map(SplitCounts::total).max().unwrap_or(0);
-        let area = Rect { x: table.right() + 1, width: body.right().saturating_sub(table.right() + 1), ..table };
+        let area =
+            Rect { x: table.right() + 1, width: body.right().saturating_sub(table.right() + 1), ..table };
         let classes: Vec<&SplitCounts> = version.classes.values().collect();
         let rows = usize::from(table.height.saturating_sub(1));
         let shown: Vec<[f64; 3]> = (cx.screen.table.offset..cx.screen.table.offset + rows)
@@ -219,10 +225,10 @@ impl Page for Dataset {
             .filter_map(|at| classes.get(at))
             .map(|counts| [counts.train, counts.valid, counts.test].map(|n| n as f64))
             .collect();
-        let bars: Vec<Bar<'_>> =
-            shown.iter().map(|parts| Bar { name: "", parts, interval: None }).collect();
+        let bars: Vec<Bar<'_>> = shown.iter().map(|parts| Bar { name: "", parts, interval: None }).collect();
         let (parts, full) = (&["train", "valid", "test"][..], Some(most as f64));
-        Bars { bars: &bars, parts, measure: Measure::Count, full, selected: None, top: 0 }.draw(cx.theme, area, buffer);
+        Bars { bars: &bars, parts, measure: Measure::Count, full, selected: None, top: 0 }
+            .draw(cx.theme, area, buffer);
     }
 }
 

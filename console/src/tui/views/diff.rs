@@ -21,12 +21,8 @@ const CLASSES: [Column; 6] = [
     Column::figure("MOVED"),
 ];
 
-const IMAGES: [Column; 4] = [
-    Column::short("CHANGE", 13),
-    Column::short("FROM", 24),
-    Column::short("TO", 24),
-    Column::rest("ORIGIN"),
-];
+const IMAGES: [Column; 4] =
+    [Column::short("CHANGE", 13), Column::short("FROM", 24), Column::short("TO", 24), Column::rest("ORIGIN")];
 
 const TABS: [&str; 2] = ["classes", "images"];
 
@@ -65,14 +61,16 @@ impl Page for Diff {
             Some(Answer::DatasetDiff { images, .. }) => (&images.rows, images.next.is_some()),
             _ => (&[], false),
         };
-        let source = Slice::boxed(rows, |change| change.image.to_string(), move |change| image_row(state, change));
+        let source =
+            Slice::boxed(rows, |change| change.image.to_string(), move |change| image_row(state, change));
         // Two tables in one screen: their revisions must not meet.
         Some(Table { columns: &IMAGES, source, revision: revision * 2 + 1, want: Some((want, more)), empty })
     }
 
     fn subject(&self, state: &State, screen: &Screen, n: usize) -> Option<Subject> {
         let View::DatasetDiff { place, to, .. } = &screen.view else { return None };
-        let Answer::DatasetDiff { classes, images } = state.store.get(&want(screen)?)?.answer.as_ref()? else {
+        let Answer::DatasetDiff { classes, images } = state.store.get(&want(screen)?)?.answer.as_ref()?
+        else {
             return None;
         };
         let place = place.clone();
@@ -89,10 +87,11 @@ impl Page for Diff {
 
     fn pictures(&self, state: &State, screen: &Screen, body: Rect) -> (Vec<Shown>, (u16, u16)) {
         let area = picture_area(body);
-        let shown = super::subject(state).zip(screen.view.agent()).and_then(|(subject, agent)| match subject {
-            Subject::Image { image, .. } => Some(Shown { agent, image }),
-            _ => None,
-        });
+        let shown =
+            super::subject(state).zip(screen.view.agent()).and_then(|(subject, agent)| match subject {
+                Subject::Image { image, .. } => Some(Shown { agent, image }),
+                _ => None,
+            });
         (shown.into_iter().collect(), (area.width, area.height))
     }
 

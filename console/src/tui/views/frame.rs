@@ -9,7 +9,7 @@ use crate::out::{age, count, safe, width};
 use crate::tui::command::{self, Risk, Scope};
 use crate::tui::pictures::Album;
 use crate::tui::state::{Link, MOST_ROWS, Overlay, State};
-use crate::tui::theme::Role;
+use crate::tui::theme::{Glyphs, Role};
 use crate::tui::update;
 use crate::tui::widgets::{overlay, put, put_right};
 
@@ -34,10 +34,29 @@ pub fn draw(state: &State, album: &Album, area: Rect, buffer: &mut Buffer) {
     if let Some(shown) = &state.overlay {
         overlay::draw(shown, &state.theme, body, buffer);
     }
+    if state.theme.glyphs == Glyphs::Ascii {
+        spell_out(buffer);
+    }
+}
+
+/// Puts ASCII in the place of the few other characters that texts of ours hold.
+fn spell_out(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        let plain = match cell.symbol() {
+            "…" => "~",
+            "–" => "-",
+            "·" => "|",
+            "×" => "x",
+            "°" => " ",
+            _ => continue,
+        };
+        cell.set_symbol(plain);
+    }
 }
 
 fn too_small(area: Rect, buffer: &mut Buffer) {
-    let text = format!("vigie needs {}x{} cells; here are {}x{}", SMALLEST.0, SMALLEST.1, area.width, area.height);
+    let text =
+        format!("vigie needs {}x{} cells; here are {}x{}", SMALLEST.0, SMALLEST.1, area.width, area.height);
     let lines = [text.as_str(), "enlarge the terminal, or press q"];
     for (i, line) in lines.into_iter().enumerate() {
         put(buffer, area.x, area.y + i as u16, area.width, line, Style::new());
@@ -134,13 +153,24 @@ fn heading(cx: &Cx<'_>, line: Rect, buffer: &mut Buffer) {
     let mut x = line.x + used + 2;
     let tabs = page(&screen.view).tabs();
     for (i, tab) in tabs.iter().enumerate() {
-        let style = if usize::from(screen.tab) == i { cx.theme.style(Role::Focus) } else { cx.theme.style(Role::Dim) };
+        let style = if usize::from(screen.tab) == i {
+            cx.theme.style(Role::Focus)
+        } else {
+            cx.theme.style(Role::Dim)
+        };
         let text = if usize::from(screen.tab) == i { format!("[{tab}]") } else { format!(" {tab} ") };
         x += put(buffer, x, line.y, line.right().saturating_sub(x), &text, style);
     }
     let facts = facts(cx).join(cx.theme.glyph(" · ", " | "));
     let room = line.right().saturating_sub(x + 1);
-    put_right(buffer, x + 1, line.y, room, &crate::out::cut(&facts, usize::from(room)), cx.theme.style(Role::Dim));
+    put_right(
+        buffer,
+        x + 1,
+        line.y,
+        room,
+        &crate::out::cut(&facts, usize::from(room)),
+        cx.theme.style(Role::Dim),
+    );
 }
 
 fn facts(cx: &Cx<'_>) -> Vec<String> {
@@ -181,16 +211,22 @@ fn footer(cx: &Cx<'_>, line: Rect, buffer: &mut Buffer) {
         } else {
             (Role::Good, cx.theme.mark(Role::Good))
         };
-        put(buffer, line.x, line.y, line.width, &format!("{mark} {}", safe(&toast.text)), cx.theme.style(role));
+        put(
+            buffer,
+            line.x,
+            line.y,
+            line.width,
+            &format!("{mark} {}", safe(&toast.text)),
+            cx.theme.style(role),
+        );
         return;
     }
     if !state.pending.is_empty() {
         return pending(cx, line, buffer);
     }
     // What the view itself offers comes first, then what always helps.
-    let own = command::all().filter(|command| {
-        matches!(command.scope, Scope::In(_)) && command.scope.holds(&cx.screen.view)
-    });
+    let own = command::all()
+        .filter(|command| matches!(command.scope, Scope::In(_)) && command.scope.holds(&cx.screen.view));
     let common = ["open", "back", "filter", "command", "menu", "help", "quit"];
     let common = common.into_iter().filter_map(command::find);
     let mut x = line.x;
@@ -218,10 +254,12 @@ fn footer(cx: &Cx<'_>, line: Rect, buffer: &mut Buffer) {
 /// The combinations that begin with what was pressed.
 fn pending(cx: &Cx<'_>, line: Rect, buffer: &mut Buffer) {
     let state = cx.state;
-    let crate::tui::keymap::Meaning::Prefix(longer) = state.keymap.meaning(&state.pending, &cx.screen.view) else {
+    let crate::tui::keymap::Meaning::Prefix(longer) = state.keymap.meaning(&state.pending, &cx.screen.view)
+    else {
         return;
     };
-    let choices: Vec<String> = longer.iter().map(|(keys, command)| format!("{keys} {}", command.name)).collect();
+    let choices: Vec<String> =
+        longer.iter().map(|(keys, command)| format!("{keys} {}", command.name)).collect();
     let style = Style::new().add_modifier(Modifier::BOLD);
     put(buffer, line.x, line.y, line.width, &choices.join("   "), style);
 }

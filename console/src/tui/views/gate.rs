@@ -9,7 +9,8 @@ use crate::tui::theme::Role;
 
 pub(super) struct Gate;
 
-const COLUMNS: [Column; 3] = [Column::short("VERDICT", 12), Column::short("CHECK", 24), Column::rest("EVIDENCE")];
+const COLUMNS: [Column; 3] =
+    [Column::short("VERDICT", 12), Column::short("CHECK", 24), Column::rest("EVIDENCE")];
 
 impl Page for Gate {
     fn about_text(&self, state: &State, screen: &Screen) -> String {

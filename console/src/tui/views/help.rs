@@ -56,7 +56,9 @@ fn lines(cx: &Cx<'_>) -> Vec<HelpLine> {
     }
     for (title, wanted) in [("IN TABLES", Scope::Tables), ("EVERYWHERE", Scope::Anywhere)] {
         lines.push(HelpLine::Title(title.to_owned()));
-        lines.extend(command::all().filter(|command| command.scope == wanted).map(|command| line(cx, command)));
+        lines.extend(
+            command::all().filter(|command| command.scope == wanted).map(|command| line(cx, command)),
+        );
         lines.push(HelpLine::Text(String::new()));
     }
     lines.push(HelpLine::Title("IN OTHER VIEWS".to_owned()));

@@ -56,7 +56,11 @@ impl Page for Images {
     }
 
     fn table_area(&self, _: &State, screen: &Screen, body: Rect) -> Rect {
-        if screen.full { Rect { height: 0, ..body } } else { Rect { width: body.width - body.width * 2 / 5, ..body } }
+        if screen.full {
+            Rect { height: 0, ..body }
+        } else {
+            Rect { width: body.width - body.width * 2 / 5, ..body }
+        }
     }
 
     fn pictures(&self, state: &State, screen: &Screen, body: Rect) -> (Vec<Shown>, (u16, u16)) {

@@ -104,7 +104,14 @@ fn log(cx: &Cx<'_>, area: Rect, buffer: &mut Buffer) {
     for (i, line) in lines.iter().skip(first).take(height).enumerate() {
         let role = super::log::role(&line.level);
         let text = format!("{}  {}", cx.state.clock(line.at), safe(&line.text));
-        put(buffer, area.x + 2, area.y + 1 + i as u16, area.width.saturating_sub(2), &text, cx.theme.style(role));
+        put(
+            buffer,
+            area.x + 2,
+            area.y + 1 + i as u16,
+            area.width.saturating_sub(2),
+            &text,
+            cx.theme.style(role),
+        );
     }
     if lines.is_empty() {
         put(buffer, area.x + 2, area.y + 1, area.width, "nothing is logged yet", cx.theme.style(Role::Dim));

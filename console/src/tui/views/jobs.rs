@@ -73,7 +73,11 @@ fn row(state: &State, index: AgentIndex, job: &Job) -> Row {
         Cell::figure(format!("{:.0} %", progress.fraction * 100.0), f64::from(progress.fraction)),
         left.map_or_else(Cell::none, |left| Cell::figure(eta(left), f64::from(left))),
         when::ago(state, job.created),
-        Cell::text(what(state, index, job)).role(if job.state == JobState::Failed { Role::Bad } else { Role::Text }),
+        Cell::text(what(state, index, job)).role(if job.state == JobState::Failed {
+            Role::Bad
+        } else {
+            Role::Text
+        }),
     ])
     .fault(job.state == JobState::Failed)
     .stale(stale)
@@ -121,9 +125,13 @@ pub(super) fn outcome(job: &Job) -> String {
     match &job.outcome {
         None => String::new(),
         Some(JobOutcome::ChangeSet { dataset: Some(dataset), .. }) => format!("made {dataset}"),
-        Some(JobOutcome::ChangeSet { dataset: None, .. }) => "proposed a change-set, to be reviewed".to_owned(),
+        Some(JobOutcome::ChangeSet { dataset: None, .. }) => {
+            "proposed a change-set, to be reviewed".to_owned()
+        }
         Some(JobOutcome::NoChange { .. }) => "nothing to change".to_owned(),
-        Some(JobOutcome::Pack { images, reused: true, .. }) => format!("the pack of {images} images was there"),
+        Some(JobOutcome::Pack { images, reused: true, .. }) => {
+            format!("the pack of {images} images was there")
+        }
         Some(JobOutcome::Pack { images, reused: false, .. }) => format!("packed {images} images"),
         Some(JobOutcome::Run { best_epoch, .. }) => format!("best epoch {best_epoch}"),
         Some(JobOutcome::Model { number }) => format!("registered {number}"),

@@ -29,7 +29,11 @@ impl Page for Log {
     }
 
     fn draw(&self, cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {
-        let slot = cx.screen.view.agent().and_then(|agent| cx.state.store.get(&Want { agent, query: Query::AgentLog }));
+        let slot = cx
+            .screen
+            .view
+            .agent()
+            .and_then(|agent| cx.state.store.get(&Want { agent, query: Query::AgentLog }));
         let Some(Answer::AgentLog(log)) = slot.and_then(|slot| slot.answer.as_ref()) else {
             let text = super::waiting(slot, "it says nothing");
             put(buffer, body.x + 2, body.y + 1, body.width, &text, cx.theme.style(Role::Dim));

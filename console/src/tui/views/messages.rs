@@ -20,10 +20,14 @@ impl Page for Messages {
                 move |message| {
                     let (role, word) = if message.bad { (Role::Bad, "failed") } else { (Role::Good, "done") };
                     let mark = Cell::text(format!("{} {word}", state.theme.mark(role))).role(role);
-                    Row::new(vec![when::ago(state, message.at), mark, Cell::text(&message.text)]).fault(message.bad)
+                    Row::new(vec![when::ago(state, message.at), mark, Cell::text(&message.text)])
+                        .fault(message.bad)
                 },
             ),
-            revision: state.messages.last().map_or(0, |last| last.at.as_micros() as u64 + state.messages.len() as u64),
+            revision: state
+                .messages
+                .last()
+                .map_or(0, |last| last.at.as_micros() as u64 + state.messages.len() as u64),
             want: None,
             empty: "nothing was said yet".to_owned(),
         })

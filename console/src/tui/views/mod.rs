@@ -1,9 +1,9 @@
 //! The views, one file each, and what they have in common: a table, a subject, links, pictures. A
 //! view only describes and draws; it changes nothing.
 
-mod aliases;
 mod agent;
 mod agents;
+mod aliases;
 mod changesets;
 mod compare;
 mod datasets;

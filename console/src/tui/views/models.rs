@@ -62,7 +62,11 @@ impl Page for Models {
         let aliases = aliases.map(|glance| glance.aliases.as_slice()).unwrap_or_default();
         Some(Table {
             columns: &VERSIONS,
-            source: Slice::boxed(rows, |model| model.number.to_string(), move |model| row(state, model, aliases)),
+            source: Slice::boxed(
+                rows,
+                |model| model.number.to_string(),
+                move |model| row(state, model, aliases),
+            ),
             // Aliases come with the agent's snapshot.
             revision: slot.map_or(0, |slot| slot.revision).wrapping_add(state.revision),
             want: Some((want, more)),
@@ -146,8 +150,9 @@ impl Page for Model {
 
     fn table<'a>(&self, state: &'a State, screen: &'a Screen) -> Option<Table<'a>> {
         let slot = detail_want(screen).and_then(|want| state.store.get(&want));
-        let classes: &[ClassReport] =
-            detail(state, screen).map(|detail| detail.passport.evaluation.classes.as_slice()).unwrap_or_default();
+        let classes: &[ClassReport] = detail(state, screen)
+            .map(|detail| detail.passport.evaluation.classes.as_slice())
+            .unwrap_or_default();
         Some(Table {
             columns: &CLASSES,
             source: Slice::boxed(classes, |class| class.class.clone(), class_row),
@@ -225,7 +230,10 @@ fn passport(cx: &Cx<'_>, detail: &ModelDetail) -> Facts {
         .field("weights", passport.weights.to_string())
         .field("temperature", format!("{:.4}", passport.temperature))
         .field("golden set", format!("{} images", passport.golden.len()))
-        .field("judged on", format!("{}, {} test images", passport.evaluation.dataset, passport.evaluation.outcomes.len()))
+        .field(
+            "judged on",
+            format!("{}, {} test images", passport.evaluation.dataset, passport.evaluation.outcomes.len()),
+        )
         .field("made by", safe(&passport.made_by))
         .field("registered", format!("{} by {}", cx.state.moment(model.created), safe(&model.by)))
 }

@@ -78,7 +78,8 @@ impl Page for Overview {
         draw_table(cx, table, buffer);
         let serving = Rect { y: table.bottom() + 1, height: SERVING, ..body };
         draw_serving(cx, serving, buffer);
-        let events = Rect { y: serving.bottom(), height: body.bottom().saturating_sub(serving.bottom()), ..body };
+        let events =
+            Rect { y: serving.bottom(), height: body.bottom().saturating_sub(serving.bottom()), ..body };
         draw_events(cx, events, buffer);
     }
 }
@@ -123,7 +124,9 @@ pub(super) fn concerns(state: &State, agent: &Agent) -> Vec<Concern> {
             let role = match service.state {
                 ServiceState::Down => Role::Bad,
                 ServiceState::Degraded => Role::Warn,
-                ServiceState::Up | ServiceState::Starting | ServiceState::Off | ServiceState::Unknown => continue,
+                ServiceState::Up | ServiceState::Starting | ServiceState::Off | ServiceState::Unknown => {
+                    continue;
+                }
             };
             let text = format!("{} {}: {}", service.name, service.state.as_str(), service.detail);
             about(role, text, Some(service.since));
@@ -137,9 +140,9 @@ pub(super) fn concerns(state: &State, agent: &Agent) -> Vec<Concern> {
         if shed > 0 {
             about(Role::Warn, format!("{} prediction records were shed", count(shed)), Some(health.started));
         }
-        let skew = snapshot.heard.map_or(0, |heard| {
-            (health.now.as_micros() - heard.as_micros()).unsigned_abs() / 1_000_000
-        });
+        let skew = snapshot
+            .heard
+            .map_or(0, |heard| (health.now.as_micros() - heard.as_micros()).unsigned_abs() / 1_000_000);
         if skew > 60 {
             about(Role::Warn, format!("its clock is {} s away from this one's", count(skew)), None);
         }
@@ -180,7 +183,10 @@ fn totals(cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {
     let parts = [
         (good(there == agents), format!("{there}/{agents} agents")),
         (good(up == services), format!("{up}/{services} services up")),
-        (if running > 0 { Role::Busy } else { Role::Dim }, format!("{running} jobs running, {queued} waiting")),
+        (
+            if running > 0 { Role::Busy } else { Role::Dim },
+            format!("{running} jobs running, {queued} waiting"),
+        ),
         (Role::Text, format!("{rate:.1} predictions/s")),
     ];
     let mut x = body.x;
@@ -203,7 +209,9 @@ fn draw_serving(cx: &Cx<'_>, area: Rect, buffer: &mut Buffer) {
         put(buffer, area.x + 2, area.y + 1, area.width.saturating_sub(2), text, cx.theme.style(Role::Dim));
     }
     let half = (area.width.saturating_sub(50) / 2).clamp(8, 30);
-    for (line, (index, agent)) in agents.into_iter().take(usize::from(area.height.saturating_sub(2))).enumerate() {
+    for (line, (index, agent)) in
+        agents.into_iter().take(usize::from(area.height.saturating_sub(2))).enumerate()
+    {
         let y = area.y + 1 + line as u16;
         let holders: Vec<String> = agent
             .snapshot
@@ -216,8 +224,10 @@ fn draw_serving(cx: &Cx<'_>, area: Rect, buffer: &mut Buffer) {
             .collect();
         let name = safe(&format!("{}  {}", agent.name, holders.join(", ")));
         put(buffer, area.x + 2, y, 26, &name, cx.theme.style(Role::Text));
-        let rates: Vec<Option<f64>> = agent.rates.iter().map(|rate| rate.map(|rate| rate.per_second)).collect();
-        let times: Vec<Option<f64>> = agent.rates.iter().map(|rate| rate.and_then(|rate| rate.mean_ms)).collect();
+        let rates: Vec<Option<f64>> =
+            agent.rates.iter().map(|rate| rate.map(|rate| rate.per_second)).collect();
+        let times: Vec<Option<f64>> =
+            agent.rates.iter().map(|rate| rate.and_then(|rate| rate.mean_ms)).collect();
         let mut x = area.x + 30;
         let now = agent.rate();
         Spark { values: &rates, scale: None, figures: None }.draw(cx.theme, Rect::new(x, y, half, 1), buffer);
@@ -242,7 +252,14 @@ fn draw_events(cx: &Cx<'_>, area: Rect, buffer: &mut Buffer) {
             safe(cx.state.agent_name(*index)),
             safe(&event.text)
         );
-        put(buffer, area.x + 2, area.y + 1 + line as u16, area.width.saturating_sub(2), &text, cx.theme.style(role));
+        put(
+            buffer,
+            area.x + 2,
+            area.y + 1 + line as u16,
+            area.width.saturating_sub(2),
+            &text,
+            cx.theme.style(role),
+        );
     }
     if events.is_empty() {
         let text = "nothing happened since this console came up";

@@ -46,7 +46,8 @@ impl Page for Predict {
             source: Slice::boxed(rows, |image| image.image.to_string(), row),
             revision: slot.map_or(0, |slot| slot.revision),
             want: want.map(|want| (want, more)),
-            empty: "no samples: the reference has no test images yet. :predict FILE classifies a file".to_owned(),
+            empty: "no samples: the reference has no test images yet. :predict FILE classifies a file"
+                .to_owned(),
         })
     }
 
@@ -67,10 +68,11 @@ impl Page for Predict {
 
     fn pictures(&self, state: &State, screen: &Screen, body: Rect) -> (Vec<Shown>, (u16, u16)) {
         let area = picture_area(body);
-        let shown = super::subject(state).zip(screen.view.agent()).and_then(|(subject, agent)| match subject {
-            Subject::Image { image, .. } => Some(Shown { agent, image }),
-            _ => None,
-        });
+        let shown =
+            super::subject(state).zip(screen.view.agent()).and_then(|(subject, agent)| match subject {
+                Subject::Image { image, .. } => Some(Shown { agent, image }),
+                _ => None,
+            });
         (shown.into_iter().collect(), (area.width, area.height))
     }
 

@@ -65,7 +65,8 @@ impl Page for Prediction {
         if cx.screen.full {
             return;
         }
-        let right = Rect { x: picture.right() + 2, width: body.right().saturating_sub(picture.right() + 2), ..body };
+        let right =
+            Rect { x: picture.right() + 2, width: body.right().saturating_sub(picture.right() + 2), ..body };
         put(buffer, right.x, right.y, right.width, "BEST CLASSES", cx.theme.style(Role::Title));
         let shares: Vec<[f64; 1]> = found.top.iter().map(|one| [f64::from(one.probability)]).collect();
         let bars: Vec<Bar<'_>> = found

@@ -50,7 +50,10 @@ impl Page for Predictions {
             source: Slice::boxed(rows, |one| one.id.to_string(), move |one| row(state, one)),
             revision: slot.map_or(0, |slot| slot.revision),
             want: Some((want, more)),
-            empty: super::waiting(slot, "no prediction matches: i asks for one, : predictions clears the filter"),
+            empty: super::waiting(
+                slot,
+                "no prediction matches: i asks for one, : predictions clears the filter",
+            ),
         })
     }
 
@@ -139,13 +142,17 @@ pub(in crate::tui) fn text(state: &State, filter: &PredictionFilter) -> String {
 fn share(text: &str) -> Result<f32, String> {
     let (text, factor) = text.strip_suffix('%').map_or((text, 1.0), |text| (text, 0.01));
     let value: f32 = text.parse().map_err(|_| format!("{text:?} is not a share such as 0.4 or 40%"))?;
-    Some(value * factor).filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "a share is 0 to 1".to_owned())
+    Some(value * factor)
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "a share is 0 to 1".to_owned())
 }
 
 /// `v7`, or whoever holds an alias: `@production`.
 fn number(text: &str, state: &State, place: &Place) -> Result<vigie_protocol::ModelNumber, String> {
     let Some(alias) = text.strip_prefix('@') else {
-        return text.parse().map_err(|_| format!("{text:?} is not a model version such as v7 or @production"));
+        return text
+            .parse()
+            .map_err(|_| format!("{text:?} is not a model version such as v7 or @production"));
     };
     let alias: AliasName = alias.parse().map_err(|error| format!("{error}"))?;
     let aliases = state.glance(place).map(|glance| glance.aliases.as_slice()).unwrap_or_default();
@@ -158,7 +165,8 @@ fn moment(text: &str, now: Time) -> Result<Time, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
-    let wrong = || format!("{text:?} is neither a span such as 30m, 2h, 7d nor a time such as 2026-11-21T08:00Z");
+    let wrong =
+        || format!("{text:?} is neither a span such as 30m, 2h, 7d nor a time such as 2026-11-21T08:00Z");
     let unit = text.chars().next_back().ok_or_else(wrong)?;
     let seconds = match unit {
         's' => 1,

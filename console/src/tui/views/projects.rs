@@ -32,7 +32,8 @@ impl Page for Projects {
             ),
             revision: state.revision,
             want: None,
-            empty: "no project yet: `vigie projects create NAME` makes one, `vigie demo` shows how".to_owned(),
+            empty: "no project yet: `vigie projects create NAME` makes one, `vigie demo` shows how"
+                .to_owned(),
         })
     }
 
@@ -43,7 +44,9 @@ impl Page for Projects {
 }
 
 fn all(state: &State) -> impl Iterator<Item = (AgentIndex, &Glance)> {
-    state.in_scope().flat_map(|(index, agent)| agent.snapshot.projects.iter().map(move |glance| (index, glance)))
+    state
+        .in_scope()
+        .flat_map(|(index, agent)| agent.snapshot.projects.iter().map(move |glance| (index, glance)))
 }
 
 fn row(state: &State, index: AgentIndex, glance: &Glance) -> Row {

@@ -174,18 +174,15 @@ pub(in crate::tui) fn screen_text(state: &State) -> String {
 
 /// Whether a command acts on a row, rather than on the console.
 pub(in crate::tui) fn is_about_row(command: &Command) -> bool {
-    matches!(command.scope, Scope::In(_)) || matches!(command.name, "open" | "links" | "copy" | "copy-json" | "mark")
+    matches!(command.scope, Scope::In(_))
+        || matches!(command.name, "open" | "links" | "copy" | "copy-json" | "mark")
 }
 
 /// Whether a filter can be applied to this screen.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(in crate::tui) fn check_filter(
-    state: &State,
-    filter: &Filter,
-    columns: &[Column],
-) -> Result<(), String> {
+pub(in crate::tui) fn check_filter(state: &State, filter: &Filter, columns: &[Column]) -> Result<(), String> {
     match &state.screen().view {
         View::Predictions { place, .. } => super::predictions::parse(&filter.0, state, place).map(|_| ()),
         _ => filter.compile(columns).map(|_| ()),
@@ -225,7 +222,9 @@ pub(in crate::tui) fn job<'a>(state: &'a State, subject: &Subject) -> Option<&'a
 /// A run, as newly as it is known.
 pub(in crate::tui) fn run<'a>(state: &'a State, place: &Place, id: RunId) -> Option<&'a Run> {
     let project = place.project.clone();
-    if let Some(Answer::Run(run)) = state.answer(place.agent, Query::Run { project: project.clone(), run: id }) {
+    if let Some(Answer::Run(run)) =
+        state.answer(place.agent, Query::Run { project: project.clone(), run: id })
+    {
         return Some(run);
     }
     match state.answer(place.agent, Query::Runs { project })? {
@@ -235,7 +234,11 @@ pub(in crate::tui) fn run<'a>(state: &'a State, place: &Place, id: RunId) -> Opt
 }
 
 /// A model version, from the list.
-pub(in crate::tui) fn model<'a>(state: &'a State, place: &Place, number: ModelNumber) -> Option<&'a ModelVersion> {
+pub(in crate::tui) fn model<'a>(
+    state: &'a State,
+    place: &Place,
+    number: ModelNumber,
+) -> Option<&'a ModelVersion> {
     let project = place.project.clone();
     if let Some(Answer::Model(detail)) =
         state.answer(place.agent, Query::Model { project: project.clone(), number })

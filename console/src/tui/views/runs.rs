@@ -182,7 +182,8 @@ fn curves(runs: &[&Run], metric: u8) -> Vec<(String, Points)> {
     };
     let mut curves = Vec::new();
     for run in runs {
-        let name = |what: &str| if runs.len() == 1 { what.to_owned() } else { format!("{} {what}", short(run.id)) };
+        let name =
+            |what: &str| if runs.len() == 1 { what.to_owned() } else { format!("{} {what}", short(run.id)) };
         match metric {
             0 => {
                 curves.push((name("valid loss"), of(run, &|epoch| epoch.valid_loss)));
@@ -268,7 +269,10 @@ fn recipe(run: &Run) -> Vec<(String, String)> {
     }
     let best = best(run);
     fields.push(("epochs done".to_owned(), count(run.epochs.len() as u64)));
-    fields.push(("best loss".to_owned(), best.map_or("-".to_owned(), |best| format!("{:.4}", best.valid_loss))));
+    fields.push((
+        "best loss".to_owned(),
+        best.map_or("-".to_owned(), |best| format!("{:.4}", best.valid_loss)),
+    ));
     fields.push((
         "best accuracy".to_owned(),
         best.map_or("-".to_owned(), |best| crate::out::percent(best.valid_accuracy)),

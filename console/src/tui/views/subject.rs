@@ -217,7 +217,9 @@ fn job_links(agent: AgentIndex, job: &Job) -> Vec<(String, Subject)> {
     match &job.spec {
         JobSpec::Train { dataset: of, run: filled, .. } => links.extend([dataset(*of), run(*filled)]),
         JobSpec::Evaluate { run: of } => links.push(run(*of)),
-        JobSpec::Preprocess { dataset: of, .. } | JobSpec::Propose { from: of, .. } => links.push(dataset(*of)),
+        JobSpec::Preprocess { dataset: of, .. } | JobSpec::Propose { from: of, .. } => {
+            links.push(dataset(*of))
+        }
         JobSpec::Import { .. } | JobSpec::Gc { .. } | JobSpec::Unknown => {}
     }
     match &job.outcome {

@@ -80,10 +80,19 @@ pub fn frame(title: &str, role: Role, theme: &Theme, area: Rect, buffer: &mut Bu
         buffer[(left, y)].set_symbol(down[0]).set_style(style);
         buffer[(right, y)].set_symbol(down[0]).set_style(style);
     }
-    for ((x, y), corner) in [(left, top), (right, top), (left, bottom), (right, bottom)].into_iter().zip(corners) {
+    for ((x, y), corner) in
+        [(left, top), (right, top), (left, bottom), (right, bottom)].into_iter().zip(corners)
+    {
         buffer[(x, y)].set_symbol(corner).set_style(style);
     }
-    put(buffer, left + 2, top, area.width.saturating_sub(4), &format!(" {} ", safe(title)), theme.style(Role::Title));
+    put(
+        buffer,
+        left + 2,
+        top,
+        area.width.saturating_sub(4),
+        &format!(" {} ", safe(title)),
+        theme.style(Role::Title),
+    );
     Rect::new(left + 2, top + 1, area.width.saturating_sub(4), area.height - 2)
 }
 
@@ -105,7 +114,14 @@ fn candidates(prompt: &Prompt, theme: &Theme, body: Rect, buffer: &mut Buffer) {
             Some(reason) => (format!("{} ({reason})", candidate.doc), Role::Dim),
             None => (candidate.doc.clone(), Role::Text),
         };
-        put(buffer, area.x + 1 + names, y, area.width.saturating_sub(names + 1), &safe(&text), theme.style(role));
+        put(
+            buffer,
+            area.x + 1 + names,
+            y,
+            area.width.saturating_sub(names + 1),
+            &safe(&text),
+            theme.style(role),
+        );
         if chosen {
             buffer.set_style(Rect::new(area.x, y, area.width, 1), theme.style(Role::Selected));
             put(buffer, area.x, y, 1, theme.mark(Role::Selected), theme.style(Role::Selected));
@@ -166,7 +182,14 @@ fn draw_menu(menu: &Menu, theme: &Theme, body: Rect, buffer: &mut Buffer) {
         let y = inside.y + line as u16;
         let role = if item.reason.is_some() { Role::Dim } else { Role::Text };
         put(buffer, inside.x + 2, y, keys, &item.keys, theme.style(Role::Key));
-        put(buffer, inside.x + 2 + keys, y, inside.width.saturating_sub(keys + 2), &text(item), theme.style(role));
+        put(
+            buffer,
+            inside.x + 2 + keys,
+            y,
+            inside.width.saturating_sub(keys + 2),
+            &text(item),
+            theme.style(role),
+        );
         if i == menu.selected {
             buffer.set_style(Rect::new(inside.x, y, inside.width, 1), theme.style(Role::Selected));
             put(buffer, inside.x, y, 1, theme.mark(Role::Selected), theme.style(Role::Selected));

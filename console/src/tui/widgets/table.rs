@@ -38,7 +38,15 @@ pub fn draw(cx: &Cx<'_>, table: &Table<'_>, area: Rect, buffer: &mut Buffer) {
         let y = area.y + 1 + line as u16;
         let marked = !view.marks.is_empty() && view.marks.contains(&table.source.key(*at));
         let selected = *place == view.selected;
-        draw_row(cx, table.columns, &widths, row, (selected, marked), Rect::new(area.x, y, area.width, 1), buffer);
+        draw_row(
+            cx,
+            table.columns,
+            &widths,
+            row,
+            (selected, marked),
+            Rect::new(area.x, y, area.width, 1),
+            buffer,
+        );
     }
     if shown == 0 && height > 0 {
         empty(cx, table, source, area, buffer);
