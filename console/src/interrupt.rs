@@ -32,6 +32,8 @@ impl Interrupt {
                 }
                 let since = *first.get_or_insert_with(Instant::now);
                 if send.send_replace(true) && since.elapsed() > ONE_PRESS {
+                    // Beside an open terminal UI: the screen is the user's again before anything is said.
+                    crate::tui::term::restore();
                     note("interrupted again, leaving things as they are");
                     std::process::exit(Exit::Interrupted as i32);
                 }

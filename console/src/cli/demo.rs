@@ -29,11 +29,14 @@ pub struct Demo {
     /// Passes over the train split
     #[arg(long, default_value_t = 30)]
     epochs: u32,
+    /// End with the summary, not in the terminal UI
+    #[arg(long)]
+    no_console: bool,
 }
 
 impl Demo {
     pub async fn run(self, app: &App) -> anyhow::Result<()> {
-        let Self { keep, data, input, epochs } = self;
-        demo::run(app, demo::Options { keep, data, input, epochs }).await
+        let Self { keep, data, input, epochs, no_console } = self;
+        demo::run(app, demo::Options { keep, data, input, epochs, console: !no_console }).await
     }
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod assets;
+mod live;
 mod summary;
 
 use std::path::{Path, PathBuf};
@@ -42,12 +43,14 @@ pub struct Options {
     pub input: u32,
     /// Passes over the train split.
     pub epochs: u32,
+    /// Whether to end in the terminal UI, where there is a terminal.
+    pub console: bool,
 }
 
 /// Runs the demo and prints its summary.
 pub async fn run(app: &App, options: Options) -> anyhow::Result<()> {
     let begun = Instant::now();
-    let Options { keep, data, input, epochs } = options;
+    let Options { keep, data, input, epochs, console } = options;
     let assets = Assets::find(data)?;
     let state = StateDir::new(keep)?;
     note(format!("starting {} with its state in {}", assets.agent.display(), state.path().display()));
@@ -78,11 +81,16 @@ pub async fn run(app: &App, options: Options) -> anyhow::Result<()> {
     let place = Place::of(state.path(), state.is_kept(), agent.pid());
     let summary = Summary::new(report, served, place, begun.elapsed());
     app.out.value(&summary, |style| summary.sheet().render(style))?;
+    let shown = if console && !app.out.is_json() && crate::out::is_interactive() {
+        live::show(app, &session, &plan.project, &state.path().join("agent.sock")).await
+    } else {
+        Ok(())
+    };
     match summary.how_to_go_on() {
         Some(text) => note(text),
         None => agent.stop().await,
     }
-    Ok(())
+    shown
 }
 
 /// From pictures to a model that answers.

@@ -54,14 +54,29 @@ pub struct Member {
 /// # Errors
 /// When there is no terminal, or the configuration names no agent.
 pub fn start(config: &Config, wanted: Wanted, runtime: &Handle) -> anyhow::Result<u8> {
-    let can = Capabilities::from_env();
     let (members, scope) = members(config, &wanted)?;
+    open(config, members, scope, wanted.read_only, runtime)
+}
+
+/// Runs the terminal UI on these agents. Blocks: not for a thread of the runtime.
+///
+/// # Errors
+/// When there is no terminal, or it cannot be written to.
+pub fn open(
+    config: &Config,
+    members: Vec<Member>,
+    scope: Scope,
+    read_only: bool,
+    runtime: &Handle,
+) -> anyhow::Result<u8> {
+    let can = Capabilities::from_env();
     let (keymap, wrong) = Keymap::new(&config.keys);
     let theme = theme(&config.terminal, &can);
+    let guard = TerminalGuard::enter(Options { mouse: config.terminal.mouse }).map_err(no_terminal)?;
     let size = term::size();
     let mut state = State::new(Time::now(), (size.width, size.height), theme, keymap, Fleet::default());
     state.scope = scope;
-    state.read_only = wanted.read_only;
+    state.read_only = read_only;
     state.utc = config.terminal.utc;
     state.zone = jiff::tz::TimeZone::system().iana_name().unwrap_or("UTC").to_owned();
     state.mouse = config.terminal.mouse;
@@ -69,7 +84,6 @@ pub fn start(config: &Config, wanted: Wanted, runtime: &Handle) -> anyhow::Resul
     for text in wrong {
         state.say(text, true);
     }
-    let guard = TerminalGuard::enter(Options { mouse: state.mouse }).map_err(no_terminal)?;
     let mut screen = Screen::new(guard.output()?, size);
     screen.set_synchronised(config.terminal.synchronised);
     let (sender, mut told) = mpsc::channel(QUEUE);
@@ -78,8 +92,9 @@ pub fn start(config: &Config, wanted: Wanted, runtime: &Handle) -> anyhow::Resul
     let parts = assemble(members, state, screen, guard, wrap, medium, &sender, runtime);
     let mut runner = Runner::new(parts);
     listen(&can, &sender)?;
-    runtime.spawn(seconds(sender));
+    let ticking = runtime.spawn(seconds(sender));
     let code = runner.run(runtime, &mut told);
+    ticking.abort();
     history::write(&runner.state().history);
     // Dropped first: what is said after the end is said on the user's own screen.
     drop(runner);
