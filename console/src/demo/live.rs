@@ -22,7 +22,12 @@ const PACE: Duration = Duration::from_millis(250);
 const PICTURES: usize = 100;
 
 /// Opens the terminal UI until the user leaves it.
-pub(super) async fn show(app: &App, session: &Session, project: &ProjectName, socket: &Path) -> anyhow::Result<()> {
+pub(super) async fn show(
+    app: &App,
+    session: &Session,
+    project: &ProjectName,
+    socket: &Path,
+) -> anyhow::Result<()> {
     note("opening the terminal; q leaves it and ends the demo");
     let target = Target::Unix(socket.to_owned());
     let mut agent = Agent::new("demo", target.to_string());
@@ -30,7 +35,8 @@ pub(super) async fn show(app: &App, session: &Session, project: &ProjectName, so
     let member = Member { agent, dialer: target.into() };
     let (config, runtime) = (app.config.clone(), tokio::runtime::Handle::current());
     // It blocks as long as it is open.
-    let opened = tokio::task::spawn_blocking(move || open(&config, vec![member], Scope::All, false, &runtime));
+    let opened =
+        tokio::task::spawn_blocking(move || open(&config, vec![member], Scope::All, false, &runtime));
     let code = tokio::select! {
         opened = opened => opened??,
         () = ask_on(session, project) => Exit::Interrupted as u8,
@@ -57,14 +63,19 @@ async fn ask_on(session: &Session, project: &ProjectName) {
     }
 }
 
-async fn round(session: &Session, project: &ProjectName, ticks: &mut tokio::time::Interval) -> Result<(), Failure> {
+async fn round(
+    session: &Session,
+    project: &ProjectName,
+    ticks: &mut tokio::time::Interval,
+) -> Result<(), Failure> {
     let newest = DatasetList {
         project: project.clone(),
         lineage: Some(Lineage::Reference),
         page: vigie_protocol::page::PageRequest { cursor: None, limit: 1 },
     };
     let versions = ask!(session, dataset_list, newest).await?;
-    let dataset = versions.items.first().ok_or_else(|| Failure::new(Exit::NotFound, "no reference yet"))?.dataset;
+    let dataset =
+        versions.items.first().ok_or_else(|| Failure::new(Exit::NotFound, "no reference yet"))?.dataset;
     let images = session
         .pages(PICTURES, async |page| {
             let (project, split) = (project.clone(), Some(Split::Test));

@@ -37,8 +37,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Where collectors put their snapshots.
 pub type Publish = Arc<dyn Fn(AgentIndex, Arc<Snapshot>) + Send + Sync>;
 
+/// What tells the time: the system's clock, or a test's.
+pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
+
 /// Follows an agent for as long as the task lives.
-pub async fn collect(agent: AgentIndex, client: AgentClient, clock: fn() -> Time, publish: Publish) {
+pub async fn collect(agent: AgentIndex, client: AgentClient, clock: Clock, publish: Publish) {
     let client = client.with_timeout(PATIENCE);
     let mut collector =
         Collector { agent, status: client.status(), client, clock, publish, known: Snapshot::default() };
@@ -49,7 +52,7 @@ struct Collector {
     agent: AgentIndex,
     client: AgentClient,
     status: watch::Receiver<LinkState>,
-    clock: fn() -> Time,
+    clock: Clock,
     publish: Publish,
     known: Snapshot,
 }
@@ -177,7 +180,7 @@ impl Collector {
 
     /// Counters of the last day, and of this hour and the last for the rate.
     async fn counters(&mut self) -> Result<(), ApiError> {
-        let now = self.known.health.as_ref().map_or_else(self.clock, |health| health.now);
+        let now = self.known.health.as_ref().map_or_else(|| (self.clock)(), |health| health.now);
         let day = now.minus(Duration::from_secs(23 * 3_600));
         let hour = |time: Time| Time::from_micros(time.hour() * 3_600_000_000);
         let since = hour(now.minus(Duration::from_secs(3_600)));

@@ -32,5 +32,5 @@ mod update;
 pub mod views;
 pub mod widgets;
 
-pub use start::{Member, Wanted, assemble, open, start};
+pub use start::{Edge, Member, Wanted, assemble, open, start};
 pub use update::update;

@@ -11,6 +11,7 @@ use vigie_protocol::wire::blobs;
 use vigie_protocol::wire::client::AgentClient;
 use vigie_protocol::{ApiError, Hash, Time};
 
+use super::collect::Clock;
 use super::effect::Effect;
 use super::event::Event;
 use super::pictures::{self, Album, Encoded, Limits, Medium};
@@ -47,6 +48,7 @@ pub struct Performer {
     events: mpsc::Sender<Told>,
     album: Arc<Mutex<Album>>,
     medium: Medium,
+    clock: Clock,
 }
 
 struct Agent {
@@ -62,10 +64,11 @@ impl Performer {
         events: mpsc::Sender<Told>,
         album: Arc<Mutex<Album>>,
         medium: Medium,
+        clock: Clock,
     ) -> Self {
         let room = || Arc::new(Semaphore::new(AT_ONCE));
         let agents = clients.into_iter().map(|client| Agent { client, room: room() }).collect();
-        Self { runtime, agents, events, album, medium }
+        Self { runtime, agents, events, album, medium, clock }
     }
 
     /// Carries an effect out, or hands it back when only the loop can.
@@ -114,12 +117,13 @@ impl Performer {
     {
         let Some(Agent { client, room, .. }) = self.agents.get(agent.0 as usize) else { return };
         let (client, room, events) = (client.clone(), Arc::clone(room), self.events.clone());
+        let clock = Arc::clone(&self.clock);
         self.runtime.spawn(async move {
             // Closed it never is: whoever waits here gets in, or the console ends.
             let _room = room.acquire_owned().await;
             let outcome = work(client).await;
             // Nobody listens any more only when the console ends.
-            let _ = events.send(Told::Event(event(Time::now(), outcome))).await;
+            let _ = events.send(Told::Event(event(clock(), outcome))).await;
         });
     }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use ratatui::layout::Size;
 use tokio::sync::mpsc;
-use vigie_protocol::Time;
 
+use super::collect::Clock;
 use super::event::Event;
 use super::perform::{Outside, Performer};
 use super::pictures::Album;
@@ -281,14 +281,14 @@ impl<W: Write, T: Terminal> Runner<W, T> {
 }
 
 /// A second of the wall clock, told for as long as somebody listens.
-pub async fn seconds(told: mpsc::Sender<Told>) {
+pub async fn seconds(told: mpsc::Sender<Told>, clock: Clock) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         // A full queue has news enough; the clock can wait for the next second.
         if let Err(mpsc::error::TrySendError::Closed(_)) =
-            told.try_send(Told::Event(Event::Second { now: Time::now() }))
+            told.try_send(Told::Event(Event::Second { now: clock() }))
         {
             return;
         }

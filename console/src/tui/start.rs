@@ -8,7 +8,7 @@ use vigie_protocol::Time;
 use vigie_protocol::wire::client::{AgentClient, ClientOptions, Dialer};
 use vigie_protocol::wire::target::Target;
 
-use super::collect::collect;
+use super::collect::{Clock, collect};
 use super::event::{Event, Mouse};
 use super::key::Key;
 use super::keymap::Keymap;
@@ -89,10 +89,11 @@ pub fn open(
     let (sender, mut told) = mpsc::channel(QUEUE);
     let wrap = clip::Wrap::detect(|name| std::env::var(name).ok());
     let medium = medium(config.terminal.pictures, &theme, &can);
-    let parts = assemble(members, state, screen, guard, wrap, medium, &sender, runtime);
-    let mut runner = Runner::new(parts);
+    let clock: Clock = Arc::new(Time::now);
+    let edge = Edge { state, screen, terminal: guard, wrap, medium, clock: Arc::clone(&clock) };
+    let mut runner = assemble(members, edge, &sender, runtime);
     listen(&can, &sender)?;
-    let ticking = runtime.spawn(seconds(sender));
+    let ticking = runtime.spawn(seconds(sender, clock));
     let code = runner.run(runtime, &mut told);
     ticking.abort();
     history::write(&runner.state().history);
@@ -101,19 +102,31 @@ pub fn open(
     Ok(code?)
 }
 
-/// Puts a loop together around agents, a screen and a terminal.
-#[expect(clippy::too_many_arguments, reason = "each is one part of the loop; tests put in others")]
+/// What a loop is put together from, besides its agents: the real terminal's, or a test's.
+pub struct Edge<W, T> {
+    /// What is known at the start.
+    pub state: State,
+    /// What is drawn on.
+    pub screen: Screen<W>,
+    /// The terminal around it.
+    pub terminal: T,
+    /// How a text gets to the clipboard.
+    pub wrap: clip::Wrap,
+    /// How pictures are shown.
+    pub medium: Medium,
+    /// What tells the time.
+    pub clock: Clock,
+}
+
+/// Puts a loop together: each agent gets its client and its collector, which tell `sender`.
 pub fn assemble<W: std::io::Write, T: Terminal>(
     members: Vec<Member>,
-    mut state: State,
-    screen: Screen<W>,
-    terminal: T,
-    wrap: clip::Wrap,
-    medium: Medium,
+    edge: Edge<W, T>,
     sender: &mpsc::Sender<Told>,
     runtime: &Handle,
-) -> Parts<W, T> {
+) -> Runner<W, T> {
     let _inside = runtime.enter();
+    let Edge { mut state, screen, terminal, wrap, medium, clock } = edge;
     let slots = Arc::new(Slots::new(members.len(), sender.clone()));
     let mut clients = Vec::with_capacity(members.len());
     for (i, Member { agent, dialer }) in members.into_iter().enumerate() {
@@ -122,14 +135,15 @@ pub fn assemble<W: std::io::Write, T: Terminal>(
         let places = Arc::clone(&slots);
         let publish = Arc::new(move |agent, snapshot| places.put(agent, snapshot));
         // It ends with the runtime.
-        runtime.spawn(collect(AgentIndex(i as u32), client.clone(), Time::now, publish));
+        runtime.spawn(collect(AgentIndex(i as u32), client.clone(), Arc::clone(&clock), publish));
         clients.push(client);
         state.fleet.agents.push(agent);
     }
     state.picture_kind = medium.kind;
     let album = Arc::new(Mutex::new(Album::new(ALBUM)));
-    let performer = Performer::new(runtime.clone(), clients, sender.clone(), Arc::clone(&album), medium);
-    Parts { state, screen, terminal, performer, slots, album, wrap }
+    let performer =
+        Performer::new(runtime.clone(), clients, sender.clone(), Arc::clone(&album), medium, clock);
+    Runner::new(Parts { state, screen, terminal, performer, slots, album, wrap })
 }
 
 /// The agents that are looked at, and which of them at first.
