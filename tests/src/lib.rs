@@ -1,7 +1,9 @@
-//! Real agents and consoles for end-to-end tests: processes, sockets, state directories.
+//! Real agents and consoles for end-to-end tests: processes, sockets, state directories. And
+//! simulated ones ([`fleet`]), for tests and measurements that need many, or need them to fail in time.
 
 mod agent;
 mod disk;
+pub mod fleet;
 pub mod peers;
 mod pictures;
 
