@@ -2,6 +2,7 @@
 //! simulated ones ([`fleet`]), for tests and measurements that need many, or need them to fail in time.
 
 mod agent;
+pub mod console;
 mod disk;
 pub mod fleet;
 pub mod peers;

@@ -34,3 +34,4 @@ pub mod widgets;
 
 pub use start::{Edge, Member, Wanted, assemble, open, start};
 pub use update::update;
+pub use views::shown_rows;

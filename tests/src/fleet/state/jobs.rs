@@ -9,7 +9,9 @@ use std::time::Duration;
 use vigie_core::train::recipe;
 use vigie_protocol::access::{Principal, Role};
 use vigie_protocol::event::{Severity, Subject};
-use vigie_protocol::job::{FailureCause, ImportSource, Job, JobFailure, JobSpec, JobState, Lease, Progress, Wait};
+use vigie_protocol::job::{
+    FailureCause, ImportSource, Job, JobFailure, JobSpec, JobState, Lease, Progress, Wait,
+};
 use vigie_protocol::page::Page;
 use vigie_protocol::run::RunState;
 use vigie_protocol::service::{
@@ -78,7 +80,11 @@ impl Jobs {
     }
 
     fn in_state(&self, wanted: impl Fn(JobState) -> bool) -> Vec<JobId> {
-        self.unfinished.iter().copied().filter(|id| self.get(*id).is_some_and(|job| wanted(job.state))).collect()
+        self.unfinished
+            .iter()
+            .copied()
+            .filter(|id| self.get(*id).is_some_and(|job| wanted(job.state)))
+            .collect()
     }
 
     /// Who has which resource.
@@ -128,7 +134,8 @@ impl State {
             (_, None) => return Err(ApiError::invalid("this kind of job needs a project")),
             (_, Some(name)) => drop(self.project(name)?),
         }
-        let target = project.as_ref().map_or_else(|| spec.kind().to_owned(), |p| format!("{p} {}", spec.kind()));
+        let target =
+            project.as_ref().map_or_else(|| spec.kind().to_owned(), |p| format!("{p} {}", spec.kind()));
         let change = Change { key, method: "job_submit", request: &request, target, reason: None, who };
         self.once(&change, |state| state.submit(project.clone(), spec.clone(), after, &who.name))
     }
@@ -212,10 +219,11 @@ impl State {
     ) -> Result<Page<Job>, ApiError> {
         let JobList { project, state, page: wanted } = request;
         let before: Option<JobId> = cursor(&wanted)?;
-        let rows = self.jobs.rows.values().rev().filter(|row| before.is_none_or(|before| row.job.id < before));
+        let rows =
+            self.jobs.rows.values().rev().filter(|row| before.is_none_or(|before| row.job.id < before));
         let rows = rows.map(|JobRow { job, .. }| {
-            let ours = (project.is_none() || job.project == project)
-                && state.is_none_or(|state| job.state == state);
+            let ours =
+                (project.is_none() || job.project == project) && state.is_none_or(|state| job.state == state);
             (job.id, ours.then(|| job.clone()))
         });
         Ok(page(&wanted, rows))
@@ -226,7 +234,11 @@ impl State {
     }
 
     /// Offsets count lines: to the caller they are what the last page said.
-    pub(in super::super) fn job_log(&mut self, _: &Principal, request: JobLog) -> Result<JobLogPage, ApiError> {
+    pub(in super::super) fn job_log(
+        &mut self,
+        _: &Principal,
+        request: JobLog,
+    ) -> Result<JobLogPage, ApiError> {
         let row = self.job_row(request.job)?;
         let all = row.work.log(&row.job);
         let start = usize::try_from(request.offset).unwrap_or(usize::MAX).min(all.len());
@@ -235,7 +247,11 @@ impl State {
         Ok(JobLogPage { lines: page.to_vec(), offset: end as u64, end: end == all.len() })
     }
 
-    pub(in super::super) fn job_cancel(&mut self, who: &Principal, request: JobChange) -> Result<Job, ApiError> {
+    pub(in super::super) fn job_cancel(
+        &mut self,
+        who: &Principal,
+        request: JobChange,
+    ) -> Result<Job, ApiError> {
         let id = request.job;
         let (key, target) = (request.key, id.to_string());
         let change = Change { key, method: "job_cancel", request: &request, target, reason: None, who };
@@ -258,7 +274,11 @@ impl State {
         })
     }
 
-    pub(in super::super) fn job_retry(&mut self, who: &Principal, request: JobChange) -> Result<Job, ApiError> {
+    pub(in super::super) fn job_retry(
+        &mut self,
+        who: &Principal,
+        request: JobChange,
+    ) -> Result<Job, ApiError> {
         let id = request.job;
         let (key, target) = (request.key, id.to_string());
         let change = Change { key, method: "job_retry", request: &request, target, reason: None, who };
@@ -318,7 +338,8 @@ impl State {
         let mut free = SLOTS.saturating_sub(at_work.len());
         for id in queue {
             let Some(row) = self.jobs.rows.get(&id) else { continue };
-            let states = row.job.after.iter().map(|other| (*other, self.jobs.get(*other).map(|job| job.state)));
+            let states =
+                row.job.after.iter().map(|other| (*other, self.jobs.get(*other).map(|job| job.state)));
             let pending: Vec<(JobId, JobState)> =
                 states.filter_map(|(other, state)| Some((other, state?))).collect();
             if let Some(&(other, state)) =

@@ -175,7 +175,9 @@ pub(super) fn name(job: &Job) -> String {
     match &job.spec {
         JobSpec::Import { source, .. } => format!("{kind} of {}", source.name()),
         JobSpec::Propose { from, into, .. } => format!("{kind} from {from} into {into}"),
-        JobSpec::Preprocess { dataset, .. } | JobSpec::Train { dataset, .. } => format!("{kind} of {dataset}"),
+        JobSpec::Preprocess { dataset, .. } | JobSpec::Train { dataset, .. } => {
+            format!("{kind} of {dataset}")
+        }
         JobSpec::Evaluate { run } => format!("{kind} of run {run}"),
         JobSpec::Gc { .. } | JobSpec::Unknown => kind.to_owned(),
     }
@@ -316,7 +318,8 @@ impl State {
                     by: &job.by,
                 };
                 let number = project.register(&registered);
-                let text = format!("model {number}: test accuracy {}", project.model(number)?.version.accuracy);
+                let text =
+                    format!("model {number}: test accuracy {}", project.model(number)?.version.accuracy);
                 self.event(Some(&name), Severity::Info, Subject::Model { number }, text);
                 JobOutcome::Model { number }
             }
@@ -343,7 +346,8 @@ impl State {
         accept: bool,
     ) -> Result<JobOutcome, ApiError> {
         let name = job.project.clone().ok_or_else(|| ApiError::invalid("the job has no project"))?;
-        let (now, id, bits): (Time, ChangeSetId, u64) = (self.now, self.fresh_id(self.now), self.fresh_bits());
+        let (now, id, bits): (Time, ChangeSetId, u64) =
+            (self.now, self.fresh_id(self.now), self.fresh_bits());
         let base = self.jobs.row_mut(job.id).and_then(|row| row.work.base);
         let project = self.project_mut(&name)?;
         let head = base.map(|number| DatasetRef { lineage, number });
