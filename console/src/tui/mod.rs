@@ -34,4 +34,8 @@ pub mod widgets;
 
 pub use start::{Edge, Member, Wanted, assemble, open, start};
 pub use update::update;
-pub use views::shown_rows;
+
+/// How many rows the table of the screen shows, once filtered; 0 where there is none.
+pub fn shown_rows(state: &state::State) -> usize {
+    views::shown_rows(state)
+}

@@ -1,11 +1,11 @@
 //! Tables: columns, rows that are built only when they are looked at, and the order they are shown
 //! in.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use super::filter::Filter;
-use super::state::{OrderOf, Want};
+use super::state::{AgentIndex, At, OrderOf, State, Want};
 use super::theme::Role;
 use crate::out::safe;
 
@@ -155,27 +155,48 @@ pub struct Table<'a> {
     pub empty: String,
 }
 
-/// Rows made from a slice.
-pub struct Slice<'a, T: Clone, K, R> {
-    items: Cow<'a, [T]>,
+/// Rows made from values that lie in one place.
+pub struct Slice<'a, T, K, R> {
+    items: Items<'a, T>,
     key: K,
     row: R,
+}
+
+enum Items<'a, T> {
+    Borrowed(&'a [T]),
+    Owned(Vec<T>),
+    Shared(Arc<Vec<T>>),
 }
 
 impl<'a, T, K, R> Slice<'a, T, K, R>
 where
     K: Fn(&T) -> String + 'a,
     R: Fn(&T) -> Row + 'a,
-    T: serde::Serialize + Clone,
+    T: serde::Serialize,
 {
     /// Rows with their identities.
     pub fn boxed(items: &'a [T], key: K, row: R) -> Box<dyn Source + 'a> {
-        Box::new(Self { items: Cow::Borrowed(items), key, row })
+        Box::new(Self { items: Items::Borrowed(items), key, row })
     }
 
     /// Rows that were gathered for this table.
     pub fn owned(items: Vec<T>, key: K, row: R) -> Box<dyn Source + 'a> {
-        Box::new(Self { items: Cow::Owned(items), key, row })
+        Box::new(Self { items: Items::Owned(items), key, row })
+    }
+
+    /// Rows that were gathered for several looks at a table.
+    pub fn shared(items: Arc<Vec<T>>, key: K, row: R) -> Box<dyn Source + 'a> {
+        Box::new(Self { items: Items::Shared(items), key, row })
+    }
+}
+
+impl<T> Items<'_, T> {
+    fn all(&self) -> &[T] {
+        match self {
+            Items::Borrowed(items) => items,
+            Items::Owned(items) => items,
+            Items::Shared(items) => items,
+        }
     }
 }
 
@@ -183,22 +204,62 @@ impl<T, K, R> Source for Slice<'_, T, K, R>
 where
     K: Fn(&T) -> String,
     R: Fn(&T) -> Row,
-    T: serde::Serialize + Clone,
+    T: serde::Serialize,
 {
     fn len(&self) -> usize {
-        self.items.len()
+        self.items.all().len()
     }
 
     fn key(&self, n: usize) -> String {
-        self.items.get(n).map(&self.key).unwrap_or_default()
+        self.items.all().get(n).map(&self.key).unwrap_or_default()
     }
 
     fn row(&self, n: usize) -> Row {
-        self.items.get(n).map_or_else(|| Row::new(Vec::new()), &self.row)
+        self.items.all().get(n).map_or_else(|| Row::new(Vec::new()), &self.row)
     }
 
     fn json(&self, n: usize) -> Option<String> {
-        serde_json::to_string_pretty(self.items.get(n)?).ok()
+        serde_json::to_string_pretty(self.items.all().get(n)?).ok()
+    }
+}
+
+/// Rows that lie with their agents.
+pub struct Across<'a, T> {
+    /// The state they lie in.
+    pub state: &'a State,
+    /// Which, in their order.
+    pub at: Arc<Vec<At>>,
+    /// Finds one.
+    pub find: fn(&'a State, At) -> Option<&'a T>,
+    /// What makes one what it is.
+    pub key: fn(AgentIndex, &T) -> String,
+    /// Shows one.
+    pub row: fn(&State, AgentIndex, &T) -> Row,
+}
+
+impl<'a, T> Across<'a, T> {
+    fn get(&self, n: usize) -> Option<(AgentIndex, &'a T)> {
+        let at = *self.at.get(n)?;
+        Some((at.0, (self.find)(self.state, at)?))
+    }
+}
+
+impl<T: serde::Serialize> Source for Across<'_, T> {
+    fn len(&self) -> usize {
+        self.at.len()
+    }
+
+    fn key(&self, n: usize) -> String {
+        self.get(n).map(|(agent, found)| (self.key)(agent, found)).unwrap_or_default()
+    }
+
+    fn row(&self, n: usize) -> Row {
+        self.get(n)
+            .map_or_else(|| Row::new(Vec::new()), |(agent, found)| (self.row)(self.state, agent, found))
+    }
+
+    fn json(&self, n: usize) -> Option<String> {
+        serde_json::to_string_pretty(self.get(n)?.1).ok()
     }
 }
 

@@ -109,8 +109,6 @@ pub enum Argument {
 /// What an argument is, for its completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// An agent's name.
-    Agent,
     /// An agent's name, a group's, or `all`.
     Context,
     /// A project of the agents looked at.
@@ -225,7 +223,6 @@ impl Kind {
     /// What stands for it in help.
     pub fn placeholder(self) -> &'static str {
         match self {
-            Kind::Agent => "AGENT",
             Kind::Context => "AGENT|GROUP|all",
             Kind::Project => "PROJECT",
             Kind::File => "FILE",

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use vigie_protocol::page::{Page, PageCursor, PageRequest};
 use vigie_protocol::service::{
-    AgentLog, AliasHistory, AuditList, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetImages, DatasetList,
-    Empty, EventList, GateTest, JobGet, JobList, JobLog, ModelGet, ModelList, PredictionCounts,
-    PredictionGet, PredictionList, RunGet, RunList,
+    AgentLog, AliasHistory, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetImages, DatasetList, Empty,
+    GateTest, JobGet, JobLog, ModelGet, ModelList, PredictionGet, PredictionList, RunGet, RunList,
 };
 use vigie_protocol::wire::client::AgentClient;
-use vigie_protocol::{ApiError, ErrorCode, Time};
+use vigie_protocol::{ApiError, ErrorCode};
 
 use crate::compare::compare;
 use crate::tui::ask::ask;
@@ -51,9 +50,6 @@ pub(super) async fn fetch(
         Query::ChangeSet { project, id } => {
             let request = ChangeSetGet { project, change_set: id };
             Answer::ChangeSet(Arc::new(ask!(client, change_set_get, request).await?))
-        }
-        Query::Jobs { project } => {
-            Answer::Jobs(rows(ask!(client, job_list, JobList { project, state: None, page }).await?))
         }
         Query::Job { job } => Answer::Job(Arc::new(ask!(client, job_get, JobGet { job }).await?)),
         Query::JobLog { job } => {
@@ -100,17 +96,6 @@ pub(super) async fn fetch(
             let request = PredictionGet { project, prediction: id };
             Answer::Prediction(Arc::new(ask!(client, prediction_get, request).await?))
         }
-        Query::Counts { project, days } => {
-            let until = Time::now();
-            let since = until.minus(Duration::from_secs(u64::from(days) * 86_400));
-            let request = PredictionCounts { project, since, until };
-            Answer::Counts(Arc::new(ask!(client, prediction_counts, request).await?))
-        }
-        Query::Events { project } => {
-            Answer::Events(rows(ask!(client, event_list, EventList { project, page }).await?))
-        }
-        Query::Doctor => Answer::Doctor(Arc::new(ask!(client, doctor, Empty {}).await?)),
-        Query::Audit => Answer::Audit(rows(ask!(client, audit_list, AuditList { page }).await?)),
     })
 }
 

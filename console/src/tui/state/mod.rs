@@ -2,6 +2,7 @@
 //! down: a session is played back from a state and the events that followed.
 
 mod fleet;
+mod memo;
 mod nav;
 mod overlay;
 mod store;
@@ -14,6 +15,7 @@ use vigie_protocol::model::AliasMove;
 use vigie_protocol::{ApiError, Hash, ProjectName, Time};
 
 pub use fleet::{Agent, AgentIndex, Fleet, Glance, HourGlance, Link, RATES, Rate, STALE, Served, Snapshot};
+pub use memo::{At, Memo, Memos};
 pub use nav::{Nav, OrderOf, Place, Screen, Shown, TableState, View};
 pub use overlay::{
     Candidate, Field, Form, FormAction, Line, Menu, MenuAction, MenuItem, Overlay, Prompt, PromptKind,
@@ -86,6 +88,9 @@ pub struct State {
     pub read_only: bool,
     /// Rises whenever what is known of the fleet changes.
     pub revision: u64,
+    /// What is made from all this, remembered.
+    #[serde(skip)]
+    pub memos: Memos,
     next_ticket: u64,
 }
 
@@ -176,6 +181,7 @@ impl State {
             mouse: false,
             read_only: false,
             revision: 0,
+            memos: Memos::default(),
             next_ticket: 0,
         }
     }

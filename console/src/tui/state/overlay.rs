@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentIndex, Place};
+use super::AgentIndex;
 use crate::tui::effect::Change;
 
 /// What has the keys.
@@ -202,11 +202,6 @@ pub enum FormAction {
     Send {
         /// Which agent, and what.
         changes: Vec<(AgentIndex, Change)>,
-    },
-    /// An image file is classified; the first field is its path.
-    Predict {
-        /// Where.
-        place: Place,
     },
 }
 

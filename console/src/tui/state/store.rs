@@ -8,14 +8,12 @@ use serde::{Deserialize, Serialize};
 use vigie_protocol::dataset::{
     ChangeSet, ClassChange, DatasetImage, DatasetRef, DatasetVersion, ImageChange, Lineage, Split,
 };
-use vigie_protocol::event::Event;
-use vigie_protocol::health::Finding;
 use vigie_protocol::job::{Job, Lease, LogLine};
 use vigie_protocol::model::{AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::PageCursor;
-use vigie_protocol::prediction::{HourCount, Prediction, PredictionFilter};
+use vigie_protocol::prediction::{Prediction, PredictionFilter};
 use vigie_protocol::run::Run;
-use vigie_protocol::service::{AgentLogLine, AuditEntry, ModelDetail};
+use vigie_protocol::service::{AgentLogLine, ModelDetail};
 use vigie_protocol::{
     AliasName, ApiError, ChangeSetId, JobId, ModelNumber, PredictionId, ProjectName, RunId, Time,
 };
@@ -65,9 +63,6 @@ pub enum Query {
         project: ProjectName,
         id: ChangeSetId,
     },
-    Jobs {
-        project: Option<ProjectName>,
-    },
     Job {
         job: JobId,
     },
@@ -112,17 +107,7 @@ pub enum Query {
         project: ProjectName,
         id: PredictionId,
     },
-    /// The hours of the last so many days.
-    Counts {
-        project: ProjectName,
-        days: u16,
-    },
-    Events {
-        project: Option<ProjectName>,
-    },
     AgentLog,
-    Doctor,
-    Audit,
 }
 
 impl Query {
@@ -133,16 +118,14 @@ impl Query {
             Query::Model { .. } | Query::Compare { .. } => return None,
             Query::Prediction { .. } => return None,
             Query::JobLog { .. } | Query::AgentLog | Query::Job { .. } => 1,
-            Query::Run { .. } | Query::Predictions { .. } | Query::Jobs { .. } | Query::Leases => 3,
+            Query::Run { .. } | Query::Predictions { .. } | Query::Leases => 3,
             Query::Datasets { .. }
             | Query::ChangeSets { .. }
             | Query::ChangeSet { .. }
             | Query::Runs { .. }
             | Query::Models { .. }
-            | Query::AliasHistory { .. }
-            | Query::Events { .. } => 5,
+            | Query::AliasHistory { .. } => 5,
             // The gate runs an engine over the golden set: not twice for nothing.
-            Query::Counts { .. } | Query::Doctor | Query::Audit => 30,
             Query::Gate { .. } => 300,
         };
         Some(Duration::from_secs(seconds))
@@ -196,7 +179,6 @@ pub enum Answer {
     DatasetDiff { classes: Arc<BTreeMap<String, ClassChange>>, images: Rows<ImageChange> },
     ChangeSets(Rows<ChangeSet>),
     ChangeSet(Arc<ChangeSet>),
-    Jobs(Rows<Job>),
     Job(Arc<Job>),
     JobLog(Lines<LogLine>),
     Leases(Arc<Vec<Lease>>),
@@ -209,11 +191,7 @@ pub enum Answer {
     AliasHistory(Rows<AliasMove>),
     Predictions(Rows<Prediction>),
     Prediction(Arc<Prediction>),
-    Counts(Arc<Vec<HourCount>>),
-    Events(Rows<Event>),
     AgentLog(Lines<AgentLogLine>),
-    Doctor(Arc<Vec<Finding>>),
-    Audit(Rows<AuditEntry>),
 }
 
 impl Answer {
@@ -224,13 +202,10 @@ impl Answer {
             Answer::Images(rows) => rows.next.as_ref(),
             Answer::DatasetDiff { images, .. } => images.next.as_ref(),
             Answer::ChangeSets(rows) => rows.next.as_ref(),
-            Answer::Jobs(rows) => rows.next.as_ref(),
             Answer::Runs(rows) => rows.next.as_ref(),
             Answer::Models(rows) => rows.next.as_ref(),
             Answer::AliasHistory(rows) => rows.next.as_ref(),
             Answer::Predictions(rows) => rows.next.as_ref(),
-            Answer::Events(rows) => rows.next.as_ref(),
-            Answer::Audit(rows) => rows.next.as_ref(),
             Answer::ChangeSet(_)
             | Answer::Job(_)
             | Answer::JobLog(_)
@@ -240,9 +215,7 @@ impl Answer {
             | Answer::Gate(_)
             | Answer::Compare(_)
             | Answer::Prediction(_)
-            | Answer::Counts(_)
-            | Answer::AgentLog(_)
-            | Answer::Doctor(_) => None,
+            | Answer::AgentLog(_) => None,
         }
     }
 
@@ -257,13 +230,10 @@ impl Answer {
             (Answer::Datasets(rows), Answer::Datasets(more)) => rows.extend(more),
             (Answer::Images(rows), Answer::Images(more)) => rows.extend(more),
             (Answer::ChangeSets(rows), Answer::ChangeSets(more)) => rows.extend(more),
-            (Answer::Jobs(rows), Answer::Jobs(more)) => rows.extend(more),
             (Answer::Runs(rows), Answer::Runs(more)) => rows.extend(more),
             (Answer::Models(rows), Answer::Models(more)) => rows.extend(more),
             (Answer::AliasHistory(rows), Answer::AliasHistory(more)) => rows.extend(more),
             (Answer::Predictions(rows), Answer::Predictions(more)) => rows.extend(more),
-            (Answer::Events(rows), Answer::Events(more)) => rows.extend(more),
-            (Answer::Audit(rows), Answer::Audit(more)) => rows.extend(more),
             (Answer::DatasetDiff { images, .. }, Answer::DatasetDiff { images: more, .. }) => {
                 images.extend(more)
             }

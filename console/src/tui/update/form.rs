@@ -59,17 +59,10 @@ fn act(state: &mut State, form: Form, effects: &mut Effects) {
         let field = form.fields.iter().find(|field| field.label == label)?;
         Some(field.line.text.trim().to_owned()).filter(|text| !text.is_empty())
     };
-    match form.action {
-        FormAction::Send { changes } => {
-            let reason = typed("reason");
-            for (agent, change) in changes {
-                command::send(state, agent, with_reason(change, reason.as_deref()), effects);
-            }
-        }
-        FormAction::Predict { place } => {
-            let path = form.fields.first().map(|field| field.line.text.trim().to_owned()).unwrap_or_default();
-            command::predict_file(state, &place, &path, effects);
-        }
+    let FormAction::Send { changes } = form.action;
+    let reason = typed("reason");
+    for (agent, change) in changes {
+        command::send(state, agent, with_reason(change, reason.as_deref()), effects);
     }
 }
 

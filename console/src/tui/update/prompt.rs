@@ -197,7 +197,6 @@ fn arguments(state: &State, command: &Command) -> Vec<String> {
     let (Argument::Optional(kind) | Argument::Needed(kind)) = command.argument else { return Vec::new() };
     let agents = || state.fleet.agents.iter().map(|agent| agent.name.clone());
     match kind {
-        Kind::Agent => agents().collect(),
         Kind::Context => {
             let mut groups: Vec<String> =
                 state.fleet.agents.iter().filter_map(|agent| agent.group.clone()).collect();

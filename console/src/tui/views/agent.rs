@@ -97,7 +97,7 @@ impl Page for Agent {
                 cx.theme.mark(role),
                 service.state.as_str(),
                 safe(&service.name),
-                age(cx.state.now, service.since),
+                when::coarse(cx.state.now, service.since),
                 safe(&service.detail)
             );
             lines.text(&text, role);

@@ -41,7 +41,10 @@ pub(super) fn table(state: &State) -> Table<'_> {
             agents,
             move |index| state.agent_name(*index).to_owned(),
             move |index| {
-                state.fleet.get(*index).map_or_else(|| Row::new(Vec::new()), |agent| row(state, agent))
+                state
+                    .fleet
+                    .get(*index)
+                    .map_or_else(|| Row::new(Vec::new()), |agent| row(state, *index, agent))
             },
         ),
         revision: state.revision,
@@ -50,7 +53,7 @@ pub(super) fn table(state: &State) -> Table<'_> {
     }
 }
 
-fn row(state: &State, agent: &Agent) -> Row {
+fn row(state: &State, index: AgentIndex, agent: &Agent) -> Row {
     let snapshot = &agent.snapshot;
     let state_of = snapshot.worst().map_or_else(Cell::none, |worst| when::service(state, worst));
     let running = snapshot.jobs.iter().filter(|job| !job.state.is_final()).count();
@@ -89,7 +92,7 @@ fn row(state: &State, agent: &Agent) -> Row {
             .map_or_else(Cell::none, |rate| Cell::figure(format!("{:.1}", rate.per_second), rate.per_second)),
     );
     cells.push(snapshot.health.as_ref().map_or_else(Cell::none, |health| Cell::text(&health.version)));
-    let concern = super::overview::concerns(state, agent).into_iter().next();
+    let concern = super::overview::concerns(state, index, agent).into_iter().next();
     let fault = concern.is_some();
     cells.push(concern.map_or_else(Cell::none, |concern| Cell::text(concern.text).role(concern.role)));
     Row::new(cells).fault(fault).stale(agent.is_stale(state.now) && snapshot.heard.is_some())

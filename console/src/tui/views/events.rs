@@ -1,10 +1,14 @@
 //! What happened, on every agent, newest first.
 
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use vigie_protocol::Time;
 use vigie_protocol::event::{Event, Severity};
 
 use super::{Page, Subject, subject, when};
-use crate::tui::state::{AgentIndex, Screen, State};
-use crate::tui::table::{Cell, Column, Row, Slice, Table};
+use crate::tui::state::{AgentIndex, At, Screen, State};
+use crate::tui::table::{Across, Cell, Column, Row, Table};
 use crate::tui::theme::Role;
 
 pub(super) struct Events;
@@ -22,13 +26,10 @@ const MOST: usize = 5_000;
 
 impl Page for Events {
     fn table<'a>(&self, state: &'a State, _: &'a Screen) -> Option<Table<'a>> {
+        let key = |agent: AgentIndex, event: &Event| format!("{}/{}", agent.0, event.seq);
         Some(Table {
             columns: &COLUMNS,
-            source: Slice::owned(
-                newest(state, MOST).into_iter().map(|(index, event)| (index, event.clone())).collect(),
-                |(index, event): &(AgentIndex, Event)| format!("{}/{}", index.0, event.seq),
-                move |(index, event)| row(state, *index, event),
-            ),
+            source: Box::new(Across { state, at: all(state), find, key, row }),
             revision: state.revision,
             want: None,
             empty: "nothing happened yet".to_owned(),
@@ -36,19 +37,36 @@ impl Page for Events {
     }
 
     fn subject(&self, state: &State, _: &Screen, n: usize) -> Option<Subject> {
-        newest(state, n + 1).get(n).map(|(index, event)| subject::of_event(*index, event))
+        let at = *all(state).get(n)?;
+        Some(subject::of_event(at.0, find(state, at)?))
     }
 }
 
 /// The newest events of the agents in scope, newest first.
 pub(super) fn newest(state: &State, most: usize) -> Vec<(AgentIndex, &Event)> {
-    let mut all: Vec<(AgentIndex, &Event)> = state
-        .in_scope()
-        .flat_map(|(index, agent)| agent.snapshot.events.iter().map(move |event| (index, event)))
-        .collect();
-    all.sort_by_key(|(index, event)| (std::cmp::Reverse(event.at), *index, std::cmp::Reverse(event.seq)));
-    all.truncate(most);
-    all
+    all(state).iter().take(most).filter_map(|at| Some((at.0, find(state, *at)?))).collect()
+}
+
+fn find(state: &State, (agent, n): At) -> Option<&Event> {
+    state.fleet.get(agent)?.snapshot.events.get(n as usize)
+}
+
+fn all(state: &State) -> Arc<Vec<At>> {
+    state.memos.events.get(state.revision, || {
+        let mut all: Vec<(Reverse<Time>, At)> = state
+            .in_scope()
+            .flat_map(|(index, agent)| {
+                let events = agent.snapshot.events.iter().zip(0..);
+                events.map(move |(event, n)| (Reverse(event.at), (index, n)))
+            })
+            .collect();
+        if all.len() > MOST {
+            all.select_nth_unstable(MOST);
+            all.truncate(MOST);
+        }
+        all.sort_unstable();
+        all.into_iter().map(|(_, at)| at).collect()
+    })
 }
 
 pub(super) fn role(severity: Severity) -> Role {

@@ -1,11 +1,14 @@
 //! Background work of every agent: what runs, what waits for whom, what failed.
 
+use std::cmp::Reverse;
+use std::sync::Arc;
+
 use vigie_protocol::job::{Job, JobState, Wait};
 
 use super::{Page, Subject, when};
 use crate::out::eta;
-use crate::tui::state::{AgentIndex, Screen, State};
-use crate::tui::table::{Cell, Column, Row, Slice, Table};
+use crate::tui::state::{AgentIndex, At, Screen, State};
+use crate::tui::table::{Across, Cell, Column, Row, Table};
 use crate::tui::theme::Role;
 
 pub(super) struct Jobs;
@@ -24,13 +27,10 @@ const COLUMNS: [Column; 9] = [
 
 impl Page for Jobs {
     fn table<'a>(&self, state: &'a State, _: &'a Screen) -> Option<Table<'a>> {
+        let key = |_, job: &Job| job.id.to_string();
         Some(Table {
             columns: &COLUMNS,
-            source: Slice::owned(
-                all(state).into_iter().map(|(index, job)| (index, job.clone())).collect(),
-                |(_, job): &(AgentIndex, Job)| job.id.to_string(),
-                move |(index, job)| row(state, *index, job),
-            ),
+            source: Box::new(Across { state, at: all(state), find, key, row }),
             revision: state.revision,
             want: None,
             empty: "no job yet: `vigie datasets import FILE` starts one".to_owned(),
@@ -38,23 +38,33 @@ impl Page for Jobs {
     }
 
     fn subject(&self, state: &State, _: &Screen, n: usize) -> Option<Subject> {
-        all(state).get(n).map(|(agent, job)| Subject::Job { agent: *agent, job: job.id })
+        let at = *all(state).get(n)?;
+        Some(Subject::Job { agent: at.0, job: find(state, at)?.id })
     }
 }
 
+fn find(state: &State, (agent, n): At) -> Option<&Job> {
+    state.fleet.get(agent)?.snapshot.jobs.get(n as usize)
+}
+
 /// Those that are not over first, then the newest.
-fn all(state: &State) -> Vec<(AgentIndex, &Job)> {
-    let mut jobs: Vec<(AgentIndex, &Job)> = state
-        .in_scope()
-        .flat_map(|(index, agent)| agent.snapshot.jobs.iter().map(move |job| (index, job)))
-        .collect();
-    let rank = |job: &Job| match job.state {
-        JobState::Running | JobState::Cancelling => 0,
-        JobState::Queued => 1,
-        JobState::Failed | JobState::Succeeded | JobState::Cancelled | JobState::Unknown => 2,
-    };
-    jobs.sort_by_key(|(_, job)| (rank(job), std::cmp::Reverse(job.created), job.id));
-    jobs
+fn all(state: &State) -> Arc<Vec<At>> {
+    state.memos.jobs.get(state.revision, || {
+        let rank = |job: &Job| match job.state {
+            JobState::Running | JobState::Cancelling => 0_u8,
+            JobState::Queued => 1,
+            JobState::Failed | JobState::Succeeded | JobState::Cancelled | JobState::Unknown => 2,
+        };
+        let mut jobs: Vec<_> = state
+            .in_scope()
+            .flat_map(|(index, agent)| {
+                agent.snapshot.jobs.iter().zip(0..).map(move |(job, n)| (index, n, job))
+            })
+            .map(|(index, n, job)| ((rank(job), Reverse(job.created), job.id), (index, n)))
+            .collect();
+        jobs.sort_unstable();
+        jobs.into_iter().map(|(_, at)| at).collect()
+    })
 }
 
 fn row(state: &State, index: AgentIndex, job: &Job) -> Row {

@@ -40,6 +40,7 @@ use super::theme::Theme;
 use super::{update, widgets};
 
 pub use frame::draw;
+pub use overview::Concern;
 pub(super) use reach::*;
 pub use subject::Subject;
 

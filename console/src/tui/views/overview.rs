@@ -1,5 +1,7 @@
 //! The fleet at a glance: what needs attention first, who serves how fast, what happened last.
 
+use std::sync::Arc;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use serde::{Deserialize, Serialize};
@@ -7,7 +9,7 @@ use vigie_protocol::health::ServiceState;
 use vigie_protocol::job::JobState;
 
 use super::{Cx, Page, Subject, draw_table, when};
-use crate::out::{age, count, safe};
+use crate::out::{count, safe};
 use crate::tui::state::{Agent, AgentIndex, Link, Place, Screen, State};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
 use crate::tui::theme::Role;
@@ -18,7 +20,7 @@ pub(super) struct Overview;
 
 /// Something that someone should look at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Concern {
+pub struct Concern {
     /// Whose.
     pub subject: Subject,
     /// How bad.
@@ -42,29 +44,26 @@ const SERVING: u16 = 6;
 
 impl Page for Overview {
     fn table<'a>(&self, state: &'a State, _: &'a Screen) -> Option<Table<'a>> {
-        let mut all: Vec<Concern> = state.in_scope().flat_map(|(_, agent)| concerns(state, agent)).collect();
-        all.sort_by_key(|concern| std::cmp::Reverse(weight(concern.role)));
         let agents = state.in_scope().count();
         Some(Table {
             columns: &COLUMNS,
-            source: Slice::owned(
-                all,
-                move |concern| format!("{} {}", concern.subject.text(state), concern.text),
+            source: Slice::shared(
+                all(state),
+                move |concern: &Concern| format!("{} {}", concern.subject.text(state), concern.text),
                 move |concern| row(state, concern),
             ),
-            revision: state.revision,
+            revision: key(state),
             want: None,
             empty: match agents {
                 0 => "no agent is configured: `vigie config add NAME TARGET` adds one".to_owned(),
+                1 => "nothing needs attention".to_owned(),
                 n => format!("nothing needs attention on {n} agents"),
             },
         })
     }
 
     fn subject(&self, state: &State, _: &Screen, n: usize) -> Option<Subject> {
-        let mut all: Vec<Concern> = state.in_scope().flat_map(|(_, agent)| concerns(state, agent)).collect();
-        all.sort_by_key(|concern| std::cmp::Reverse(weight(concern.role)));
-        all.into_iter().nth(n).map(|concern| concern.subject)
+        all(state).get(n).map(|concern| concern.subject.clone())
     }
 
     fn table_area(&self, _: &State, _: &Screen, body: Rect) -> Rect {
@@ -82,6 +81,22 @@ impl Page for Overview {
             Rect { y: serving.bottom(), height: body.bottom().saturating_sub(serving.bottom()), ..body };
         draw_events(cx, events, buffer);
     }
+}
+
+/// What needs attention in scope, the worst first.
+fn all(state: &State) -> Arc<Vec<Concern>> {
+    state.memos.concerns.get(key(state), || {
+        let mut all: Vec<Concern> =
+            state.in_scope().flat_map(|(index, agent)| concerns(state, index, agent)).collect();
+        all.sort_by_key(|concern| std::cmp::Reverse(weight(concern.role)));
+        all
+    })
+}
+
+/// What concerns are made from: what is known, and the time, by which agents fall silent.
+fn key(state: &State) -> u64 {
+    let seconds = u64::try_from(state.now.as_micros() / 1_000_000).unwrap_or(0);
+    (state.revision << 20).wrapping_add(seconds & 0xf_ffff)
 }
 
 fn weight(role: Role) -> u8 {
@@ -104,8 +119,7 @@ fn row(state: &State, concern: &Concern) -> Row {
 }
 
 /// What is wrong with an agent, the worst first.
-pub(super) fn concerns(state: &State, agent: &Agent) -> Vec<Concern> {
-    let Some(index) = state.fleet.find(&agent.name) else { return Vec::new() };
+pub(super) fn concerns(state: &State, index: AgentIndex, agent: &Agent) -> Vec<Concern> {
     let mut found = Vec::new();
     let snapshot = &agent.snapshot;
     let mut about = |role, text: String, since| {
@@ -246,9 +260,9 @@ fn draw_events(cx: &Cx<'_>, area: Rect, buffer: &mut Buffer) {
     for (line, (index, event)) in events.iter().enumerate() {
         let role = super::events::role(event.severity);
         let text = format!(
-            "{} {:>12}  {}  {}",
+            "{} {:>8}  {}  {}",
             cx.theme.mark(role),
-            age(cx.state.now, event.at),
+            when::coarse(cx.state.now, event.at),
             safe(cx.state.agent_name(*index)),
             safe(&event.text)
         );

@@ -1,11 +1,13 @@
 //! Every project of every agent, and what serves it.
 
+use std::sync::Arc;
+
 use vigie_protocol::AliasName;
 
 use super::{Page, Subject, when};
 use crate::out::count;
-use crate::tui::state::{AgentIndex, Glance, Place, Screen, State};
-use crate::tui::table::{Cell, Column, Row, Slice, Table};
+use crate::tui::state::{Agent, AgentIndex, At, Glance, Place, Screen, State};
+use crate::tui::table::{Across, Cell, Column, Row, Table};
 use crate::tui::theme::Role;
 
 pub(super) struct Projects;
@@ -23,13 +25,10 @@ const COLUMNS: [Column; 8] = [
 
 impl Page for Projects {
     fn table<'a>(&self, state: &'a State, _: &'a Screen) -> Option<Table<'a>> {
+        let key = |agent: AgentIndex, glance: &Glance| format!("{}/{}", agent.0, glance.project.name);
         Some(Table {
             columns: &COLUMNS,
-            source: Slice::owned(
-                all(state).map(|(index, glance)| (index, glance.clone())).collect(),
-                |(index, glance): &(AgentIndex, Glance)| format!("{}/{}", index.0, glance.project.name),
-                move |(index, glance)| row(state, *index, glance),
-            ),
+            source: Box::new(Across { state, at: all(state), find, key, row }),
             revision: state.revision,
             want: None,
             empty: "no project yet: `vigie projects create NAME` makes one, `vigie demo` shows how"
@@ -38,15 +37,22 @@ impl Page for Projects {
     }
 
     fn subject(&self, state: &State, _: &Screen, n: usize) -> Option<Subject> {
-        let (agent, glance) = all(state).nth(n)?;
-        Some(Subject::Project(Place { agent, project: glance.project.name.clone() }))
+        let at = *all(state).get(n)?;
+        Some(Subject::Project(Place { agent: at.0, project: find(state, at)?.project.name.clone() }))
     }
 }
 
-fn all(state: &State) -> impl Iterator<Item = (AgentIndex, &Glance)> {
-    state
-        .in_scope()
-        .flat_map(|(index, agent)| agent.snapshot.projects.iter().map(move |glance| (index, glance)))
+fn find(state: &State, (agent, n): At) -> Option<&Glance> {
+    state.fleet.get(agent)?.snapshot.projects.get(n as usize)
+}
+
+fn all(state: &State) -> Arc<Vec<At>> {
+    state.memos.projects.get(state.revision, || {
+        let projects = |(index, agent): (AgentIndex, &Agent)| {
+            (0..agent.snapshot.projects.len() as u32).map(move |n| (index, n))
+        };
+        state.in_scope().flat_map(projects).collect()
+    })
 }
 
 fn row(state: &State, index: AgentIndex, glance: &Glance) -> Row {

@@ -22,7 +22,7 @@ pub(in crate::tui) fn columns(state: &State) -> Option<&'static [Column]> {
 }
 
 /// How many rows are shown, once filtered.
-pub fn shown_rows(state: &State) -> usize {
+pub(in crate::tui) fn shown_rows(state: &State) -> usize {
     match &state.screen().table.order {
         Some(order) => order.len(),
         None => table(state).map_or(0, |table| table.source.len()),

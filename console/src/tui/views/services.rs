@@ -1,10 +1,12 @@
 //! Every service of every agent.
 
+use std::sync::Arc;
+
 use vigie_protocol::health::{ServiceHealth, ServiceState};
 
 use super::{Page, Subject, when};
-use crate::tui::state::{AgentIndex, Screen, State};
-use crate::tui::table::{Cell, Column, Row, Slice, Table};
+use crate::tui::state::{Agent, AgentIndex, At, Screen, State};
+use crate::tui::table::{Across, Cell, Column, Row, Table};
 
 pub(super) struct Services;
 
@@ -18,13 +20,10 @@ const COLUMNS: [Column; 5] = [
 
 impl Page for Services {
     fn table<'a>(&self, state: &'a State, _: &'a Screen) -> Option<Table<'a>> {
+        let key = |agent: AgentIndex, service: &ServiceHealth| format!("{}/{}", agent.0, service.name);
         Some(Table {
             columns: &COLUMNS,
-            source: Slice::owned(
-                all(state).map(|(index, service)| (index, service.clone())).collect(),
-                |(index, service): &(AgentIndex, ServiceHealth)| format!("{}/{}", index.0, service.name),
-                move |(index, service)| row(state, *index, service),
-            ),
+            source: Box::new(Across { state, at: all(state), find, key, row }),
             revision: state.revision,
             want: None,
             empty: "no agent has told of its services yet".to_owned(),
@@ -32,14 +31,21 @@ impl Page for Services {
     }
 
     fn subject(&self, state: &State, _: &Screen, n: usize) -> Option<Subject> {
-        all(state).nth(n).map(|(index, _)| Subject::Agent(index))
+        all(state).get(n).map(|(agent, _)| Subject::Agent(*agent))
     }
 }
 
-fn all(state: &State) -> impl Iterator<Item = (AgentIndex, &ServiceHealth)> {
-    state.in_scope().flat_map(|(index, agent)| {
-        let services = agent.snapshot.health.iter().flat_map(|health| &health.services);
-        services.map(move |service| (index, service))
+fn find(state: &State, (agent, n): At) -> Option<&ServiceHealth> {
+    state.fleet.get(agent)?.snapshot.health.as_ref()?.services.get(n as usize)
+}
+
+fn all(state: &State) -> Arc<Vec<At>> {
+    state.memos.services.get(state.revision, || {
+        let services = |(index, agent): (AgentIndex, &Agent)| {
+            let n = agent.snapshot.health.as_ref().map_or(0, |health| health.services.len() as u32);
+            (0..n).map(move |n| (index, n))
+        };
+        state.in_scope().flat_map(services).collect()
     })
 }
 

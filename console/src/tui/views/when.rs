@@ -12,9 +12,20 @@ use crate::tui::theme::Role;
 
 /// How long ago; sorts by the moment, so that it does not change its place as it ages.
 pub(super) fn ago(state: &State, then: Time) -> Cell {
-    let text = age(state.now, then);
-    let text = text.strip_suffix(" ago").unwrap_or(&text).to_owned();
-    Cell::figure(text, -(then.as_micros() as f64)).role(Role::Dim)
+    Cell::figure(coarse(state.now, then), -(then.as_micros() as f64)).role(Role::Dim)
+}
+
+/// An age that changes rarely: below a minute by tens of seconds, so that a screen full of ages is
+/// not drawn anew each second.
+pub(super) fn coarse(now: Time, then: Time) -> String {
+    match now.since(then).as_secs() {
+        0..10 => "now".to_owned(),
+        seconds @ 10..60 => format!("{} s", seconds / 10 * 10),
+        _ => {
+            let text = age(now, then);
+            text.strip_suffix(" ago").unwrap_or(&text).to_owned()
+        }
+    }
 }
 
 /// The state of a service: mark, word, colour.
