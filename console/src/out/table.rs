@@ -237,6 +237,19 @@ mod tests {
     }
 
     #[test]
+    fn an_environment_has_the_colour_it_was_given() {
+        for (colour, expected) in [
+            (EnvironmentColour::Red, "\x1b[31mprod\x1b[0m"),
+            (EnvironmentColour::Magenta, "\x1b[35mprod\x1b[0m"),
+            (EnvironmentColour::None, "prod"),
+            (EnvironmentColour::Unknown, "prod"),
+        ] {
+            assert_eq!(Tone::Environment(colour).paint("prod", &style(None, true)), expected);
+            assert_eq!(Tone::Environment(colour).paint("prod", &style(None, false)), "prod");
+        }
+    }
+
+    #[test]
     fn an_empty_table_says_so() {
         assert_eq!(Table::new([Column::text("A")], "no jobs").render(&style(None, false)), "no jobs\n");
     }

@@ -56,11 +56,16 @@ impl Level {
 impl Log {
     pub async fn run(self, app: &App) -> anyhow::Result<()> {
         let session = &app.connect().await?;
-        let (lines, mut end) = self.there(session).await?;
+        let (lines, end) = self.there(session).await?;
         for line in &lines {
             self.print(app, line)?;
         }
-        while self.follow {
+        if self.follow { self.follow(app, session, end).await } else { Ok(()) }
+    }
+
+    /// Prints the lines to come, for as long as somebody reads them.
+    async fn follow(&self, app: &App, session: &Session, mut end: End) -> anyhow::Result<()> {
+        loop {
             session.pause(EVERY).await?;
             let page = page(session, end.cursor).await?;
             if page.epoch != end.epoch {
@@ -77,7 +82,6 @@ impl Log {
             }
             end.cursor = page.next;
         }
-        Ok(())
     }
 
     /// The newest of the lines that are there already and are wanted, and where they end.
