@@ -80,11 +80,7 @@ pub(super) async fn carry(near: DuplexStream, far: DuplexStream, conditions: &Co
     tokio::join!(one_way(near_out, far_in, conditions), one_way(far_out, near_in, conditions));
 }
 
-async fn one_way(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    conditions: &Conditions,
-) {
+async fn one_way(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, conditions: &Conditions) {
     let (sender, mut under_way) = mpsc::channel::<(Instant, Vec<u8>)>(WINDOW);
     let depart = async move {
         // Bytes do not overtake each other, however the line jitters.

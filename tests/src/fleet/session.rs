@@ -85,8 +85,7 @@ async fn welcome_as_another_build(
     let codec = hello.codec.iter().find_map(|name| WireCodec::named(name))?;
     let Greeting { agent_id, epoch, version } = greeting;
     let (proto, limits) = (PROTOCOL.1, Limits::default());
-    let welcome =
-        Welcome { proto, codec, agent_id, epoch, principal, methods, limits, server_time, version };
+    let welcome = Welcome { proto, codec, agent_id, epoch, principal, methods, limits, server_time, version };
     let answer = serde_json::to_vec(&serde_json::json!({ "ok": welcome })).ok()?;
     frame::write(stream, &answer).await.ok()?;
     Some(welcome)

@@ -49,7 +49,8 @@ async fn every_list_gives_every_row_once() {
     });
     let generations: Vec<u64> = history.await.0.iter().map(|moved| moved.generation).collect();
     assert_eq!(generations, [5, 4, 3, 2, 1]);
-    let models = read_all(4, async |page| ask!(client, model_list, ModelList { project: birds(), page })).await;
+    let models =
+        read_all(4, async |page| ask!(client, model_list, ModelList { project: birds(), page })).await;
     let numbers: Vec<u32> = models.0.iter().map(|model| model.number.0).collect();
     assert_eq!((numbers, models.1), (vec![6, 5, 4, 3, 2, 1], 2));
     let events = check_list!(client, event_list, 50, |page| EventList { page, ..EventList::default() });
@@ -66,16 +67,23 @@ async fn every_list_gives_every_row_once() {
         ask!(client, job_list, JobList { project: Some(birds()), state: Some(JobState::Failed), page })
     })
     .await;
-    let wanted = jobs.iter().filter(|job| job.state == JobState::Failed && job.project == Some(project.clone()));
+    let wanted =
+        jobs.iter().filter(|job| job.state == JobState::Failed && job.project == Some(project.clone()));
     assert_eq!(texts(&failed), texts(&wanted.cloned().collect::<Vec<_>>()));
     assert!(failed.len() >= 8);
     let lineage = Some(Lineage::Production);
-    let (line, _) = read_all(1, async |page| ask!(client, dataset_list, DatasetList { project: birds(), lineage, page })).await;
+    let (line, _) =
+        read_all(1, async |page| ask!(client, dataset_list, DatasetList { project: birds(), lineage, page }))
+            .await;
     let numbers: Vec<String> = line.iter().map(|version| version.dataset.to_string()).collect();
     assert_eq!(numbers, ["production@v2", "production@v1"]);
 }
 
-async fn predictions(client: &AgentClient, filter: &PredictionFilter, limit: u32) -> (Vec<Prediction>, usize) {
+async fn predictions(
+    client: &AgentClient,
+    filter: &PredictionFilter,
+    limit: u32,
+) -> (Vec<Prediction>, usize) {
     read_all(limit, async |page| {
         ask!(client, prediction_list, PredictionList { project: birds(), filter: filter.clone(), page })
     })
@@ -142,7 +150,8 @@ async fn counts_are_those_of_the_list() {
     let (fleet, client) = fleet(1, 4_000);
     let (all, _) = predictions(&client, &PredictionFilter::default(), 1_000).await;
     let hours = |hours: u64| fleet.now().minus(Duration::from_secs(hours * 3_600));
-    for (since, until) in [(hours(31 * 24), hours(0)), (hours(50), hours(3)), (hours(9 * 24), hours(7 * 24))] {
+    for (since, until) in [(hours(31 * 24), hours(0)), (hours(50), hours(3)), (hours(9 * 24), hours(7 * 24))]
+    {
         let counts = ask!(client, prediction_counts, PredictionCounts { project: birds(), since, until });
         let counts = counts.expect("counted");
         assert!(counts.is_sorted_by_key(|count| (count.hour, count.model)));
@@ -176,14 +185,15 @@ async fn a_dataset_lists_what_it_counts() {
         let get = DatasetGet { project: project.clone(), dataset };
         let version = ask!(client, dataset_get, get).expect("there");
         assert_eq!(version.classes.len(), classes);
-        let list = async |class: Option<String>, split: Option<Split>| -> Result<Vec<DatasetImage>, ApiError> {
-            let (rows, _) = read_all(1_000, async |page| {
-                let (project, class) = (project.clone(), class.clone());
-                ask!(client, dataset_images, DatasetImages { project, dataset, class, split, page })
-            })
-            .await;
-            Ok(rows)
-        };
+        let list =
+            async |class: Option<String>, split: Option<Split>| -> Result<Vec<DatasetImage>, ApiError> {
+                let (rows, _) = read_all(1_000, async |page| {
+                    let (project, class) = (project.clone(), class.clone());
+                    ask!(client, dataset_images, DatasetImages { project, dataset, class, split, page })
+                })
+                .await;
+                Ok(rows)
+            };
         let all = list(None, None).await.expect("listed");
         assert!(all.is_sorted_by_key(|row| row.image) && all.len() as u64 == version.images());
         once("the dataset", &all);
@@ -228,7 +238,8 @@ async fn a_fleet_holds_as_many_predictions_as_were_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn the_same_seed_is_the_same_fleet() {
     let list = async |seed| {
-        let fleet = Fleet::new(&FleetOptions { agents: 3, seed, ..FleetOptions::default() });
+        let options = FleetOptions { agents: 3, predictions: 8_000, seed, ..FleetOptions::default() };
+        let fleet = Fleet::new(&options);
         fleet.tick(Duration::from_secs(3_600));
         let client = client(&fleet, 2);
         let page = PageRequest { cursor: None, limit: 1_000 };

@@ -51,7 +51,8 @@ impl State {
     ) -> Result<Page<AliasMove>, ApiError> {
         let AliasHistory { project, alias, page: wanted } = request;
         let before: Option<u64> = cursor(&wanted)?;
-        let rows = self.project(&project)?.aliases.get(&alias).into_iter().flat_map(|row| row.moves.iter().rev());
+        let rows =
+            self.project(&project)?.aliases.get(&alias).into_iter().flat_map(|row| row.moves.iter().rev());
         let rows = rows.filter(|moved| before.is_none_or(|before| moved.generation < before));
         Ok(page(&wanted, rows.map(|moved| (moved.generation, Some(moved.clone())))))
     }
@@ -70,8 +71,15 @@ impl State {
         who: &Principal,
         request: Promote,
     ) -> Result<AliasMoved, ApiError> {
-        let Promote { key, ref project, candidate, ref alias, expected_generation, ref reason, override_gate } =
-            request;
+        let Promote {
+            key,
+            ref project,
+            candidate,
+            ref alias,
+            expected_generation,
+            ref reason,
+            override_gate,
+        } = request;
         self.project(project)?;
         let target = format!("{project} {alias} -> {candidate}");
         let (method, reason) = ("promote", reason.clone());
@@ -111,13 +119,15 @@ impl State {
             let held = row.ok_or_else(|| ApiError::not_found(format_args!("alias {alias}")))?.alias.clone();
             if expected_generation.is_some_and(|expected| expected != held.generation) {
                 let text = format!("{alias} moved since you looked");
-                return Err(ApiError::new(ErrorCode::Conflict, text)
-                    .with_hint("look again: vigie models history"));
+                return Err(
+                    ApiError::new(ErrorCode::Conflict, text).with_hint("look again: vigie models history")
+                );
             }
             let Some(to) = held.previous else {
                 let text = format!("{alias} has no holder before {} to go back to", held.model);
-                return Err(precondition(text)
-                    .with_hint("promote another version instead: vigie models promote"));
+                return Err(
+                    precondition(text).with_hint("promote another version instead: vigie models promote")
+                );
             };
             let by = &who.name;
             state.move_alias(project, alias, Move { kind: MoveKind::Rollback, to, by, reason, verdict: None })
@@ -184,14 +194,16 @@ impl InState {
             return Err(precondition(format!("{to} holds {name} already")));
         }
         let generation = row.map_or(0, |row| row.alias.generation) + 1;
-        let (mut before, mut moves) = row.map(|row| (row.before.clone(), row.moves.clone())).unwrap_or_default();
+        let (mut before, mut moves) =
+            row.map(|row| (row.before.clone(), row.moves.clone())).unwrap_or_default();
         if kind == MoveKind::Rollback {
             before.pop();
         } else {
             before.extend(from);
         }
         let by = by.to_owned();
-        let moved = AliasMove { alias: name.clone(), generation, kind, from, to, at: now, by, reason, verdict };
+        let moved =
+            AliasMove { alias: name.clone(), generation, kind, from, to, at: now, by, reason, verdict };
         moves.push(moved.clone());
         let (project, previous) = (self.project.name.clone(), before.last().copied());
         let alias = Alias { project, name: name.clone(), model: to, previous, generation, since: now };
@@ -221,6 +233,5 @@ fn refusal(verdict: &GateVerdict) -> ApiError {
         .map(|check| format!("{}: {}", check.name, check.detail))
         .collect();
     let text = format!("the gate refused {}: {}", verdict.candidate, failed.join("; "));
-    ApiError::new(ErrorCode::GateRefused, text)
-        .with_hint("to go on all the same: --override --reason TEXT")
+    ApiError::new(ErrorCode::GateRefused, text).with_hint("to go on all the same: --override --reason TEXT")
 }

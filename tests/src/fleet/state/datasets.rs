@@ -101,7 +101,9 @@ fn quarantined(n: u64) -> Quarantined {
         0 => (format!("notes/{n}.txt"), "neither JPEG, PNG nor WebP".to_owned()),
         1 => (format!("broken/{n}.jpg"), "it ends in its middle".to_owned()),
         2 => (words::hostile(mix(n, 0)), "its name is not one of a file".to_owned()),
-        _ => (format!("two/{n}.jpg"), format!("the same image has two labels: {}", words::hostile(mix(n, 1)))),
+        _ => {
+            (format!("two/{n}.jpg"), format!("the same image has two labels: {}", words::hostile(mix(n, 1))))
+        }
     };
     Quarantined { origin, reason }
 }
@@ -129,9 +131,7 @@ impl State {
         let mut rows: Vec<&DatasetRow> = project.datasets.iter().collect();
         rows.sort_by_key(|row| std::cmp::Reverse((row.created, row.dataset)));
         let start = match cursor::<DatasetRef>(&wanted)? {
-            Some(after) => {
-                1 + rows.iter().position(|row| row.dataset == after).ok_or_else(foreign_cursor)?
-            }
+            Some(after) => 1 + rows.iter().position(|row| row.dataset == after).ok_or_else(foreign_cursor)?,
             None => 0,
         };
         let rows = rows.into_iter().skip(start).map(|row| {
@@ -161,11 +161,12 @@ impl State {
         // `Some(None)` is a class that the project does not have.
         let class = class.map(|class| plan.classes.binary_search(&class).ok());
         let after: Option<Hash> = cursor(&wanted)?;
-        let rows = plan.pictures().past(after).filter(|(_, image)| content.has(*image)).map(|(hash, image)| {
-            let ours = class.is_none_or(|class| class == Some(plan.label(content, image)))
-                && split.is_none_or(|split| split == plan.split(image));
-            (hash, ours.then(|| plan.image(content, image)))
-        });
+        let rows =
+            plan.pictures().past(after).filter(|(_, image)| content.has(*image)).map(|(hash, image)| {
+                let ours = class.is_none_or(|class| class == Some(plan.label(content, image)))
+                    && split.is_none_or(|split| split == plan.split(image));
+                (hash, ours.then(|| plan.image(content, image)))
+            });
         Ok(page(&wanted, rows))
     }
 
@@ -199,7 +200,8 @@ impl State {
         who: &Principal,
         request: ChangeSetDecide,
     ) -> Result<ChangeSet, ApiError> {
-        let ChangeSetDecide { key, ref project, change_set, expected_generation, accept, ref reason } = request;
+        let ChangeSetDecide { key, ref project, change_set, expected_generation, accept, ref reason } =
+            request;
         let target = format!("{project}/{change_set} {}", if accept { "accept" } else { "reject" });
         let (method, reason) = ("change_set_decide", reason.clone());
         let change = Change { key, method, request: &request, target, reason: reason.clone(), who };
@@ -255,7 +257,9 @@ impl State {
             origin.clone_from(&row.origin);
         }
         let (subject, text) = match dataset {
-            Some(dataset) => (Subject::Dataset { dataset }, format!("{dataset} was made from {origin} by {by}")),
+            Some(dataset) => {
+                (Subject::Dataset { dataset }, format!("{dataset} was made from {origin} by {by}"))
+            }
             None => (Subject::ChangeSet { change_set: id }, format!("{origin} was rejected by {by}")),
         };
         self.event(Some(name), Severity::Info, subject, text);

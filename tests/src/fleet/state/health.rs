@@ -114,9 +114,10 @@ impl State {
         let names: Vec<_> = self.projects.keys().cloned().collect();
         for name in names {
             let service = format!("serving:{name}");
-            let production = self.projects.get(&name).and_then(|project| {
-                project.aliases.get(&AliasName::production()).map(|row| row.alias.model)
-            });
+            let production = self
+                .projects
+                .get(&name)
+                .and_then(|project| project.aliases.get(&AliasName::production()).map(|row| row.alias.model));
             let now = self.now;
             match (production, self.projects.get_mut(&name)) {
                 (Some(model), Some(project)) => {

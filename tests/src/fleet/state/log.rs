@@ -316,14 +316,18 @@ impl Counting {
             let (facts, model) = match found {
                 Found::Computed(model) => (log.source.facts(position.place), model),
                 Found::Asked(prediction) => {
-                    let class = log.source.plan().classes.binary_search_by(|name| {
-                        name.as_str().cmp(prediction.class())
-                    });
+                    let class = log
+                        .source
+                        .plan()
+                        .classes
+                        .binary_search_by(|name| name.as_str().cmp(prediction.class()));
                     let (confidence, timings) = (prediction.confidence(), prediction.timings);
                     (Facts { class: class.unwrap_or(0), confidence, timings }, prediction.model)
                 }
             };
-            if !log.forgotten.is_empty() && log.forgotten.contains(&log.source.id(position.place, position.at)) {
+            if !log.forgotten.is_empty()
+                && log.forgotten.contains(&log.source.id(position.place, position.at))
+            {
                 continue;
             }
             let sums = hours.entry((position.at.hour(), model)).or_default();

@@ -3,10 +3,10 @@
 use vigie_core::evaluate::confusion::Confusion;
 use vigie_core::evaluate::stats::proportion;
 use vigie_protocol::access::Principal;
+use vigie_protocol::dataset::{DatasetRef, Split};
 use vigie_protocol::model::{Architecture, Evaluation, Golden, ModelVersion, Outcome, Passport};
 use vigie_protocol::page::Page;
 use vigie_protocol::preprocess::PreprocessSpec;
-use vigie_protocol::dataset::{DatasetRef, Split};
 use vigie_protocol::service::{ModelDetail, ModelGet, ModelList};
 use vigie_protocol::{ApiError, ModelNumber, RunId, Time};
 
@@ -115,7 +115,8 @@ impl ModelRow {
             let stumbles = (place * STEP + self.version.number.0 as usize) % tested.len() < wrong;
             let bits = mix(plan.seed ^ u64::from(self.version.number.0), image as u64);
             let confidence = (0.55 + 0.45 * share(bits)) as f32;
-            let predicted = if stumbles { (truth + 1 + (bits % 3) as usize % (classes - 1)) % classes } else { truth };
+            let predicted =
+                if stumbles { (truth + 1 + (bits % 3) as usize % (classes - 1)) % classes } else { truth };
             // The neighbour of the last class may be the first one, which may be the truth again.
             let predicted = if stumbles && predicted == truth { (truth + 1) % classes } else { predicted };
             let truth_probability = if stumbles { (1.0 - confidence) * 0.7 } else { confidence };
@@ -138,7 +139,8 @@ impl ModelRow {
         }
         let n = outcomes.len() as u64;
         let right = (self.right as u64).min(n);
-        let loss: f64 = outcomes.iter().map(|outcome| -f64::from(outcome.truth_probability).max(1e-6).ln()).sum();
+        let loss: f64 =
+            outcomes.iter().map(|outcome| -f64::from(outcome.truth_probability).max(1e-6).ln()).sum();
         Evaluation {
             dataset: self.version.dataset,
             manifest: plan.manifest(self.content),

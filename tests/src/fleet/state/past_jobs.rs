@@ -18,7 +18,7 @@ use super::super::dice::hash;
 use super::super::words::HOSTILE;
 use super::jobs::JobRow;
 use super::life::out_of_memory;
-use super::work::collected;
+use super::outcome::collected;
 use super::{Character, State};
 
 /// The reference version that things of the past are about.
@@ -48,7 +48,11 @@ impl State {
         let into = Lineage::Reference;
         let from = DatasetRef { lineage: Lineage::Source, number: 3 };
         let ends = [
-            (300, import("/srv/pictures/monday"), End::Succeeded(JobOutcome::NoChange { dataset: Some(from) })),
+            (
+                300,
+                import("/srv/pictures/monday"),
+                End::Succeeded(JobOutcome::NoChange { dataset: Some(from) }),
+            ),
             (250, JobSpec::Propose { from, into, accept: true }, {
                 End::Succeeded(JobOutcome::NoChange { dataset: Some(REFERENCE) })
             }),
@@ -78,18 +82,36 @@ impl State {
         let garbled = format!("the worker panicked: index out of bounds\n  at {}\nand more", HOSTILE[0]);
         let failures = [
             out_of_memory(),
-            failure(FailureCause::Refused, "archive.zip holds no image", Some("give it folders of images, one for each class")),
+            failure(
+                FailureCause::Refused,
+                "archive.zip holds no image",
+                Some("give it folders of images, one for each class"),
+            ),
             failure(FailureCause::Error, "the disk refused a write", Some("is the disk full?")),
-            failure(FailureCause::Killed, "the worker was killed by SIGKILL", Some("if nobody did, the kernel may have run out of memory: look at its log (dmesg)")),
+            failure(
+                FailureCause::Killed,
+                "the worker was killed by SIGKILL",
+                Some("if nobody did, the kernel may have run out of memory: look at its log (dmesg)"),
+            ),
             failure(FailureCause::Crashed, &garbled, None),
-            failure(FailureCause::Dependency, "the job it needs failed", Some("retry that job first, then this one")),
+            failure(
+                FailureCause::Dependency,
+                "the job it needs failed",
+                Some("retry that job first, then this one"),
+            ),
             failure(FailureCause::Interrupted, "the agent ended during attempt 50", None),
             failure(FailureCause::Unknown, "a cause that only a newer console knows", None),
         ];
         for (n, failure) in (1..).zip(failures) {
             let began = present.minus(Duration::from_secs(3_600 * (10 + n)));
             let spec = import(&format!("/srv/pictures/attempt-{n}"));
-            self.job_of_the_past(Some(name), spec, began, began.plus(Duration::from_secs(70)), End::Failed(failure));
+            self.job_of_the_past(
+                Some(name),
+                spec,
+                began,
+                began.plus(Duration::from_secs(70)),
+                End::Failed(failure),
+            );
         }
     }
 
@@ -108,7 +130,7 @@ impl State {
             self.now = self.now.plus(Duration::from_secs(30));
             self.work_for(Duration::from_secs(30));
         }
-        self.queue(name, JobSpec::Evaluate { run }, training.as_slice());
+        self.queue(name, JobSpec::Evaluate { run }, &[training]);
         let (_, next) = train(self);
         self.queue(name, next, &[]);
         self.queue(name, import("/srv/pictures/tuesday"), &[]);
@@ -122,25 +144,20 @@ impl State {
         self.now = present.minus(Duration::from_secs(60));
         self.work_for(Duration::from_secs(60));
         self.now = present;
-        if let Some(row) = again.and_then(|again| self.jobs.row_mut(again)) {
+        if let Some(row) = self.jobs.row_mut(again) {
             row.job.attempts = 1;
             row.job.failure = Some(out_of_memory());
             row.work.until = Some(present.plus(Duration::from_secs(8)));
         }
-        if let Some(job) = stopping {
-            let who = Principal { name: "bob".to_owned(), role: Role::Operator, via: "unix socket".to_owned() };
-            let key = self.fresh_id(present);
-            let asked = self.job_cancel(&who, JobChange { key, job });
-            debug_assert!(asked.is_ok(), "{asked:?}");
-        }
+        let who = Principal { name: "bob".to_owned(), role: Role::Operator, via: "unix socket".to_owned() };
+        let (key, job) = (self.fresh_id(present), stopping);
+        self.job_cancel(&who, JobChange { key, job }).expect("it began a minute ago");
         self.start_what_may();
     }
 
-    fn queue(&mut self, name: &ProjectName, spec: JobSpec, after: &[JobId]) -> Option<JobId> {
+    fn queue(&mut self, name: &ProjectName, spec: JobSpec, after: &[JobId]) -> JobId {
         let project = (!matches!(spec, JobSpec::Gc { .. })).then(|| name.clone());
-        let queued = self.submit(project, spec, after, "alice");
-        debug_assert!(queued.is_ok(), "{queued:?}");
-        queued.ok().map(|job| job.id)
+        self.submit(project, spec, after, "alice").expect("the queue is short, and what it names is there").id
     }
 
     /// The job of a training of the past.
@@ -165,7 +182,13 @@ impl State {
     }
 
     /// The job that made a model version of the past.
-    pub(super) fn remember_evaluation(&mut self, name: &ProjectName, run: RunId, number: ModelNumber, at: Time) {
+    pub(super) fn remember_evaluation(
+        &mut self,
+        name: &ProjectName,
+        run: RunId,
+        number: ModelNumber,
+        at: Time,
+    ) {
         let end = End::Succeeded(JobOutcome::Model { number });
         let began = at.minus(Duration::from_secs(90));
         self.job_of_the_past(Some(name), JobSpec::Evaluate { run }, began, at, end);

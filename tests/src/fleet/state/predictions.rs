@@ -93,7 +93,8 @@ impl State {
     ) -> Result<Empty, ApiError> {
         let PredictionForget { key, ref project, prediction } = request;
         let target = format!("{project}/{prediction}");
-        let change = Change { key, method: "prediction_forget", request: &request, target, reason: None, who };
+        let change =
+            Change { key, method: "prediction_forget", request: &request, target, reason: None, who };
         self.once(&change, |state| {
             let now = state.now;
             let log = &mut state.project_mut(project)?.log;
@@ -121,7 +122,8 @@ fn check(image: &[u8], name: Option<&str>) -> Result<(), ApiError> {
         return Err(ApiError::new(ErrorCode::TooLarge, text).with_hint(hint));
     }
     let bad = |why: String| ApiError::new(ErrorCode::BadImage, format!("{name}: {why}")).with_hint(hint);
-    let mut reader = ImageReader::new(Cursor::new(image)).with_guessed_format().map_err(|e| bad(e.to_string()))?;
+    let mut reader =
+        ImageReader::new(Cursor::new(image)).with_guessed_format().map_err(|e| bad(e.to_string()))?;
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
     reader.limits(limits);

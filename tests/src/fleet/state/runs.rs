@@ -14,8 +14,8 @@ use super::page::{cursor, page};
 use super::projects::InState;
 use super::refusal::missing;
 
-/// Runs kept in a project, those of models not counted.
-const KEPT: usize = 24;
+/// Ended runs kept in a project, those of models not counted.
+const KEPT: usize = 6;
 
 /// A run, and how its numbers come about.
 #[derive(Clone, Debug)]
@@ -54,7 +54,8 @@ impl RunRow {
         let train_loss = 0.18 + 2.6 * (-5.0 * done).exp() + noise(0);
         let overfit = 0.35 * (done - 0.6).max(0.0);
         let valid_loss = 0.42 - quality + 2.4 * (-4.5 * done).exp() + overfit + noise(1);
-        let valid_accuracy = (0.95 + quality / 4.0 - 0.8 * (-4.0 * done).exp() + noise(2) / 2.0).clamp(0.0, 1.0);
+        let valid_accuracy =
+            (0.95 + quality / 4.0 - 0.8 * (-4.0 * done).exp() + noise(2) / 2.0).clamp(0.0, 1.0);
         // Cosine decay to 1 % of the peak, as in training.
         let decay = 0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
         let learning_rate = self.run.recipe.learning_rate * decay;
