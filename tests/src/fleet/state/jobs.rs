@@ -271,6 +271,8 @@ impl State {
                     return Err(precondition(format!("job {id} cannot be cancelled: it is {other}")));
                 }
             }
+            // What needed it fails with it; what waited for it may begin.
+            state.start_what_may();
             Ok(state.job_row(id)?.job.clone())
         })
     }
