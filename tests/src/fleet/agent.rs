@@ -207,7 +207,8 @@ impl SimAgent {
         state.set_clock(self.now());
     }
 
-    /// The next `answers` do not arrive, whatever was asked: it is done, and nobody hears of it.
+    /// The next `answers` do not arrive, whatever was asked (a watch counts too): it is done, and nobody
+    /// hears of it.
     pub fn lose(&self, answers: u32) {
         self.door().lost.push(Lost { method: None, left: answers });
     }

@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn identities_sort_by_time_and_give_their_low_bits_back() {
-        let at = |micros| Time::from_micros(1_795_248_000_000_000 + micros);
+        let at = |micros: i64| Time::from_micros(1_795_248_000_000_000 + micros);
         assert!(uuid(at(1), 9) < uuid(at(2), 3) && uuid(at(999), 9) < uuid(at(1_000), 3));
         let id = uuid(at(7), 0x3fff_ffff_ffff_fffe);
         assert_eq!((id.get_version_num(), low_bits(id)), (7, 0x3fff_ffff_ffff_fffe));

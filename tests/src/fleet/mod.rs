@@ -113,7 +113,14 @@ impl Fleet {
     /// Agents differ by their number, the same way in each sixteen: 1, 6 and 11 have GPUs, on 3, 7 and
     /// 14 nothing goes on, the disk of 5 is full, on 10 services are down, and 13 was just installed;
     /// on 7 and 15 the second project has no production model.
+    ///
+    /// # Panics
+    /// With more than 10,000 agents or 60 projects: their numbers are part of identities.
     pub fn new(options: &FleetOptions) -> Self {
+        assert!(
+            options.agents <= 10_000 && options.projects.len() <= 60,
+            "identities have no room for so many"
+        );
         let (world, clock) = (Arc::new(World::new(options)), Clock::new());
         let shares = shares(options.agents, options.predictions);
         let agent = |(index, predictions)| SimAgent::new(&world, &clock, index, predictions);

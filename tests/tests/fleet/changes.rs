@@ -1,9 +1,10 @@
 //! Changes: carried out once for their key, refused for the reasons of the real agent, told to those
 //! who watch.
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 use std::time::Duration;
 
+use tarpc::client::RpcError;
 use vigie_protocol::access::Role;
 use vigie_protocol::dataset::{ChangeSetState, Lineage};
 use vigie_protocol::event::Subject;
@@ -287,7 +288,8 @@ async fn roles_are_those_of_the_table() {
             .expect("connected");
         for (name, outcome) in outcomes {
             let least = method(name).expect("in the table").role;
-            let refused = matches!(&outcome, Err(error) if error.to_string().contains("needs the role"));
+            let refused =
+                matches!(&outcome, Err(RpcError::Server(error)) if error.kind == ErrorKind::PermissionDenied);
             assert_eq!(refused, role < least, "{name} as {role}: {outcome:?}");
         }
     }

@@ -178,7 +178,7 @@ async fn a_long_life_leaves_bounded_lists() {
             job.failure.as_ref().is_some_and(|failure| failure.cause == FailureCause::OutOfMemory)
         }));
         assert!(events.iter().any(|event| event.severity == Severity::Warning));
-        assert!(all.len() <= 132 && runs.len() <= 32, "{} jobs, {} runs", all.len(), runs.len());
+        assert!(all.len() <= 72 && runs.len() <= 24, "{} jobs, {} runs", all.len(), runs.len());
         sizes.push((events.len(), sets.len()));
     }
     assert_eq!(sizes[0], sizes[2], "full after the first day");

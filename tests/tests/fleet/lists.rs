@@ -145,6 +145,15 @@ async fn filters_of_predictions_are_those_of_the_protocol() {
     assert_eq!(ask!(client, prediction_get, elsewhere).expect_err("of birds").code, ErrorCode::NotFound);
 }
 
+/// What an hour of one model adds up to.
+#[derive(Default)]
+struct Sums {
+    predictions: u64,
+    confidence: f64,
+    total_us: u64,
+    classes: BTreeMap<String, u64>,
+}
+
 #[tokio::test(start_paused = true)]
 async fn counts_are_those_of_the_list() {
     let (fleet, client) = fleet(1, 4_000);
@@ -155,20 +164,21 @@ async fn counts_are_those_of_the_list() {
         let counts = ask!(client, prediction_counts, PredictionCounts { project: birds(), since, until });
         let counts = counts.expect("counted");
         assert!(counts.is_sorted_by_key(|count| (count.hour, count.model)));
-        let mut sums: BTreeMap<(Time, ModelNumber), (u64, f64, u64, BTreeMap<String, u64>)> = BTreeMap::new();
+        let mut sums: BTreeMap<(Time, ModelNumber), Sums> = BTreeMap::new();
         for row in all.iter().filter(|row| (since.hour()..=until.hour()).contains(&row.at.hour())) {
             let hour = Time::from_micros(row.at.hour() * 3_600_000_000);
             let sums = sums.entry((hour, row.model)).or_default();
-            sums.0 += 1;
-            sums.1 += f64::from(row.confidence());
-            sums.2 += u64::from(row.timings.total);
-            *sums.3.entry(row.class().to_owned()).or_default() += 1;
+            sums.predictions += 1;
+            sums.confidence += f64::from(row.confidence());
+            sums.total_us += u64::from(row.timings.total);
+            *sums.classes.entry(row.class().to_owned()).or_default() += 1;
         }
         assert_eq!(counts.len(), sums.len());
         for count in counts {
-            let (n, confidence, total, classes) = &sums[&(count.hour, count.model)];
-            assert_eq!((count.predictions, count.total_us_sum, &count.classes), (*n, *total, classes));
-            assert!((count.confidence_sum - confidence).abs() < 1e-6);
+            let sums = &sums[&(count.hour, count.model)];
+            assert_eq!((count.predictions, count.total_us_sum), (sums.predictions, sums.total_us));
+            assert_eq!(count.classes, sums.classes);
+            assert!((count.confidence_sum - sums.confidence).abs() < 1e-6);
         }
     }
     let (since, until) = (hours(93 * 24), hours(0));
@@ -238,7 +248,8 @@ async fn a_fleet_holds_as_many_predictions_as_were_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn the_same_seed_is_the_same_fleet() {
     let list = async |seed| {
-        let fleet = Fleet::new(&FleetOptions { agents: 3, seed, ..FleetOptions::default() });
+        let options = FleetOptions { agents: 3, predictions: 8_000, seed, ..FleetOptions::default() };
+        let fleet = Fleet::new(&options);
         fleet.tick(Duration::from_secs(3_600));
         let client = client(&fleet, 2);
         let page = PageRequest { cursor: None, limit: 1_000 };

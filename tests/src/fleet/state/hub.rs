@@ -11,10 +11,10 @@ use vigie_protocol::JobId;
 use vigie_protocol::event::WatchCursor;
 
 /// Updates kept for watchers that lag.
-const RING: usize = 1_000;
+const RING: usize = 500;
 
 /// Updates in one answer.
-pub(super) const PER_ANSWER: usize = 500;
+pub(super) const PER_ANSWER: usize = 200;
 
 /// The ring of one agent and the bell that wakes its watchers.
 #[derive(Debug)]
@@ -110,16 +110,24 @@ mod tests {
     fn of_a_job_only_the_newest_place_is_told_and_lost_places_are_known() {
         let mut hub = Hub::new(7);
         let job = JobId::from(Uuid::from_u128(1));
-        for event in 1..=600 {
+        let events = RING as u64;
+        for event in 1..=events {
             hub.publish(Place::Job(job));
             hub.publish(Place::Event(event));
         }
-        assert_eq!(hub.newest(), WatchCursor { epoch: 7, seq: 1_200 });
-        assert_eq!(hub.past(100), None, "the ring holds the last thousand");
-        let (first, end) = hub.past(200).expect("in the ring");
-        assert_eq!((first.len(), end), (PER_ANSWER, 1_200 - 1));
-        assert_eq!(first.iter().filter(|&&place| place == Place::Job(job)).count(), 1);
-        assert_eq!(hub.past(end).expect("in the ring"), (vec![Place::Event(600)], 1_200));
+        let newest = 2 * events;
+        assert_eq!(hub.newest(), WatchCursor { epoch: 7, seq: newest });
+        assert_eq!(hub.past(newest - events - 1), None, "it has left the ring");
+        let (mut told, mut at) = (Vec::new(), newest - events);
+        while at < newest {
+            let (places, end) = hub.past(at).expect("in the ring");
+            assert!(places.len() <= PER_ANSWER && end > at);
+            told.extend(places);
+            at = end;
+        }
+        let of_job = told.iter().filter(|&&place| place == Place::Job(job)).count();
+        assert_eq!((of_job, told.len() as u64), (1, events / 2 + 1), "half of the ring was replaced");
+        assert_eq!(told.last(), Some(&Place::Event(events)));
         hub.restart(8);
         assert_eq!((hub.newest(), hub.past(0)), (WatchCursor { epoch: 8, seq: 0 }, Some((vec![], 0))));
     }

@@ -1,17 +1,10 @@
-//! Jobs: asked for, waiting for each other, worked at as time passes, ended.
-//!
-//! The rules are those of the agent's engine: three worker slots, leases that are all or nothing, a job
-//! that waits keeps its claim on what it needs.
+//! Jobs: asked for, listed, stopped, tried again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
 
 use vigie_core::train::recipe;
 use vigie_protocol::access::{Principal, Role};
-use vigie_protocol::event::{Severity, Subject};
-use vigie_protocol::job::{
-    FailureCause, ImportSource, Job, JobFailure, JobSpec, JobState, Lease, Progress, Wait,
-};
+use vigie_protocol::job::{ImportSource, Job, JobSpec, JobState, Lease, Progress};
 use vigie_protocol::page::Page;
 use vigie_protocol::run::RunState;
 use vigie_protocol::service::{
@@ -24,19 +17,14 @@ use super::once::Change;
 use super::page::{cursor, page};
 use super::refusal::{missing, precondition};
 use super::runs::{Made, RunRow};
-use super::work::{Work, name};
+use super::work::Work;
 
-/// Jobs that are worked at together.
-const SLOTS: usize = 3;
-
-/// Ended jobs that are kept. Fewer than the real agent keeps, so that a fleet stays small.
-const ENDED_KEPT: usize = 120;
+/// Ended jobs that are kept. The real agent keeps all; a fleet must not grow under a test that measures
+/// memory.
+const ENDED_KEPT: usize = 60;
 
 /// Unfinished jobs at one time.
 const UNFINISHED: usize = 200;
-
-/// How long a worker takes to stop.
-const STOPPING: Duration = Duration::from_secs(2);
 
 /// Lines of a log on one page.
 const LOG_PAGE: usize = 100;
@@ -62,6 +50,10 @@ impl Jobs {
         self.rows.get(&id).map(|row| &row.job)
     }
 
+    pub(super) fn row(&self, id: JobId) -> Option<&JobRow> {
+        self.rows.get(&id)
+    }
+
     pub(super) fn row_mut(&mut self, id: JobId) -> Option<&mut JobRow> {
         self.rows.get_mut(&id)
     }
@@ -79,7 +71,8 @@ impl Jobs {
         self.rows.insert(row.job.id, row);
     }
 
-    fn in_state(&self, wanted: impl Fn(JobState) -> bool) -> Vec<JobId> {
+    /// Those that have not ended and are in a wanted state, oldest first.
+    pub(super) fn in_state(&self, wanted: impl Fn(JobState) -> bool) -> Vec<JobId> {
         self.unfinished
             .iter()
             .copied()
@@ -88,7 +81,7 @@ impl Jobs {
     }
 
     /// Who has which resource.
-    fn held(&self) -> HashMap<String, JobId> {
+    pub(super) fn held(&self) -> HashMap<String, JobId> {
         let at_work = self.unfinished.iter().filter_map(|id| self.rows.get(id));
         let at_work = at_work.filter(|row| matches!(row.job.state, JobState::Running | JobState::Cancelling));
         at_work
@@ -96,7 +89,15 @@ impl Jobs {
             .collect()
     }
 
-    fn prune(&mut self) {
+    /// The number of the next claim.
+    pub(super) fn next_token(&mut self) -> u64 {
+        self.leases += 1;
+        self.leases
+    }
+
+    /// A job has ended; the oldest such go.
+    pub(super) fn end(&mut self, id: JobId) {
+        self.unfinished.remove(&id);
         let ended = self.rows.len() - self.unfinished.len();
         let oldest: Vec<JobId> = self
             .rows
@@ -270,6 +271,8 @@ impl State {
                     return Err(precondition(format!("job {id} cannot be cancelled: it is {other}")));
                 }
             }
+            // What needed it fails with it; what waited for it may begin.
+            state.start_what_may();
             Ok(state.job_row(id)?.job.clone())
         })
     }
@@ -303,174 +306,14 @@ impl State {
     pub(in super::super) fn lease_list(&mut self, _: &Principal, _: Empty) -> Result<Vec<Lease>, ApiError> {
         let held: BTreeMap<String, JobId> = self.jobs.held().into_iter().collect();
         let lease = |(resource, holder): (String, JobId)| {
-            let row = self.jobs.rows.get(&holder)?;
+            let row = self.jobs.row(holder)?;
             Some(Lease { resource, holder, token: row.work.token, since: row.work.since? })
         };
         Ok(held.into_iter().filter_map(lease).collect())
     }
 
     fn job_row(&self, id: JobId) -> Result<&JobRow, ApiError> {
-        self.jobs.rows.get(&id).ok_or_else(|| missing(format_args!("job {id}")))
-    }
-
-    /// What happens to jobs while `span` passes, at whose end the clock shows now.
-    pub(super) fn work_for(&mut self, span: Duration) {
-        for id in self.jobs.in_state(|state| state == JobState::Running) {
-            self.work_at(id, span);
-        }
-        for id in self.jobs.in_state(|state| state == JobState::Cancelling) {
-            let since = self.jobs.rows.get(&id).and_then(|row| row.work.stopping);
-            if since.is_none_or(|since| self.now.since(since) >= STOPPING) {
-                self.cancelled(id, "stopped as asked");
-            }
-        }
-        self.start_what_may();
-    }
-
-    /// Starts every queued job that may, and says what the others wait for.
-    pub(super) fn start_what_may(&mut self) {
-        let queue = self.jobs.in_state(|state| state == JobState::Queued);
-        if queue.is_empty() {
-            return;
-        }
-        let mut held = self.jobs.held();
-        let at_work = self.jobs.in_state(|state| matches!(state, JobState::Running | JobState::Cancelling));
-        let mut free = SLOTS.saturating_sub(at_work.len());
-        for id in queue {
-            let Some(row) = self.jobs.rows.get(&id) else { continue };
-            let states =
-                row.job.after.iter().map(|other| (*other, self.jobs.get(*other).map(|job| job.state)));
-            let pending: Vec<(JobId, JobState)> =
-                states.filter_map(|(other, state)| Some((other, state?))).collect();
-            if let Some(&(other, state)) =
-                pending.iter().find(|(_, state)| matches!(state, JobState::Failed | JobState::Cancelled))
-            {
-                self.fail(id, needed(other, state));
-                continue;
-            }
-            let pending = pending.iter().filter(|(_, state)| *state != JobState::Succeeded);
-            let mut waits: Vec<Wait> = pending.map(|&(job, _)| Wait::Job { job }).collect();
-            if waits.is_empty() {
-                match row.work.until.filter(|&until| until > self.now) {
-                    Some(until) => waits.push(Wait::Backoff { until }),
-                    None => {
-                        for resource in &row.work.resources {
-                            match held.get(resource) {
-                                Some(&holder) => {
-                                    waits.push(Wait::Lease { resource: resource.clone(), holder });
-                                }
-                                None => drop(held.insert(resource.clone(), id)),
-                            }
-                        }
-                        if waits.is_empty() && free == 0 {
-                            waits.push(Wait::Slot);
-                        }
-                    }
-                }
-            }
-            if waits.is_empty() {
-                free -= 1;
-                self.begin(id);
-            } else if let Some(row) = self.jobs.row_mut(id)
-                && row.job.waits_for != waits
-            {
-                row.job.waits_for = waits;
-                row.job.generation += 1;
-                self.publish_job(id);
-            }
-        }
-    }
-
-    fn begin(&mut self, id: JobId) {
-        let now = self.now;
-        self.jobs.leases += 1;
-        let token = self.jobs.leases;
-        let base = self.jobs.get(id).and_then(|job| self.head_for(job));
-        let Some(JobRow { job, work }) = self.jobs.row_mut(id) else { return };
-        job.attempts += 1;
-        job.started = job.started.or(Some(now));
-        job.worker_pid = Some(4_000 + u32::try_from(token % 28_000).unwrap_or(0));
-        (work.token, work.since, work.until, work.base) = (token, Some(now), None, base);
-        let text = format!("attempt {} begins", job.attempts);
-        self.change_state(id, JobState::Running, &text);
-    }
-
-    /// Changes a job's state, for itself and those who watch.
-    pub(super) fn change_state(&mut self, id: JobId, state: JobState, text: &str) {
-        let now = self.now;
-        let Some(JobRow { job, .. }) = self.jobs.row_mut(id) else { return };
-        job.state = state;
-        job.generation += 1;
-        if state != JobState::Queued {
-            job.waits_for.clear();
-        }
-        if state != JobState::Running && state != JobState::Cancelling {
-            job.worker_pid = None;
-        }
-        if state.is_final() {
-            job.finished = Some(now);
-            job.progress.eta_s = None;
-        }
-        let severity = match state {
-            JobState::Failed => Severity::Error,
-            // Queued again after an attempt that failed.
-            JobState::Queued if job.failure.is_some() => Severity::Warning,
-            _ => Severity::Info,
-        };
-        let (project, text) = (job.project.clone(), format!("{}: {text}", name(job)));
-        if state.is_final() {
-            self.jobs.unfinished.remove(&id);
-            self.jobs.prune();
-        }
-        self.publish_job(id);
-        self.event(project.as_ref(), severity, Subject::Job { job: id, state }, text);
-    }
-
-    pub(super) fn fail(&mut self, id: JobId, failure: JobFailure) {
-        let text = failure.message.clone();
-        if let Some(row) = self.jobs.row_mut(id) {
-            row.job.failure = Some(failure);
-        }
-        self.close_run(id, RunState::Failed);
-        self.change_state(id, JobState::Failed, &text);
-    }
-
-    fn cancelled(&mut self, id: JobId, text: &str) {
-        self.close_run(id, RunState::Cancelled);
-        self.change_state(id, JobState::Cancelled, text);
-    }
-
-    /// The agent started again: what was running goes on from what is durable, what was stopping has
-    /// stopped.
-    pub(super) fn take_up_jobs(&mut self) {
-        for id in self.jobs.in_state(|state| state == JobState::Cancelling) {
-            self.cancelled(id, "its worker ended with the agent");
-        }
-        for id in self.jobs.in_state(|state| state == JobState::Running) {
-            let Some(row) = self.jobs.row_mut(id) else { continue };
-            let message = format!("the agent ended during attempt {}", row.job.attempts);
-            let text = format!("{message}; goes on from what is durable");
-            row.job.failure = Some(JobFailure { cause: FailureCause::Interrupted, message, hint: None });
-            self.change_state(id, JobState::Queued, &text);
-        }
-        self.start_what_may();
-    }
-
-    /// The number of the version that an import or a proposal would add to.
-    fn head_for(&self, job: &Job) -> Option<u32> {
-        let (JobSpec::Import { lineage, .. } | JobSpec::Propose { into: lineage, .. }) = &job.spec else {
-            return None;
-        };
-        let project = self.projects.get(job.project.as_ref()?)?;
-        project.head(*lineage).map(|head| head.dataset.number)
-    }
-}
-
-fn needed(other: JobId, state: JobState) -> JobFailure {
-    JobFailure {
-        cause: FailureCause::Dependency,
-        message: format!("job {other}, which it needs, was {state}").replace("was failed", "failed"),
-        hint: Some("retry that job first, then this one".to_owned()),
+        self.jobs.row(id).ok_or_else(|| missing(format_args!("job {id}")))
     }
 }
 

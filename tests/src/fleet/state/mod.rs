@@ -7,6 +7,7 @@
 mod aliases;
 mod blobs;
 mod datasets;
+mod engine;
 mod events;
 mod health;
 mod history;
@@ -16,6 +17,7 @@ mod life;
 mod log;
 mod models;
 mod once;
+mod outcome;
 mod page;
 mod past_jobs;
 mod predictions;

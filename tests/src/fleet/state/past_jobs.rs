@@ -18,7 +18,7 @@ use super::super::dice::hash;
 use super::super::words::HOSTILE;
 use super::jobs::JobRow;
 use super::life::out_of_memory;
-use super::work::collected;
+use super::outcome::collected;
 use super::{Character, State};
 
 /// The reference version that things of the past are about.
@@ -130,7 +130,7 @@ impl State {
             self.now = self.now.plus(Duration::from_secs(30));
             self.work_for(Duration::from_secs(30));
         }
-        self.queue(name, JobSpec::Evaluate { run }, training.as_slice());
+        self.queue(name, JobSpec::Evaluate { run }, &[training]);
         let (_, next) = train(self);
         self.queue(name, next, &[]);
         self.queue(name, import("/srv/pictures/tuesday"), &[]);
@@ -144,26 +144,20 @@ impl State {
         self.now = present.minus(Duration::from_secs(60));
         self.work_for(Duration::from_secs(60));
         self.now = present;
-        if let Some(row) = again.and_then(|again| self.jobs.row_mut(again)) {
+        if let Some(row) = self.jobs.row_mut(again) {
             row.job.attempts = 1;
             row.job.failure = Some(out_of_memory());
             row.work.until = Some(present.plus(Duration::from_secs(8)));
         }
-        if let Some(job) = stopping {
-            let who =
-                Principal { name: "bob".to_owned(), role: Role::Operator, via: "unix socket".to_owned() };
-            let key = self.fresh_id(present);
-            let asked = self.job_cancel(&who, JobChange { key, job });
-            debug_assert!(asked.is_ok(), "{asked:?}");
-        }
+        let who = Principal { name: "bob".to_owned(), role: Role::Operator, via: "unix socket".to_owned() };
+        let (key, job) = (self.fresh_id(present), stopping);
+        self.job_cancel(&who, JobChange { key, job }).expect("it began a minute ago");
         self.start_what_may();
     }
 
-    fn queue(&mut self, name: &ProjectName, spec: JobSpec, after: &[JobId]) -> Option<JobId> {
+    fn queue(&mut self, name: &ProjectName, spec: JobSpec, after: &[JobId]) -> JobId {
         let project = (!matches!(spec, JobSpec::Gc { .. })).then(|| name.clone());
-        let queued = self.submit(project, spec, after, "alice");
-        debug_assert!(queued.is_ok(), "{queued:?}");
-        queued.ok().map(|job| job.id)
+        self.submit(project, spec, after, "alice").expect("the queue is short, and what it names is there").id
     }
 
     /// The job of a training of the past.

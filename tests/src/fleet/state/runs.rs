@@ -14,8 +14,8 @@ use super::page::{cursor, page};
 use super::projects::InState;
 use super::refusal::missing;
 
-/// Runs kept in a project, those of models not counted.
-const KEPT: usize = 24;
+/// Ended runs kept in a project, those of models not counted.
+const KEPT: usize = 6;
 
 /// A run, and how its numbers come about.
 #[derive(Clone, Debug)]

@@ -1,28 +1,19 @@
-//! What a job does while it runs: how long it takes, what it shows, how it ends, what it leaves behind.
+//! What a job does while it runs: how long it takes, what it shows, how it ends.
 
 use std::time::Duration;
 
-use vigie_protocol::blob::GcReport;
-use vigie_protocol::dataset::{ChangeSetState, DatasetRef, Decision, Lineage};
 use vigie_protocol::event::{Severity, Subject};
-use vigie_protocol::job::{FailureCause, Job, JobFailure, JobOutcome, JobSpec, JobState, LogLine, Progress};
-use vigie_protocol::model::Architecture;
+use vigie_protocol::job::{FailureCause, Job, JobFailure, JobSpec, JobState, LogLine, Progress};
 use vigie_protocol::run::RunState;
-use vigie_protocol::{ApiError, ChangeSetId, JobId, ProjectName, RunId, Time};
+use vigie_protocol::{ApiError, JobId, ProjectName, RunId, Time};
 
-use super::super::dice::{hash, mix, share};
+use super::super::dice::{mix, share};
 use super::super::words;
-use super::super::world::Content;
 use super::State;
-use super::datasets::ChangeSetRow;
 use super::jobs::JobRow;
-use super::models::Registered;
 
 /// Pauses after the first and the second failed attempt; a third is the last.
 const BACKOFF: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
-
-/// Share of a project's images that an import or a proposal adds.
-const GROWTH: f64 = 0.02;
 
 /// The work of one job.
 #[derive(Clone, Debug)]
@@ -115,7 +106,7 @@ impl Work {
     fn progress(&self, spec: &JobSpec) -> Progress {
         let fraction = self.fraction();
         let (stage, units, unit) = match spec {
-            JobSpec::Import { .. } => ("reading images".to_owned(), 12_000, "images"),
+            JobSpec::Import { .. } => ("reading images".to_owned(), 12_000_u32, "images"),
             JobSpec::Propose { .. } => ("comparing".to_owned(), 24_000, "images"),
             JobSpec::Preprocess { .. } => ("decoding".to_owned(), 18_000, "images"),
             JobSpec::Train { recipe, .. } => {
@@ -135,7 +126,7 @@ impl Work {
         Progress {
             stage,
             done: (within * f64::from(units)) as u64,
-            total: u64::from(units.cast_unsigned()),
+            total: u64::from(units),
             unit: unit.to_owned(),
             fraction: fraction as f32,
             // The first moments are no ground for a guess.
@@ -271,120 +262,6 @@ impl State {
         }
     }
 
-    /// What a job leaves behind that was worked at to its end.
-    fn outcome(&mut self, job: &Job) -> Result<JobOutcome, ApiError> {
-        let now = self.now;
-        let finds = self.jobs.row_mut(job.id).is_some_and(|row| row.work.finds);
-        let project = || job.project.clone().ok_or_else(|| ApiError::invalid("the job has no project"));
-        Ok(match &job.spec {
-            JobSpec::Import { source, lineage, accept } => {
-                let grown = self.grown(&project()?, *lineage)?.filter(|_| finds);
-                let origin = format!("import of {}", source.name());
-                self.proposed(job, *lineage, origin, grown, *accept)?
-            }
-            JobSpec::Propose { from, into, accept } => {
-                let taken = self.project(&project()?)?.dataset(*from)?.content;
-                let origin = format!("update from {from}");
-                self.proposed(job, *into, origin, Some(taken), *accept)?
-            }
-            JobSpec::Preprocess { dataset, spec } => {
-                let project = self.project(&project()?)?;
-                let content = project.dataset(*dataset)?.content;
-                let images = (content.to - content.from) as u64;
-                let pack = hash(self.identity.seed, u64::from(spec.crop));
-                let bytes = images * u64::from(spec.crop).pow(2) * 3;
-                JobOutcome::Pack { pack, images, bytes, reused: !finds }
-            }
-            JobSpec::Train { run, .. } => {
-                let best_epoch = self.project(&project()?)?.run(*run)?.run.best_epoch.unwrap_or(1);
-                JobOutcome::Run { run: *run, best_epoch }
-            }
-            JobSpec::Evaluate { run } => {
-                let name = project()?;
-                let project = self.project_mut(&name)?;
-                let run = project.run(*run)?.run.clone();
-                if run.best_epoch.is_none() {
-                    let text = "the run has no finished epoch to evaluate; train it first";
-                    return Err(ApiError::invalid(text));
-                }
-                let best = run.epochs.iter().find(|epoch| Some(epoch.epoch) == run.best_epoch);
-                let registered = Registered {
-                    run: run.id,
-                    dataset: run.dataset,
-                    content: project.dataset(run.dataset)?.content,
-                    architecture: Architecture::EfficientnetLite0,
-                    accuracy: best.map_or(0.5, |best| best.valid_accuracy) - 0.01,
-                    at: now,
-                    by: &job.by,
-                };
-                let number = project.register(&registered);
-                let text =
-                    format!("model {number}: test accuracy {}", project.model(number)?.version.accuracy);
-                self.event(Some(&name), Severity::Info, Subject::Model { number }, text);
-                JobOutcome::Model { number }
-            }
-            JobSpec::Gc { dry_run } => JobOutcome::Gc { report: collected(self.identity.seed, !dry_run) },
-            JobSpec::Unknown => JobOutcome::Unknown,
-        })
-    }
-
-    /// What a line would hold with a few images more; nothing when there are no more.
-    fn grown(&self, name: &ProjectName, lineage: Lineage) -> Result<Option<Content>, ApiError> {
-        let project = self.project(name)?;
-        let all = project.plan.images;
-        let head = project.head(lineage).map_or(project.plan.first(0.0), |head| head.content);
-        let to = all.min(head.to + (all as f64 * GROWTH) as usize);
-        Ok((to > head.to).then_some(Content { to, ..head }))
-    }
-
-    fn proposed(
-        &mut self,
-        job: &Job,
-        lineage: Lineage,
-        origin: String,
-        content: Option<Content>,
-        accept: bool,
-    ) -> Result<JobOutcome, ApiError> {
-        let name = job.project.clone().ok_or_else(|| ApiError::invalid("the job has no project"))?;
-        let (now, id, bits): (Time, ChangeSetId, u64) =
-            (self.now, self.fresh_id(self.now), self.fresh_bits());
-        let base = self.jobs.row_mut(job.id).and_then(|row| row.work.base);
-        let project = self.project_mut(&name)?;
-        let head = base.map(|number| DatasetRef { lineage, number });
-        let before = match head {
-            Some(head) => project.dataset(head)?.content,
-            None => project.plan.first(0.0),
-        };
-        let Some(after) = content.filter(|content| *content != before) else {
-            return Ok(JobOutcome::NoChange { dataset: head });
-        };
-        let row = ChangeSetRow {
-            id,
-            lineage,
-            base,
-            state: ChangeSetState::Proposed,
-            origin: origin.clone(),
-            created: now,
-            by: job.by.clone(),
-            before,
-            after,
-            duplicates: bits % 20,
-            quarantined: mix(bits, 1) % 8,
-            accepted_as: None,
-            decided: None,
-            generation: 1,
-        };
-        let text = format!("{origin}: {} images proposed", after.to.saturating_sub(before.to));
-        project.change_sets.insert(id, row);
-        self.event(Some(&name), Severity::Info, Subject::ChangeSet { change_set: id }, text);
-        let reason = Some("accepted at once, as asked".to_owned());
-        let dataset = match accept {
-            true => self.decide(&name, id, None, true, Decision { at: now, by: job.by.clone(), reason }).ok(),
-            false => None,
-        };
-        Ok(JobOutcome::ChangeSet { change_set: id, dataset: dataset.flatten() })
-    }
-
     /// The run of a training ends, or goes on, with it.
     pub(super) fn close_run(&mut self, id: JobId, state: RunState) {
         let Some(job) = self.jobs.get(id) else { return };
@@ -393,19 +270,5 @@ impl State {
         if let Some(row) = self.projects.get_mut(&name).and_then(|project| project.runs.get_mut(&run)) {
             row.run.state = state;
         }
-    }
-}
-
-/// What garbage collection reports.
-pub(super) fn collected(seed: u64, removed: bool) -> GcReport {
-    let orphans = mix(seed, 0x6c) % 40;
-    GcReport {
-        referenced: 21_840,
-        referenced_bytes: 31_457_280,
-        orphans,
-        orphan_bytes: orphans * 48_000,
-        removed,
-        examples: (0..orphans.min(20)).map(|n| hash(seed ^ 0x6c, n)).collect(),
-        missing: Vec::new(),
     }
 }
