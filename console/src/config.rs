@@ -230,7 +230,7 @@ mod tests {
         for (text, message) in [
             (
                 "defalt = \"lab\"\n",
-                "config.toml:1:1: unknown field `defalt`, expected `default` or `contexts`",
+                "config.toml:1:1: unknown field `defalt`, expected one of `default`, `contexts`",
             ),
             ("[contexts.lab]\n\n  taget = 1\n", "config.toml:3:3: unknown field `taget`"),
             (

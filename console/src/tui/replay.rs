@@ -182,3 +182,56 @@ fn listen(can: &Capabilities, send: &mpsc::SyncSender<Told>) -> anyhow::Result<(
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::record::Recorder;
+    use crate::tui::state::View;
+    use crate::tui::testing::{DARK, at, birds, text, world};
+
+    /// Plays a script as the loop would, recorded.
+    fn recorded(events: impl IntoIterator<Item = Event>) -> (State, Recorder) {
+        let mut state = world((100, 30), DARK);
+        state.nav.jump(View::Models { place: birds() });
+        let mut recorder = Recorder::new(&state);
+        for event in events {
+            recorder.take(&event, &state);
+            update(&mut state, event);
+        }
+        (state, recorder)
+    }
+
+    #[test]
+    fn a_session_comes_back_as_it_was() {
+        let keys = ["j", "space", "j", "enter", "tab", "esc", "s", ":", "a", "tab"];
+        let keys = keys.map(|key| Event::Key(key.parse().expect("a key")));
+        let (state, recorder) = recorded(keys.into_iter().chain([Event::Second { now: at(700) }]));
+        let bytes = recorder.dump().expect("written");
+        let mut player = Player::new(Recording::parse(&bytes).expect("read"));
+        let before = player.text();
+        player.play_to(usize::MAX);
+        assert_eq!((player.text(), player.position()), (text(&state), (11, 11)));
+        assert_ne!(player.text(), before);
+    }
+
+    #[test]
+    fn the_last_thousands_are_always_there() {
+        let seconds = (0..23_456).map(|n| Event::Second { now: at(600 + n) });
+        let (state, recorder) = recorded(seconds);
+        let recording = Recording::parse(&recorder.dump().expect("written")).expect("read");
+        assert!((5_000..=10_000).contains(&recording.events.len()), "{}", recording.events.len());
+        let mut player = Player::new(recording);
+        player.play_to(usize::MAX);
+        assert_eq!(player.text(), text(&state));
+    }
+
+    #[test]
+    fn what_is_no_recording_is_refused() {
+        let (_, recorder) = recorded([]);
+        let whole = recorder.dump().expect("written");
+        for bytes in [&b""[..], b"not a recording", &whole[..whole.len() / 2]] {
+            assert!(Recording::parse(bytes).is_err());
+        }
+    }
+}
