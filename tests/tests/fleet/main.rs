@@ -81,10 +81,11 @@ async fn every_method_is_answered() {
     use ErrorCode::{Conflict, Invalid, NotFound};
     let (_fleet, client) = fleet(1, 1_000);
     // Of the samples only those fit that name something that is there.
-    let expected: [(&str, Option<ErrorCode>); 44] = [
+    let expected: [(&str, Option<ErrorCode>); 46] = [
         ("whoami", None),
         ("health", None),
         ("doctor", None),
+        ("agent_log", None),
         ("project_list", None),
         ("project_get", None),
         ("project_create", Some(Conflict)),
@@ -92,6 +93,7 @@ async fn every_method_is_answered() {
         ("dataset_list", Some(Invalid)),
         ("dataset_get", None),
         ("dataset_images", Some(Invalid)),
+        ("dataset_diff", Some(Invalid)),
         ("change_set_list", Some(Invalid)),
         ("change_set_get", Some(NotFound)),
         ("change_set_decide", Some(NotFound)),

@@ -35,8 +35,7 @@ impl Page for Log {
             .agent()
             .and_then(|agent| cx.state.store.get(&Want { agent, query: Query::AgentLog }));
         let Some(Answer::AgentLog(log)) = slot.and_then(|slot| slot.answer.as_ref()) else {
-            let text = super::waiting(slot, "it says nothing");
-            put(buffer, body.x + 2, body.y + 1, body.width, &text, cx.theme.style(Role::Dim));
+            super::draw_waiting(cx, slot, "it says nothing", body, buffer);
             return;
         };
         let lines: Vec<&AgentLogLine> = log.lines.iter().filter(|line| wanted(cx, line)).collect();

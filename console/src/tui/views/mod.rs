@@ -36,7 +36,7 @@ use ratatui::layout::Rect;
 use super::pictures::Album;
 use super::state::{Screen, Shown, State, View, Want};
 use super::table::Table;
-use super::theme::Theme;
+use super::theme::{Role, Theme};
 use super::{update, widgets};
 
 pub use frame::draw;
@@ -275,6 +275,13 @@ fn waiting(slot: Option<&super::state::Slot>, empty: &str) -> String {
             }
             (None, None) => "asking…".to_owned(),
         },
+    }
+}
+
+/// Says in the place of data that is not there why it is not.
+fn draw_waiting(cx: &Cx<'_>, slot: Option<&super::state::Slot>, empty: &str, body: Rect, buffer: &mut Buffer) {
+    for (line, y) in waiting(slot, empty).lines().zip(body.y + 1..body.bottom()) {
+        widgets::put(buffer, body.x + 2, y, body.width.saturating_sub(2), line, cx.theme.style(Role::Dim));
     }
 }
 

@@ -255,8 +255,7 @@ impl Page for Confusion {
     fn draw(&self, cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {
         let Some(detail) = detail(cx.state, cx.screen) else {
             let slot = detail_want(cx.screen).and_then(|want| cx.state.store.get(&want));
-            let text = super::waiting(slot, "it has no confusion matrix");
-            put(buffer, body.x + 2, body.y + 1, body.width, &text, cx.theme.style(Role::Dim));
+            super::draw_waiting(cx, slot, "it has no confusion matrix", body, buffer);
             return;
         };
         let passport = &detail.passport;

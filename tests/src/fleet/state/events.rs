@@ -32,6 +32,11 @@ impl Events {
         }
     }
 
+    /// All that are kept, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Event> {
+        self.kept.iter()
+    }
+
     fn get(&self, seq: u64) -> Option<&Event> {
         let oldest = self.kept.front()?.seq;
         self.kept.get(usize::try_from(seq.checked_sub(oldest)?).ok()?)

@@ -2,7 +2,9 @@
 
 use vigie_protocol::access::Principal;
 use vigie_protocol::event::{Severity, Subject};
-use vigie_protocol::health::{AgentHealth, Finding, GpuStats, HostStats, ServiceHealth, ServiceState};
+use vigie_protocol::health::{
+    AgentHealth, Environment, EnvironmentColour, Finding, GpuStats, HostStats, ServiceHealth, ServiceState,
+};
 use vigie_protocol::prediction::LogHealth;
 use vigie_protocol::service::Empty;
 use vigie_protocol::{AliasName, ApiError};
@@ -32,12 +34,22 @@ impl State {
             services: self.services.values().cloned().collect(),
             host: self.host(),
             gpus: self.gpus(),
+            environment: self.environment(),
             prediction_log: LogHealth {
                 pending: self.noise(8) % 12,
                 shed: if self.identity.character == Character::Full { 214 } else { 0 },
                 window_ms: 50,
             },
         })
+    }
+
+    /// Two of three are production.
+    fn environment(&self) -> Option<Environment> {
+        let (name, colour) = match self.identity.index % 3 {
+            0 => ("staging", EnvironmentColour::Yellow),
+            _ => ("production", EnvironmentColour::Red),
+        };
+        Some(Environment { name: name.to_owned(), colour })
     }
 
     pub(in super::super) fn doctor(&mut self, _: &Principal, _: Empty) -> Result<Vec<Finding>, ApiError> {

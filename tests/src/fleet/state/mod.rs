@@ -7,6 +7,7 @@
 mod aliases;
 mod blobs;
 mod datasets;
+mod diffs;
 mod engine;
 mod events;
 mod health;
