@@ -4,8 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::{Cx, name, page, title};
-use crate::out::{age, count, safe, width};
+use super::{Cx, name, page, title, when};
+use crate::out::{count, safe, width};
 use crate::tui::command::{self, Risk, Scope};
 use crate::tui::pictures::Album;
 use crate::tui::state::{Link, MOST_ROWS, Overlay, State};
@@ -125,7 +125,7 @@ fn zone(state: &State) -> String {
 pub(super) fn link_text(cx: &Cx<'_>, agent: &crate::tui::state::Agent) -> String {
     let now = cx.state.now;
     let old = match agent.snapshot.heard {
-        Some(heard) if agent.is_stale(now) => format!(", data {}", age(now, heard)),
+        Some(heard) if agent.is_stale(now) => format!(", data {} old", when::coarse(now, heard)),
         Some(_) => String::new(),
         None => ", no data yet".to_owned(),
     };
