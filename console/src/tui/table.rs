@@ -130,7 +130,7 @@ impl Row {
 /// Rows by their number.
 pub trait Source {
     /// How many there are.
-    fn len(&self) -> usize;
+    fn count(&self) -> usize;
     /// What makes the n-th what it is, for as long as it exists.
     fn key(&self, n: usize) -> String;
     /// The n-th, built anew.
@@ -206,7 +206,7 @@ where
     R: Fn(&T) -> Row,
     T: serde::Serialize,
 {
-    fn len(&self) -> usize {
+    fn count(&self) -> usize {
         self.items.all().len()
     }
 
@@ -245,7 +245,7 @@ impl<'a, T> Across<'a, T> {
 }
 
 impl<T: serde::Serialize> Source for Across<'_, T> {
-    fn len(&self) -> usize {
+    fn count(&self) -> usize {
         self.at.len()
     }
 
@@ -274,7 +274,7 @@ pub fn order(table: &Table<'_>, of: &OrderOf) -> Option<Vec<u32>> {
     let wanted = |row: &Row| {
         (!of.faults_only || row.fault) && filter.as_ref().is_none_or(|filter| filter.matches(row))
     };
-    let mut kept: Vec<(u32, Option<Cell>)> = (0..table.source.len())
+    let mut kept: Vec<(u32, Option<Cell>)> = (0..table.source.count())
         .filter_map(|n| {
             let mut row = table.source.row(n);
             let by = of.sort.map(|(column, _)| usize::from(column)).filter(|&at| at < row.cells.len());

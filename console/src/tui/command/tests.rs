@@ -70,7 +70,7 @@ fn every_screen_and_every_change_is_a_command_of_the_shell() {
     // Each view is shown by a command of the table, or is what `open` leads to from one that is.
     for view in every_view() {
         let twin = views::twin(&view);
-        assert!(twin.is_none_or(|twin| there(twin)), "{}: {twin:?}", views::name(&view));
+        assert!(twin.is_none_or(&there), "{}: {twin:?}", views::name(&view));
         let own = matches!(view, View::Messages | View::Help);
         assert_eq!(twin.is_none(), own, "{}", views::name(&view));
     }

@@ -226,6 +226,9 @@ fn arguments(state: &State, command: &Command) -> Vec<String> {
     }
 }
 
+/// Whether it begins otherwise, how long it is if not, how badly it fits.
+type Rank = (bool, usize, std::cmp::Reverse<u32>);
+
 /// What fits best first; everything, in its order, when nothing is typed.
 fn rank<T>(typed: &str, items: Vec<T>, text: impl Fn(&T) -> String) -> Vec<T> {
     if typed.is_empty() {
@@ -234,7 +237,7 @@ fn rank<T>(typed: &str, items: Vec<T>, text: impl Fn(&T) -> String) -> Vec<T> {
     let mut matcher = Matcher::new(Config::DEFAULT);
     let pattern = Pattern::new(typed, CaseMatching::Smart, Normalization::Smart, AtomKind::Fuzzy);
     let mut buffer = Vec::new();
-    let mut scored: Vec<((bool, usize, std::cmp::Reverse<u32>), T)> = items
+    let mut scored: Vec<(Rank, T)> = items
         .into_iter()
         .filter_map(|item| {
             let text = text(&item);

@@ -116,7 +116,7 @@ struct Facts {
 fn facts(state: &State) -> Option<Facts> {
     let table = views::table(state)?;
     let screen = state.screen();
-    let rows = table.source.len();
+    let rows = table.source.count();
     let of = OrderOf {
         screen: screen.id,
         revision: table.revision,

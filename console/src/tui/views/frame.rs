@@ -178,7 +178,7 @@ fn facts(cx: &Cx<'_>) -> Vec<String> {
     let view = &cx.screen.table;
     let mut facts = Vec::new();
     let Some(table) = page(&cx.screen.view).table(state, cx.screen) else { return facts };
-    let all = table.source.len();
+    let all = table.source.count();
     let more = table.want.as_ref().is_some_and(|(_, more)| *more);
     let shown = view.order.as_ref().map_or(all, |order| order.len());
     if !view.marks.is_empty() {

@@ -226,7 +226,7 @@ fn passport(cx: &Cx<'_>, detail: &ModelDetail) -> Facts {
         .field("classes", passport.classes.len().to_string())
         .field("learnt from", format!("{} (manifest {})", passport.dataset, passport.manifest.short()))
         .field("run", format!("{}, epoch {}", passport.run, passport.epoch))
-        .field("preprocess", format!("{}", passport.preprocess_hash.short()))
+        .field("preprocess", passport.preprocess_hash.short())
         .field("weights", passport.weights.to_string())
         .field("temperature", format!("{:.4}", passport.temperature))
         .field("golden set", format!("{} images", passport.golden.len()))

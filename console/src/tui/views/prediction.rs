@@ -7,7 +7,7 @@ use vigie_protocol::prediction::Prediction as Record;
 use super::facts::Facts;
 use super::{Cx, Page, Subject, place_text};
 use crate::out::{age, micros, safe};
-use crate::tui::pictures::{self, Slot};
+use crate::tui::pictures::{self, Kind, Slot};
 use crate::tui::state::{PictureState, Query, Screen, Shown, State, View, Want};
 use crate::tui::theme::Role;
 use crate::tui::widgets::bars::{Bar, Bars};
@@ -100,6 +100,10 @@ fn picture_area(screen: &Screen, body: Rect) -> Rect {
 
 /// A picture, or the word for why there is none yet. The area is the room that was asked for.
 pub(super) fn draw_picture(cx: &Cx<'_>, image: vigie_protocol::Hash, area: Rect, buffer: &mut Buffer) {
+    // Sixels and iTerm2's images lie over the letters of whatever is drawn on top.
+    if cx.state.overlay.is_some() && matches!(cx.state.picture_kind, Kind::Sixel | Kind::Iterm2) {
+        return;
+    }
     let cells = (area.width, area.height);
     let key = pictures::Key { image, kind: cx.state.picture_kind, cells };
     let (text, role) = match (cx.state.pictures.get(&(image, cells)), cx.album.get(&key)) {

@@ -25,7 +25,7 @@ pub(in crate::tui) fn columns(state: &State) -> Option<&'static [Column]> {
 pub(in crate::tui) fn shown_rows(state: &State) -> usize {
     match &state.screen().table.order {
         Some(order) => order.len(),
-        None => table(state).map_or(0, |table| table.source.len()),
+        None => table(state).map_or(0, |table| table.source.count()),
     }
 }
 
@@ -48,14 +48,14 @@ pub(in crate::tui) fn position_of(state: &State, source: usize) -> Option<usize>
 /// The identity of the selected row.
 pub(in crate::tui) fn selected_key(state: &State) -> Option<String> {
     let at = source_row(state, state.screen().table.selected)?;
-    table(state).filter(|table| at < table.source.len()).map(|table| table.source.key(at))
+    table(state).filter(|table| at < table.source.count()).map(|table| table.source.key(at))
 }
 
 /// The identities of all rows shown.
 pub(in crate::tui) fn shown_keys(state: &State) -> Vec<String> {
     let Some(table) = table(state) else { return Vec::new() };
     let rows = (0..shown_rows(state)).filter_map(|shown| source_row(state, shown));
-    rows.filter(|at| *at < table.source.len()).map(|at| table.source.key(at)).collect()
+    rows.filter(|at| *at < table.source.count()).map(|at| table.source.key(at)).collect()
 }
 
 /// Takes the marks off rows that are gone.
@@ -64,7 +64,7 @@ pub(in crate::tui) fn drop_dead_marks(state: &mut State) {
         return;
     }
     let Some(table) = table(state) else { return };
-    let alive: BTreeSet<String> = (0..table.source.len()).map(|n| table.source.key(n)).collect();
+    let alive: BTreeSet<String> = (0..table.source.count()).map(|n| table.source.key(n)).collect();
     drop(table);
     // A list that is being fetched anew has no rows for a moment: that kills no marks.
     if !alive.is_empty() {
@@ -103,7 +103,7 @@ pub(in crate::tui) fn subjects(state: &State) -> Vec<Subject> {
         return subject(state).or_else(|| about(state)).into_iter().collect();
     }
     let Some(table) = table(state) else { return Vec::new() };
-    let marked = (0..table.source.len()).filter(|n| screen.table.marks.contains(&table.source.key(*n)));
+    let marked = (0..table.source.count()).filter(|n| screen.table.marks.contains(&table.source.key(*n)));
     marked.filter_map(|n| page(&screen.view).subject(state, screen, n)).collect()
 }
 

@@ -21,7 +21,7 @@ pub fn draw(cx: &Cx<'_>, table: &Table<'_>, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let view = &cx.screen.table;
-    let source = table.source.len();
+    let source = table.source.count();
     let shown = view.order.as_ref().map_or(source, |order| order.len());
     let row_at = |place: usize| match &view.order {
         Some(order) => order.get(place).map(|row| *row as usize).filter(|row| *row < source),
