@@ -81,6 +81,9 @@ pub fn encode(picture: &Decoded, medium: &Medium, cells: (u16, u16)) -> Result<E
 /// Copies a picture into the middle of `area`. Returns whether all of it is there: half-blocks,
 /// characters and Kitty's pictures are cut at the edges, others are not drawn at all where they do
 /// not fit.
+///
+/// iTerm2's pictures and sixels lie over cells that frames then leave alone. While a dialog covers
+/// one it must not be drawn: the dialog's letters would stay when the dialog goes.
 pub fn draw(picture: &Encoded, area: Rect, buffer: &mut Buffer) -> bool {
     let area = area.intersection(buffer.area);
     let (width, height) = picture.size();

@@ -1,7 +1,7 @@
 //! Pictures in the terminal, by whatever it has for them.
 //!
-//! [`decode`] and [`encode`] take milliseconds to a second: they are called off the thread that draws,
-//! and their results kept in an [`Album`]. [`draw`] copies cells. Nothing here asks the terminal
+//! [`decode()`] and [`encode()`] take milliseconds to a second: they are called off the thread that
+//! draws, and their results kept in an [`Album`]. [`draw`] copies cells. Nothing here asks the terminal
 //! anything; what it can do is said by a [`Medium`].
 
 mod album;

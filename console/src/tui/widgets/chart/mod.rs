@@ -26,8 +26,8 @@ use plot::Plot;
 pub struct Series<'a> {
     /// What the legend calls it.
     pub name: &'a str,
-    /// Its points, by ascending x. No value, or one that is not finite, is a gap; so is an x that is
-    /// not finite.
+    /// Its points by ascending, finite x: they are searched, not looked through, and others come out
+    /// wrong. No value, or one that is not finite, is a gap.
     pub points: &'a [(f64, Option<f64>)],
 }
 

@@ -18,6 +18,9 @@ enum Ink {
     Point { series: usize },
 }
 
+/// Unicode's numbering of the eight dots in a cell, by row and column.
+const BITS: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
+
 /// A grid of cells with dots in them.
 #[derive(Debug)]
 pub(super) struct Plot {
@@ -62,12 +65,28 @@ impl Plot {
                 self.point(at, row(column.low), series);
                 continue;
             }
-            self.stroke((at, row(column.high)), (at, row(column.low)), series);
-            if column.joined && i > 0 {
-                let before = filled[i - 1];
-                let from = row(folded.columns[before].last);
-                self.stroke((before, from), (at, row(column.first)), series);
+            let (top, bottom) = (row(column.high), row(column.low));
+            self.upright(at, top, bottom, series);
+            if !column.joined || i == 0 {
+                continue;
             }
+            let before = &folded.columns[filled[i - 1]];
+            // Neighbours that overlap in height are joined already; in dense series nearly all are.
+            let touching = filled[i - 1] + 1 == at && row(before.high) <= bottom && row(before.low) >= top;
+            if !touching {
+                self.stroke((filled[i - 1], row(before.last)), (at, row(column.first)), series);
+            }
+        }
+    }
+
+    /// Dots in one column from `top` to `bottom`.
+    fn upright(&mut self, x: usize, top: usize, bottom: usize, series: usize) {
+        for row in top / self.down..=bottom / self.down {
+            let first = row * self.down;
+            let from = top.max(first) - first;
+            let to = bottom.min(first + self.down - 1) - first;
+            let bits = (from..=to).fold(0, |bits, y| bits | BITS[y][x % self.across]);
+            self.add(x, first, bits, series);
         }
     }
 
@@ -96,13 +115,15 @@ impl Plot {
     }
 
     fn dot(&mut self, x: usize, y: usize, series: usize) {
-        /// Unicode's numbering of the eight dots, by row and column.
-        const BITS: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
-        let bit = BITS[y % self.down][x % self.across];
+        self.add(x, y, BITS[y % self.down][x % self.across], series);
+    }
+
+    /// Adds dots to the cell that holds the dot at (`x`, `y`).
+    fn add(&mut self, x: usize, y: usize, bits: u8, series: usize) {
         let Some(cell) = self.cell_at(x, y) else { return };
         let dots = match *cell {
-            Ink::Dots { dots, .. } => dots | bit,
-            Ink::Blank | Ink::Point { .. } => bit,
+            Ink::Dots { dots, .. } => dots | bits,
+            Ink::Blank | Ink::Point { .. } => bits,
         };
         *cell = Ink::Dots { series, dots };
     }

