@@ -92,8 +92,7 @@ fn fetch(state: &mut State, effects: &mut Effects) {
             effects.push(Effect::Fetch { want, cursor });
         }
     }
-    let (pictures, cells) = views::pictures(state);
-    for shown in pictures {
+    for (shown, cells) in views::pictures(state) {
         let key = (shown.image, cells);
         if cells.0 == 0 || cells.1 == 0 || state.pictures.contains_key(&key) {
             continue;

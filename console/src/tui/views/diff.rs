@@ -6,7 +6,7 @@ use vigie_protocol::dataset::{ChangeKind, ClassChange, ImageChange, Placement};
 
 use super::{Cx, Page, Subject, draw_table, place_text, prediction};
 use crate::out::{count, signed};
-use crate::tui::state::{Answer, Query, Screen, Shown, State, View, Want};
+use crate::tui::state::{Answer, Cells, Query, Screen, Shown, State, View, Want};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
 use crate::tui::theme::Role;
 
@@ -85,14 +85,14 @@ impl Page for Diff {
         if screen.tab == 0 { body } else { Rect { width: body.width - body.width / 3, ..body } }
     }
 
-    fn pictures(&self, state: &State, screen: &Screen, body: Rect) -> (Vec<Shown>, (u16, u16)) {
+    fn pictures(&self, state: &State, screen: &Screen, body: Rect) -> Vec<(Shown, Cells)> {
         let area = picture_area(body);
         let shown =
             super::subject(state).zip(screen.view.agent()).and_then(|(subject, agent)| match subject {
                 Subject::Image { image, .. } => Some(Shown { agent, image }),
                 _ => None,
             });
-        (shown.into_iter().collect(), (area.width, area.height))
+        shown.map(|shown| (shown, (area.width, area.height))).into_iter().collect()
     }
 
     fn draw(&self, cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {

@@ -6,7 +6,7 @@ use vigie_protocol::dataset::DatasetImage;
 
 use super::{Cx, Page, Subject, draw_table, place_text, prediction};
 use crate::out::bytes;
-use crate::tui::state::{Answer, Query, Screen, Shown, State, View, Want};
+use crate::tui::state::{Answer, Cells, Query, Screen, Shown, State, View, Want};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
 
 pub(super) struct Images;
@@ -63,17 +63,18 @@ impl Page for Images {
         }
     }
 
-    fn pictures(&self, state: &State, screen: &Screen, body: Rect) -> (Vec<Shown>, (u16, u16)) {
+    fn pictures(&self, state: &State, screen: &Screen, body: Rect) -> Vec<(Shown, Cells)> {
         let area = picture_area(screen, body);
         let Some((rows, agent)) = rows(state, screen).zip(screen.view.agent()) else {
-            return (Vec::new(), (0, 0));
+            return Vec::new();
         };
         // The selected one first, then its neighbours: going on must not wait.
         let at = |by: isize| {
             let shown = screen.table.selected.checked_add_signed(by)?;
             Some(Shown { agent, image: rows.get(super::source_row(state, shown)?)?.image })
         };
-        ([0, 1, -1, 2].into_iter().filter_map(at).collect(), (area.width, area.height))
+        let room = |shown| (shown, (area.width, area.height));
+        [0, 1, -1, 2].into_iter().filter_map(at).map(room).collect()
     }
 
     fn draw(&self, cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {

@@ -34,7 +34,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::pictures::Album;
-use super::state::{Screen, Shown, State, View, Want};
+use super::state::{Cells, Screen, Shown, State, View, Want};
 use super::table::Table;
 use super::theme::{Role, Theme};
 use super::{update, widgets};
@@ -94,9 +94,9 @@ pub(super) trait Page: Sync {
         body
     }
 
-    /// The pictures it shows, and how large each may be in cells.
-    fn pictures(&self, _state: &State, _screen: &Screen, _body: Rect) -> (Vec<Shown>, (u16, u16)) {
-        (Vec::new(), (0, 0))
+    /// The pictures it shows, each with the room it is drawn in.
+    fn pictures(&self, _state: &State, _screen: &Screen, _body: Rect) -> Vec<(Shown, Cells)> {
+        Vec::new()
     }
 
     /// Draws its body. The default is its table.
@@ -247,8 +247,8 @@ pub(super) fn wants(state: &State) -> Vec<Want> {
     page(&state.screen().view).wants(state, state.screen())
 }
 
-/// The pictures the screen shows, and how large each may be.
-pub(super) fn pictures(state: &State) -> (Vec<Shown>, (u16, u16)) {
+/// The pictures the screen shows, each with the room it is drawn in.
+pub(super) fn pictures(state: &State) -> Vec<(Shown, Cells)> {
     page(&state.screen().view).pictures(state, state.screen(), update::body(state.size))
 }
 
@@ -279,7 +279,13 @@ fn waiting(slot: Option<&super::state::Slot>, empty: &str) -> String {
 }
 
 /// Says in the place of data that is not there why it is not.
-fn draw_waiting(cx: &Cx<'_>, slot: Option<&super::state::Slot>, empty: &str, body: Rect, buffer: &mut Buffer) {
+fn draw_waiting(
+    cx: &Cx<'_>,
+    slot: Option<&super::state::Slot>,
+    empty: &str,
+    body: Rect,
+    buffer: &mut Buffer,
+) {
     for (line, y) in waiting(slot, empty).lines().zip(body.y + 1..body.bottom()) {
         widgets::put(buffer, body.x + 2, y, body.width.saturating_sub(2), line, cx.theme.style(Role::Dim));
     }

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use vigie_protocol::dataset::{DatasetImage, DatasetRef, Lineage, Split};
 
 use super::{Cx, Page, Subject, draw_table, place_text, prediction};
-use crate::tui::state::{Answer, Place, Query, Screen, Shown, State, Want};
+use crate::tui::state::{Answer, Cells, Place, Query, Screen, Shown, State, Want};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
 use crate::tui::theme::Role;
 use crate::tui::widgets::put;
@@ -66,14 +66,14 @@ impl Page for Predict {
         Rect { y: body.y + 2, height: body.height.saturating_sub(2), width: body.width / 2, ..body }
     }
 
-    fn pictures(&self, state: &State, screen: &Screen, body: Rect) -> (Vec<Shown>, (u16, u16)) {
+    fn pictures(&self, state: &State, screen: &Screen, body: Rect) -> Vec<(Shown, Cells)> {
         let area = picture_area(body);
         let shown =
             super::subject(state).zip(screen.view.agent()).and_then(|(subject, agent)| match subject {
                 Subject::Image { image, .. } => Some(Shown { agent, image }),
                 _ => None,
             });
-        (shown.into_iter().collect(), (area.width, area.height))
+        shown.map(|shown| (shown, (area.width, area.height))).into_iter().collect()
     }
 
     fn draw(&self, cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {

@@ -2,19 +2,24 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use vigie_protocol::Hash;
+use vigie_protocol::dataset::Split;
 use vigie_protocol::prediction::Prediction as Record;
 
 use super::facts::Facts;
 use super::{Cx, Page, Subject, place_text};
 use crate::out::{age, micros, safe};
 use crate::tui::pictures::{self, Kind, Slot};
-use crate::tui::state::{PictureState, Query, Screen, Shown, State, View, Want};
+use crate::tui::state::{Answer, Cells, PictureState, Place, Query, Screen, Shown, State, View, Want};
 use crate::tui::theme::Role;
 use crate::tui::widgets::bars::{Bar, Bars};
 use crate::tui::widgets::put;
 use crate::tui::widgets::scale::Measure;
 
 pub(super) struct Prediction;
+
+/// Of so many of the best classes a picture is shown beside the prediction's own.
+const CLASSES: usize = 3;
 
 impl Page for Prediction {
     fn about_text(&self, state: &State, screen: &Screen) -> String {
@@ -27,10 +32,13 @@ impl Page for Prediction {
         let project = || place.project.clone();
         let mut wants =
             vec![Want { agent: place.agent, query: Query::Prediction { project: project(), id: *id } }];
-        // Its model leads on to the run and the dataset version.
+        // Its model leads on to the run and the dataset version, and that to pictures of the classes.
         if let Some(found) = super::prediction(state, place, *id) {
             let query = Query::Model { project: project(), number: found.model };
             wants.push(Want { agent: place.agent, query });
+            wants.extend(
+                found.top.iter().take(CLASSES).filter_map(|one| samples(state, place, found, &one.class)),
+            );
         }
         wants
     }
@@ -40,13 +48,16 @@ impl Page for Prediction {
         Some(Subject::Prediction { place: place.clone(), id: *id })
     }
 
-    fn pictures(&self, state: &State, screen: &Screen, body: Rect) -> (Vec<Shown>, (u16, u16)) {
-        let area = picture_area(screen, body);
-        let shown = found(state, screen)
-            .filter(|found| found.picture_kept)
-            .zip(screen.view.agent())
-            .map(|(found, agent)| Shown { agent, image: found.image });
-        (shown.into_iter().collect(), (area.width, area.height))
+    fn pictures(&self, state: &State, screen: &Screen, body: Rect) -> Vec<(Shown, Cells)> {
+        let Some((found, agent)) = found(state, screen).zip(screen.view.agent()) else { return Vec::new() };
+        let room = |area: Rect| (area.width, area.height);
+        let own = found
+            .picture_kept
+            .then(|| (Shown { agent, image: found.image }, room(picture_area(screen, body))));
+        let beside = learnt(state, screen, found).into_iter().zip(class_areas(screen, body));
+        let beside =
+            beside.filter_map(|((_, image), area)| Some((Shown { agent, image: image? }, room(area))));
+        own.into_iter().chain(beside).collect()
     }
 
     fn draw(&self, cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {
@@ -65,6 +76,7 @@ impl Page for Prediction {
         if cx.screen.full {
             return;
         }
+        draw_classes(cx, found, body, buffer);
         let right =
             Rect { x: picture.right() + 2, width: body.right().saturating_sub(picture.right() + 2), ..body };
         put(buffer, right.x, right.y, right.width, "BEST CLASSES", cx.theme.style(Role::Title));
@@ -93,13 +105,59 @@ fn found<'a>(state: &'a State, screen: &Screen) -> Option<&'a Record> {
     super::prediction(state, place, *id)
 }
 
-/// Half the body, or all of it.
+/// The upper part of the left half of the body, or all of it.
 fn picture_area(screen: &Screen, body: Rect) -> Rect {
-    if screen.full { body } else { Rect { width: body.width / 2, ..body } }
+    if screen.full {
+        return body;
+    }
+    Rect { width: body.width / 2, height: body.height * 3 / 5, ..body }
+}
+
+/// Below the picture: room for one picture of each of the best classes, each with a line above it.
+fn class_areas(screen: &Screen, body: Rect) -> Vec<Rect> {
+    if screen.full {
+        return Vec::new();
+    }
+    let above = picture_area(screen, body);
+    let y = above.bottom() + 1;
+    let width = above.width / CLASSES as u16;
+    let area =
+        |n: u16| Rect::new(above.x + n * width, y, width.saturating_sub(1), body.bottom().saturating_sub(y));
+    (0..CLASSES as u16).map(area).collect()
+}
+
+/// Pictures of a class that the model learnt from.
+fn samples(state: &State, place: &Place, found: &Record, class: &str) -> Option<Want> {
+    let dataset = super::model(state, place, found.model)?.dataset;
+    let (project, class) = (place.project.clone(), Some(class.to_owned()));
+    let query = Query::Images { project, dataset, class, split: Some(Split::Train) };
+    Some(Want { agent: place.agent, query })
+}
+
+/// The best classes, each with a picture that the model learnt it from, once there is one.
+fn learnt<'a>(state: &State, screen: &Screen, found: &'a Record) -> Vec<(&'a str, Option<Hash>)> {
+    let Some(place) = screen.view.place() else { return Vec::new() };
+    let picture =
+        |class: &str| match state.store.get(&samples(state, place, found, class)?)?.answer.as_ref()? {
+            Answer::Images(rows) => rows.rows.first().map(|image| image.image),
+            _ => None,
+        };
+    found.top.iter().take(CLASSES).map(|one| (one.class.as_str(), picture(&one.class))).collect()
+}
+
+fn draw_classes(cx: &Cx<'_>, found: &Record, body: Rect, buffer: &mut Buffer) {
+    let classes = learnt(cx.state, cx.screen, found);
+    for ((class, image), area) in classes.into_iter().zip(class_areas(cx.screen, body)) {
+        let title = format!("a learnt {}", safe(class));
+        put(buffer, area.x, area.y.saturating_sub(1), area.width, &title, cx.theme.style(Role::Dim));
+        if let Some(image) = image {
+            draw_picture(cx, image, area, buffer);
+        }
+    }
 }
 
 /// A picture, or the word for why there is none yet. The area is the room that was asked for.
-pub(super) fn draw_picture(cx: &Cx<'_>, image: vigie_protocol::Hash, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw_picture(cx: &Cx<'_>, image: Hash, area: Rect, buffer: &mut Buffer) {
     // Sixels and iTerm2's images lie over the letters of whatever is drawn on top.
     if cx.state.overlay.is_some() && matches!(cx.state.picture_kind, Kind::Sixel | Kind::Iterm2) {
         return;
