@@ -1,4 +1,8 @@
-//! The terminal's edge with nothing behind it: what `tests/pty.rs` drives.
+//! The terminal's edge with nothing behind it: what `tests/pty/edge.rs` drives.
+//!
+//! It exists for what `vigie` must withstand and has no key for: a panic in the loop or beside it, an
+//! error, writes that fail, a loop that is stuck. `vigie` itself stands on the same edge, and
+//! `tests/pty` drives it too.
 //!
 //! Keys: `q` ends, `e` ends with an error, `p` panics, `b` panics in another thread, `w` makes writes
 //! fail, `f` draws for ever, `s` gets stuck, `m` takes the mouse or leaves it, Ctrl-Z suspends. Every

@@ -3,8 +3,12 @@
 #[path = "commands/compare.rs"]
 mod compare;
 mod fake;
+#[path = "commands/keys.rs"]
+mod keys;
 #[path = "commands/log.rs"]
 mod log;
+#[path = "commands/replay.rs"]
+mod replay;
 
 use fake::{Fake, World, ended};
 use rustix::process::{Pid, Signal, kill_process};
@@ -58,6 +62,17 @@ async fn every_way_to_fail_has_its_exit_code() {
     let ran = fake.vigie("whoami --agent unix:/nowhere/agent.sock").await;
     assert_eq!(ran.code, 3);
     assert!(ran.stderr.contains("hint: "), "{ran:?}");
+}
+
+#[tokio::test]
+async fn an_agent_that_died_is_told_from_one_that_is_back() {
+    let fake = Fake::start(World::birds());
+    fake.stop().await;
+    let ran = fake.vigie("whoami").await;
+    assert_eq!(ran.code, 3);
+    assert!(ran.stderr.contains("no agent listens on") && ran.stderr.contains("hint: start"), "{ran:?}");
+    fake.start_again();
+    assert_eq!(fake.vigie("whoami").await.code, 0);
 }
 
 #[tokio::test]

@@ -114,7 +114,12 @@ impl Collector {
         self.known.heard =
             self.client.last_heard().map(|heard| now.minus(instant.saturating_duration_since(heard)));
         self.known.link = match &*self.status.borrow_and_update() {
-            LinkState::Connecting => Link::Connecting,
+            // While it is tried again, why there is none is still the newest that is known.
+            LinkState::Connecting => match &self.known.link {
+                Link::Waiting { reason, .. } => Link::Waiting { until: now, reason: reason.clone() },
+                refused @ Link::Refused { .. } => refused.clone(),
+                Link::Connecting | Link::Connected { .. } => Link::Connecting,
+            },
             LinkState::Connected(welcome) => Link::Connected {
                 version: welcome.version.clone(),
                 role: welcome.principal.role,

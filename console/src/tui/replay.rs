@@ -11,6 +11,7 @@ use super::key::Key;
 use super::pictures::Album;
 use super::record::Recording;
 use super::state::State;
+use super::term::screen::LARGEST;
 use super::term::{self, Capabilities, Options, Screen, TerminalGuard, input, signals};
 use super::theme::Role;
 use super::{update, views, widgets};
@@ -57,9 +58,10 @@ impl Player {
         views::draw(&self.state, &Album::new(0), area, buffer);
     }
 
-    /// The screen as text, in the size it had.
+    /// The screen as text, in the size it had; of a larger one than terminals have, a part.
     pub fn text(&self) -> String {
         let (width, height) = self.state.size;
+        let (width, height) = (width.min(LARGEST.width), height.min(LARGEST.height));
         let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
         self.draw(&mut buffer);
         widgets::text_of(&buffer)
@@ -233,5 +235,16 @@ mod tests {
         for bytes in [&b""[..], b"not a recording", &whole[..whole.len() / 2]] {
             assert!(Recording::parse(bytes).is_err());
         }
+    }
+
+    #[test]
+    fn a_file_cannot_ask_for_a_screen_that_fills_the_memory() {
+        let state = world((80, 24), DARK);
+        let mut recorder = Recorder::new(&state);
+        recorder.take(&Event::Resize { width: u16::MAX, height: u16::MAX }, &state);
+        let mut player = Player::new(Recording::parse(&recorder.dump().expect("written")).expect("read"));
+        assert_eq!(player.text().lines().count(), 24);
+        player.play_to(1);
+        assert_eq!(player.text().lines().count(), usize::from(LARGEST.height));
     }
 }

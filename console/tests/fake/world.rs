@@ -1,7 +1,9 @@
 //! What the fake agent believes in.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use tokio::sync::Notify;
 use vigie_protocol::access::{Principal, Role};
 use vigie_protocol::blob::{BlobChunk, CHUNK_BYTES, UploadStatus};
 use vigie_protocol::dataset::{
@@ -40,7 +42,7 @@ pub struct World {
     pub submitted: Vec<&'static str>,
     /// A kind of job that fails.
     pub fails: Option<&'static str>,
-    /// Jobs stay where they are.
+    /// Jobs stay where they are, and a watch waits until something is told.
     pub stands_still: bool,
     /// Whether the gate lets candidates through.
     pub gate_passes: bool,
@@ -48,6 +50,8 @@ pub struct World {
     pub whoami: Option<Option<ApiError>>,
     /// What happened; a watch tells it once.
     pub events: Vec<Event>,
+    /// Told whenever an event is added.
+    pub happens: Arc<Notify>,
     /// Blobs, and uploads on their way to be one.
     pub blobs: BTreeMap<Hash, Vec<u8>>,
     uploads: BTreeMap<UploadId, (UploadBegin, Vec<u8>)>,
@@ -78,6 +82,7 @@ impl World {
             gate_passes: true,
             whoami: None,
             events: Vec::new(),
+            happens: Arc::default(),
             blobs: BTreeMap::new(),
             uploads: BTreeMap::new(),
             resyncs: false,
@@ -159,7 +164,8 @@ impl World {
                 A::JobGet(found.cloned().ok_or_else(|| ApiError::not_found(format!("job {}", request.job))))
             }
             Q::JobList { request } => {
-                A::JobList(Ok(page(self.jobs.iter().rev().cloned().collect(), &request.page)))
+                let wanted = |job: &&Job| request.state.is_none_or(|state| job.state == state);
+                A::JobList(Ok(page(self.jobs.iter().rev().filter(wanted).cloned().collect(), &request.page)))
             }
             Q::JobRetry { request } => {
                 let job = self.jobs.iter_mut().find(|job| job.id == request.job);
@@ -168,7 +174,7 @@ impl World {
                     job.clone()
                 }))
             }
-            Q::Health { .. } => A::Health(Ok(AgentHealth::sample())),
+            Q::Health { .. } => A::Health(Ok(AgentHealth { now: Time::now(), ..AgentHealth::sample() })),
             Q::AgentLog { request } => A::AgentLog(Ok(self.log(request))),
             Q::DatasetImages { .. } => A::DatasetImages(Ok(Page::whole(Vec::sample()))),
             Q::DatasetDiff { request } => A::DatasetDiff(Ok(DatasetDifference {
@@ -198,6 +204,9 @@ impl World {
             Q::GateTest { request } => A::GateTest(Ok(self.verdict(request.candidate))),
             Q::AliasList { .. } => A::AliasList(Ok(self.production.clone().into_iter().collect())),
             Q::Promote { request } => {
+                if let Some(conflict) = self.conflict(request.expected_generation) {
+                    return Some(A::Promote(Err(conflict)));
+                }
                 let verdict = self.verdict(request.candidate);
                 let kind = match (verdict.passed(), request.override_gate) {
                     (true, _) => MoveKind::Promote,
@@ -209,7 +218,10 @@ impl World {
                 };
                 A::Promote(Ok(self.move_alias(request.candidate, kind, Some(verdict))))
             }
-            Q::Rollback { .. } => {
+            Q::Rollback { request } => {
+                if let Some(conflict) = request.expected_generation.and_then(|seen| self.conflict(seen)) {
+                    return Some(A::Rollback(Err(conflict)));
+                }
                 let previous = self.production.as_ref().and_then(|alias| alias.previous);
                 A::Rollback(match previous {
                     Some(previous) => Ok(self.move_alias(previous, MoveKind::Rollback, None)),
@@ -262,23 +274,7 @@ impl World {
             Q::EventList { request } => {
                 A::EventList(Ok(page(self.events.iter().rev().cloned().collect(), &request.page)))
             }
-            Q::Watch { request } => {
-                let next = WatchCursor { epoch: 1, seq: request.cursor.map_or(0, |cursor| cursor.seq + 1) };
-                let mut updates = Vec::new();
-                if request.cursor.is_some() {
-                    if self.stands_still {
-                        return None;
-                    }
-                    let event = self.happens();
-                    updates.push(Update::Event { event });
-                    let moved = self.step();
-                    updates.extend(moved.into_iter().map(|job| Update::Job { job: Box::new(job) }));
-                }
-                if self.resyncs {
-                    updates.clear();
-                }
-                A::Watch(Ok(Watched { updates, next, resync: self.resyncs }))
-            }
+            Q::Watch { request } => A::Watch(Ok(self.watch(request.cursor)?)),
             other => panic!("the fake agent has no answer to {other:?}"),
         })
     }
@@ -305,17 +301,38 @@ impl World {
         });
     }
 
-    fn happens(&mut self) -> Event {
-        let event = Event {
+    /// What is new since the cursor; nothing while there is nothing to tell.
+    fn watch(&mut self, cursor: Option<WatchCursor>) -> Option<Watched> {
+        let mut updates = Vec::new();
+        if let Some(cursor) = cursor {
+            if !self.stands_still {
+                self.tell(Subject::Agent, "somebody watched");
+                updates.extend(self.step().into_iter().map(|job| Update::Job { job: Box::new(job) }));
+            }
+            let new = self.events.iter().filter(|event| event.seq > cursor.seq);
+            updates.extend(new.map(|event| Update::Event { event: event.clone() }));
+            if updates.is_empty() {
+                return None;
+            }
+        }
+        if self.resyncs {
+            updates.clear();
+        }
+        let next = WatchCursor { epoch: 1, seq: self.events.last().map_or(0, |event| event.seq) };
+        Some(Watched { updates, next, resync: self.resyncs })
+    }
+
+    /// Something happens: whoever watches is told.
+    pub fn tell(&mut self, subject: Subject, text: &str) {
+        self.events.push(Event {
             seq: self.events.len() as u64 + 1,
             at: Time::now(),
             project: None,
             severity: Severity::Info,
-            subject: Subject::Agent,
-            text: "somebody watched".to_owned(),
-        };
-        self.events.push(event.clone());
-        event
+            subject,
+            text: text.to_owned(),
+        });
+        self.happens.notify_waiters();
     }
 
     fn submit(&mut self, id: JobId, project: Option<ProjectName>, spec: JobSpec) -> Job {
@@ -454,6 +471,13 @@ impl World {
         Ok(ModelDetail { passport: passport(&model), model, aliases: vec![AliasName::production()] })
     }
 
+    /// Whether the alias moved since it was looked at.
+    fn conflict(&self, seen: u64) -> Option<ApiError> {
+        let generation = self.production.as_ref().map_or(0, |alias| alias.generation);
+        let moved = || ApiError::new(ErrorCode::Conflict, "production moved meanwhile");
+        (seen != generation).then(moved)
+    }
+
     fn verdict(&self, candidate: ModelNumber) -> GateVerdict {
         let check = GateCheck {
             name: "test-accuracy".to_owned(),
@@ -475,6 +499,8 @@ impl World {
             since: Time::now(),
         };
         self.production = Some(alias.clone());
+        let text = format!("{} is {to} now", alias.name);
+        self.tell(Subject::Alias { alias: alias.name.clone(), to }, &text);
         let moved = AliasMove {
             alias: alias.name.clone(),
             generation,

@@ -2,6 +2,7 @@
 //! its object first.
 
 use vigie_protocol::job::{JobSpec, JobState};
+use vigie_protocol::model::Alias;
 use vigie_protocol::service::{
     ChangeSetDecide, JobChange, JobSubmit, Predict, PredictionForget, Promote, Rollback, TrainSubmit,
 };
@@ -264,14 +265,25 @@ fn promote(state: &mut State, reason: &str, _: &mut Effects) {
 }
 
 /// Whom a rollback would give production to.
-fn previous(state: &State) -> Result<(Place, vigie_protocol::model::Alias), String> {
+fn previous(state: &State) -> Result<(Place, Alias), String> {
     let place = views::subject_place(state).or_else(|| state.place()).ok_or("no project is selected")?;
     let glance = state.glance(&place).ok_or("nothing is known of the project yet")?;
     let production = AliasName::production();
-    let held =
-        glance.aliases.iter().find(|held| held.name == production).ok_or("nothing is in production")?;
+    let held = glance.aliases.iter().find(|held| held.name == production).cloned();
+    // What was promoted from here is known before the agent's next snapshot tells of it.
+    let seen = held.as_ref().map_or(0, |held| held.generation);
+    let promoted = state.offer.as_ref().filter(|offer| offer.place == place && offer.moved.generation > seen);
+    let promoted = promoted.map(|offer| Alias {
+        project: place.project.clone(),
+        name: production,
+        model: offer.moved.to,
+        previous: offer.moved.from,
+        generation: offer.moved.generation,
+        since: offer.moved.at,
+    });
+    let held = promoted.or(held).ok_or("nothing is in production")?;
     match held.previous {
-        Some(_) => Ok((place, held.clone())),
+        Some(_) => Ok((place, held)),
         None => Err(format!("{} is the first that ever was in production", held.model)),
     }
 }

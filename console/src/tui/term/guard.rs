@@ -99,7 +99,7 @@ impl TerminalGuard {
         if let Some(held) = held().as_mut() {
             held.mouse = on;
         }
-        tty::say(if on { MOUSE_ON } else { MOUSE_OFF }.as_bytes())
+        unless_gone(tty::say(if on { MOUSE_ON } else { MOUSE_OFF }.as_bytes()), ())
     }
 
     /// Whether clicks come to us.
@@ -121,7 +121,8 @@ impl TerminalGuard {
 
     /// Takes the terminal again after the process was continued, whoever stopped it.
     pub fn resume(&mut self) -> io::Result<()> {
-        take(self.mouse)
+        // A hang-up continues what it ends.
+        unless_gone(take(self.mouse), ())
     }
 }
 
@@ -139,15 +140,20 @@ pub struct Output(File);
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let ours = held().is_some();
-        match if ours { self.0.write(bytes) } else { Ok(bytes.len()) } {
-            // Hung up. That comes as `InputEvent::Gone` too, and one reason to end is enough.
-            Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(bytes.len()),
-            written => written,
-        }
+        if ours { unless_gone(self.0.write(bytes), bytes.len()) } else { Ok(bytes.len()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+/// What came of something done to the terminal; `done`, when that has hung up: this comes as
+/// [`super::input::InputEvent::Gone`] too, and one reason to end is enough.
+fn unless_gone<T>(outcome: io::Result<T>, done: T) -> io::Result<T> {
+    match outcome {
+        Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(done),
+        outcome => outcome,
     }
 }
 

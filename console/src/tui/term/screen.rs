@@ -8,7 +8,7 @@ use ratatui::layout::{Rect, Size};
 use super::encode::{Pen, encode};
 
 /// Larger screens are drawn in part: the memory for a screen must not depend on what a terminal claims.
-const LARGEST: Size = Size::new(1_024, 512);
+pub const LARGEST: Size = Size::new(1_024, 512);
 
 /// The terminal holds what it gets between these back until it is whole (DEC private mode 2026).
 const BEGIN: &[u8] = b"\x1b[?2026h";

@@ -44,7 +44,7 @@ fn promoted(state: &mut State) -> Vec<Effect> {
     moved.alias.project = birds().project;
     (moved.alias.model, moved.moved.to, moved.moved.from) =
         (ModelNumber(8), ModelNumber(8), Some(ModelNumber(7)));
-    moved.moved.kind = MoveKind::Promote;
+    (moved.moved.kind, moved.moved.generation) = (MoveKind::Promote, 3);
     update(state, Event::Done { ticket, at: now(), outcome: Ok(Done::Moved(Box::new(moved))) })
 }
 
@@ -104,6 +104,18 @@ fn what_was_just_promoted_is_taken_back_with_one_key() {
     // The second time asks: the offer is used up.
     assert_eq!(changes(&press(&mut state, "R")), []);
     assert!(matches!(state.overlay, Some(Overlay::Form(_))));
+}
+
+#[test]
+fn the_offer_waits_for_no_news_of_the_agent() {
+    let mut state = models();
+    press(&mut state, "P 'v8' enter 'x' enter");
+    promoted(&mut state);
+    // What the agent told last was that v7 is in production.
+    let effects = press(&mut state, "R");
+    let asked = changes(&effects);
+    let [Request::Rollback(rollback)] = &asked[..] else { panic!("{effects:?}") };
+    assert_eq!(rollback.expected_generation, Some(3));
 }
 
 #[test]

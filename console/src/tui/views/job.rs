@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use vigie_protocol::job::{Job as Record, LogLine};
 
 use super::{Cx, Page, Subject, jobs, when};
+use crate::follow::cause;
 use crate::out::{duration, eta, safe};
 use crate::tui::state::{Answer, Query, Screen, State, View, Want};
 use crate::tui::theme::Role;
@@ -51,7 +52,8 @@ fn head(cx: &Cx<'_>, job: &Record, body: Rect, buffer: &mut Buffer) -> u16 {
     let index = cx.screen.view.agent().unwrap_or(crate::tui::state::AgentIndex(0));
     let role = when::job_role(job.state);
     let progress = &job.progress;
-    let left = progress.eta_s.map(|left| format!(", {} left", eta(left))).unwrap_or_default();
+    let left = progress.eta_s.filter(|_| !job.state.is_final());
+    let left = left.map(|left| format!(", {} left", eta(left))).unwrap_or_default();
     let mut lines = vec![
         (
             role,
@@ -80,7 +82,8 @@ fn head(cx: &Cx<'_>, job: &Record, body: Rect, buffer: &mut Buffer) -> u16 {
         ),
     ];
     if let Some(failure) = &job.failure {
-        lines.push((Role::Bad, format!("{:?}: {}", failure.cause, failure.message)));
+        let cause = cause(failure.cause).map(|cause| format!("{cause}: ")).unwrap_or_default();
+        lines.push((Role::Bad, format!("{cause}{}", failure.message)));
         lines.extend(failure.hint.iter().map(|hint| (Role::Warn, format!("do: {hint}"))));
     }
     for (i, (role, text)) in lines.iter().enumerate() {

@@ -131,7 +131,9 @@ pub(super) fn concerns(state: &State, index: AgentIndex, agent: &Agent) -> Vec<C
         Link::Connected { .. } if agent.is_stale(state.now) && snapshot.heard.is_some() => {
             about(Role::Warn, "connected but silent".to_owned(), snapshot.heard);
         }
-        Link::Connected { .. } | Link::Connecting => {}
+        // Some take long, and some never answer: until then nothing is known of this one.
+        Link::Connecting => about(Role::Busy, "no link yet".to_owned(), snapshot.heard),
+        Link::Connected { .. } => {}
     }
     if let Some(health) = &snapshot.health {
         for service in &health.services {

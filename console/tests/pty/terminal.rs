@@ -16,6 +16,24 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 /// The longest wait for anything: long enough for a machine that does much else.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// More CPU time than it takes to start and to end, and much less than one takes that spins until it
+/// is noticed.
+pub const NO_SPIN: Duration = Duration::from_secs(1);
+
+/// What is done to a command before it starts.
+pub type Prepare = fn(&mut CommandBuilder);
+
+/// The ways in which a terminal can go, and how to start what it is taken away from.
+pub const GONE: [(&str, Prepare); 3] = [
+    ("hung up", |_| {}),
+    ("as under nohup", |command| {
+        let program = command.get_argv()[0].clone();
+        *command.get_argv_mut() = ["/bin/sh", "-c", "trap '' HUP; exec \"$0\""].map(Into::into).into();
+        command.arg(program);
+    }),
+    ("a terminal of which no signal comes", |command| command.set_controlling_tty(false)),
+];
+
 /// A program in a terminal.
 pub struct Terminal {
     master: Box<dyn MasterPty>,
@@ -35,6 +53,15 @@ pub struct Ended {
     /// Its exit code.
     pub code: u32,
     /// The CPU time it took in all, in user and kernel mode.
+    pub cpu: Duration,
+}
+
+/// What a program did while nobody did anything.
+#[derive(Debug)]
+pub struct Idle {
+    /// What it wrote.
+    pub bytes: String,
+    /// The CPU time it took meanwhile, in user and kernel mode.
     pub cpu: Duration,
 }
 
@@ -58,10 +85,10 @@ impl Terminal {
         Self { master: pair.master, wire, slave: pair.slave, child, emulator, bytes: Vec::new(), modes }
     }
 
-    /// Reads until the screen is as `expected`.
+    /// Reads until the screen is as `expected`, at the end of a frame.
     pub fn wait_for(&mut self, what: &str, expected: impl Fn(&vt100::Screen) -> bool) {
         let until = Instant::now() + DEADLINE;
-        while !expected(self.screen()) {
+        while self.emulator.callbacks().in_frame || !expected(self.screen()) {
             let there = self.read_until(until);
             assert!(there, "waited for {what}, but the screen shows:\n{}", self.screen().contents());
         }
@@ -75,6 +102,11 @@ impl Terminal {
     /// What it shows.
     pub fn screen(&self) -> &vt100::Screen {
         self.emulator.screen()
+    }
+
+    /// A line of what it shows, from 0, without blanks at its end.
+    pub fn line(&self, n: usize) -> String {
+        line(self.screen(), n)
     }
 
     /// Everything that was written to it, since the last call.
@@ -114,6 +146,27 @@ impl Terminal {
         ended
     }
 
+    /// Reads for so long whatever comes, and says what came and what it cost.
+    pub fn idle(&mut self, time: Duration) -> Idle {
+        let (until, before) = (Instant::now() + time, cpu(self.pid()));
+        self.bytes.clear();
+        while self.read_until(until) {}
+        assert!(Instant::now() >= until, "it ended");
+        Idle { bytes: self.take_bytes(), cpu: cpu(self.pid()) - before }
+    }
+
+    /// Waits for the program's end, and for a terminal that is as if nothing had been.
+    pub fn ends(&mut self, code: u32) -> Ended {
+        let ended = self.wait_for_end();
+        assert_eq!(ended.code, code, "{}", self.screen().contents());
+        let screen = self.screen();
+        assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
+        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+        let plain = !screen.bold() && !screen.inverse() && screen.fgcolor() == vt100::Color::Default;
+        assert!(plain && self.is_as_before(), "{:?}", self.take_bytes());
+        ended
+    }
+
     /// Waits for the program's end without reading what it writes.
     pub fn wait_without_reading(&mut self) -> Ended {
         wait(self.child.as_mut())
@@ -150,14 +203,31 @@ impl Terminal {
         let Ok(read @ 1..) = self.wire.read(&mut buffer) else { return false };
         self.bytes.extend_from_slice(&buffer[..read]);
         self.emulator.process(&buffer[..read]);
-        let answers = std::mem::take(&mut self.emulator.callbacks_mut().0);
+        let answers = std::mem::take(&mut self.emulator.callbacks_mut().answers);
         self.wire.write_all(&answers).is_ok()
     }
 }
 
+/// A line of a screen, from 0, without blanks at its end.
+pub fn line(screen: &vt100::Screen, n: usize) -> String {
+    let (_, columns) = screen.size();
+    screen.rows(0, columns.into()).nth(n).unwrap_or_default().trim_end().to_owned()
+}
+
+/// Whether bytes for a terminal set any colour.
+pub fn has_colour(bytes: &str) -> bool {
+    let sgr = bytes.split("\x1b[").filter_map(|rest| rest.split_once('m')).map(|(codes, _)| codes);
+    sgr.flat_map(|codes| codes.split(';').filter_map(|code| code.parse::<u8>().ok()))
+        .any(|code| matches!(code, 30..=49 | 90..=107))
+}
+
 /// What an xterm answers.
 #[derive(Default)]
-struct Answers(Vec<u8>);
+struct Answers {
+    answers: Vec<u8>,
+    /// Whether a frame has begun that is to be shown as a whole (DEC mode 2026).
+    in_frame: bool,
+}
 
 impl vt100::Callbacks for Answers {
     fn unhandled_csi(
@@ -171,9 +241,10 @@ impl vt100::Callbacks for Answers {
         match (intermediate, parameters, last) {
             (None, [[6]], 'n') => {
                 let (row, column) = screen.cursor_position();
-                self.0.extend_from_slice(format!("\x1b[{};{}R", row + 1, column + 1).as_bytes());
+                self.answers.extend_from_slice(format!("\x1b[{};{}R", row + 1, column + 1).as_bytes());
             }
-            (None, [] | [[0]], 'c') => self.0.extend_from_slice(b"\x1b[?62;22c"),
+            (None, [] | [[0]], 'c') => self.answers.extend_from_slice(b"\x1b[?62;22c"),
+            (Some(b'?'), [[2026]], 'h' | 'l') => self.in_frame = last == 'h',
             _ => {}
         }
     }

@@ -1,21 +1,16 @@
 //! The terminal's edge in a real terminal: whatever happens, the terminal is given back, and the
 //! process ends with the exit code that says why.
 
-mod terminal;
-
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use portable_pty::CommandBuilder;
 use rustix::process::Signal;
-use terminal::Terminal;
+
+use crate::terminal::{GONE, NO_SPIN, Terminal, has_colour};
 
 /// What runs in the terminal.
 const PROGRAM: &str = "edge";
-
-/// More CPU time than any of these runs takes, and much less than one that spins until it is noticed.
-const NO_SPIN: Duration = Duration::from_secs(1);
 
 #[test]
 fn starts_and_quits() {
@@ -84,29 +79,13 @@ fn a_stalled_terminal_keeps_nobody() {
 
 #[test]
 fn ends_when_the_terminal_has_gone() {
-    let ignoring = |command: &mut CommandBuilder| {
-        let program = command.get_argv()[0].clone();
-        *command.get_argv_mut() = ["/bin/sh", "-c", "trap '' HUP; exec \"$0\""].map(Into::into).into();
-        command.arg(program);
-    };
-    let foreign = |command: &mut CommandBuilder| command.set_controlling_tty(false);
-    let as_is = |_: &mut CommandBuilder| {};
-    type Prepare = fn(&mut CommandBuilder);
-    let cases: [(&str, Prepare, &str); 6] = [
-        ("hung up", as_is, ""),
-        ("as under nohup", ignoring, ""),
-        ("in a terminal of which no signal comes", foreign, ""),
-        ("hung up, but the loop is stuck", as_is, "s"),
-        ("as under nohup, but the loop is stuck", ignoring, "s"),
-        ("in a terminal of which no signal comes, but the loop is stuck", foreign, "s"),
-    ];
-    for (name, prepare, keys) in cases {
+    for ((name, prepare), keys) in GONE.iter().flat_map(|how| [(how, ""), (how, "s")]) {
         let mut terminal = start(prepare);
         terminal.press(&format!("x{keys}"));
         terminal.wait_for_text("last x");
         let ended = terminal.hang_up();
-        assert_eq!(ended.code, 129, "{name}");
-        assert!(ended.cpu < NO_SPIN, "{name}: {ended:?}");
+        assert_eq!(ended.code, 129, "{name}, {keys:?}");
+        assert!(ended.cpu < NO_SPIN, "{name}, {keys:?}: {ended:?}");
     }
 }
 
@@ -191,11 +170,7 @@ fn no_color_keeps_bold_and_reverse() {
         assert_eq!(cell(0).fgcolor() != vt100::Color::Default, colours, "{no_color:?}");
         assert!(cell(1).bold() && cell(2).inverse(), "{no_color:?}");
         let bytes = terminal.take_bytes();
-        let sgr = bytes.split("\x1b[").filter_map(|rest| rest.split_once('m')).map(|(codes, _)| codes);
-        let coloured = sgr
-            .flat_map(|codes| codes.split(';').filter_map(|code| code.parse::<u8>().ok()))
-            .any(|code| matches!(code, 30..=49 | 90..=107));
-        assert_eq!(coloured, colours, "{no_color:?} {bytes:?}");
+        assert_eq!(has_colour(&bytes), colours, "{no_color:?} {bytes:?}");
         terminal.press("q");
         ends(&mut terminal, 0);
     }
@@ -242,18 +217,8 @@ fn start(prepare: impl FnOnce(&mut CommandBuilder)) -> Terminal {
 
 /// Waits for the end, and for a terminal that is as if nothing had been.
 fn ends(terminal: &mut Terminal, code: u32) {
-    let ended = terminal.wait_for_end();
-    assert_eq!(ended.code, code, "{}", terminal.screen().contents());
+    let ended = terminal.ends(code);
     assert!(ended.cpu < NO_SPIN, "{ended:?}");
-    let screen = terminal.screen();
-    assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
-    assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
-    assert!(
-        !screen.bold() && !screen.inverse() && screen.fgcolor() == vt100::Color::Default,
-        "{:?}",
-        terminal.take_bytes()
-    );
-    assert!(terminal.is_as_before());
 }
 
 fn path() -> String {
