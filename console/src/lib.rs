@@ -15,6 +15,7 @@ mod session;
 pub mod tui;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
@@ -24,6 +25,10 @@ use crate::cli::{Cli, Global};
 use crate::config::Config;
 use crate::exit::{Exit, report};
 use crate::interrupt::Interrupt;
+
+/// How long what runs beside may take to end: the commands that reach agents are ended with it. A
+/// thread that still waits for standard input would take for ever, and nobody needs it any more.
+const ENDING: Duration = Duration::from_millis(200);
 
 /// The program: parses the command line, carries it out, ends with its exit code.
 pub fn main() -> ExitCode {
@@ -42,8 +47,7 @@ pub fn main() -> ExitCode {
                 None if out::is_interactive() => console(&cli.global, runtime.handle()),
                 _ => runtime.block_on(run(cli)).map(|()| 0),
             };
-            // A thread may still wait for standard input; nobody needs it any more.
-            runtime.shutdown_background();
+            runtime.shutdown_timeout(ENDING);
             done
         }
         Err(error) => Err(error.into()),

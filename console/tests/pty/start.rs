@@ -1,11 +1,16 @@
 //! How the console begins and ends.
 
+use std::fs::OpenOptions;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 use crate::console::{VIGIE, at_home, command, configure, lab, shows, start, start_at, wait_for_view};
-use crate::terminal::{GONE, NO_SPIN, Terminal, has_colour, line};
+use crate::terminal::{GONE, NO_SPIN, Terminal, becomes_readable, has_colour, line};
 
 /// Agents that cannot be reached, each for another reason.
 const NOBODY: &str = r#"
@@ -73,6 +78,41 @@ fn ends_when_the_terminal_has_gone() {
         let ended = start(home.path(), prepare).hang_up();
         assert_eq!(ended.code, 129, "{name}");
         assert!(ended.cpu < NO_SPIN, "{name}: {ended:?}");
+    }
+}
+
+#[test]
+fn the_commands_that_reach_agents_end_with_it() {
+    type End = fn(Terminal);
+    let quit: End = |mut terminal| {
+        terminal.press("q");
+        terminal.ends(0);
+    };
+    let terminated: End = |mut terminal| {
+        terminal.signal(Signal::TERM);
+        terminal.ends(143);
+    };
+    let gone: End = |terminal| assert_eq!(terminal.hang_up().code, 129);
+    let [as_is, ..] = GONE;
+    let asked = [("quit", as_is.1, quit), ("terminated", as_is.1, terminated)];
+    for (name, prepare, end) in asked.into_iter().chain(GONE.map(|(name, prepare)| (name, prepare, gone))) {
+        let home = tempfile::tempdir().expect("temp dir");
+        let [fifo, reach] = ["fifo", "reach"].map(|name| home.path().join(name));
+        assert!(Command::new("mkfifo").arg(&fifo).status().expect("it runs").success());
+        // It holds the pipe open for as long as it lives, and takes no notice of its own input's end.
+        let script = format!("exec 3> {}\necho up >&3\nexec sleep 1000\n", fifo.display());
+        std::fs::write(&reach, script).expect("written");
+        configure(home.path(), &format!("[contexts.far]\ntarget = \"exec:/bin/sh {}\"\n", reach.display()));
+        // Opened before anybody writes to it, without waiting for that.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let mut pipe = OpenOptions::new().read(true).custom_flags(flags).open(&fifo).expect("there");
+        let terminal = start(home.path(), prepare);
+        let mut said = [0; 3];
+        assert!(becomes_readable(&pipe), "{name}");
+        pipe.read_exact(&mut said).expect("said");
+        end(terminal);
+        assert!(becomes_readable(&pipe), "{name}: it goes on");
+        assert_eq!(pipe.read(&mut said).expect("the end"), 0, "{name}");
     }
 }
 

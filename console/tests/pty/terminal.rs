@@ -250,6 +250,12 @@ impl vt100::Callbacks for Answers {
     }
 }
 
+/// Waits until there is something to read, be it the end.
+pub fn becomes_readable(file: &impl AsFd) -> bool {
+    let [readable] = ready([file.as_fd()], Instant::now() + DEADLINE);
+    readable
+}
+
 fn ready<const N: usize>(fds: [BorrowedFd<'_>; N], until: Instant) -> [bool; N] {
     let left = until.saturating_duration_since(Instant::now());
     let left = Timespec::try_from(left).expect("a short time");
