@@ -147,7 +147,7 @@ async fn answer(world: &Shared, request: VigieRequest) -> VigieResponse {
     loop {
         // Heard from here on: nothing may happen unnoticed between the question and the wait.
         let happens = Arc::clone(&world.lock().expect("lock").happens).notified_owned();
-        match ask(VigieRequest::Watch { request: request.clone() }) {
+        match ask(VigieRequest::Watch { request }) {
             Some(answer) => return answer,
             None => happens.await,
         }

@@ -46,7 +46,7 @@ fn stays_quiet(terminal: &mut Terminal) {
 /// of the last minutes with their little charts.
 fn timeless(terminal: &Terminal) -> String {
     let text = (0..23).map(|n| terminal.line(n)).collect::<Vec<_>>().join("\n");
-    let ages = ["just now", "ago", "min", " s ", "/s"];
+    let ages = ["just", "now", "ago", "min", " s ", "/s"];
     let text = ages.iter().fold(text, |text, age| text.replace(age, ""));
     text.chars().filter(|c| !(c.is_ascii_digit() || ('▁'..='█').contains(c) || " .-–".contains(*c))).collect()
 }
