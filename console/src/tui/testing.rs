@@ -247,6 +247,10 @@ fn answers() -> Vec<(Query, Answer)> {
             Answer::Predictions(rows((1..=8).map(prediction).collect())),
         ),
         (
+            Query::Prediction { project: project(), id: prediction_id(1) },
+            Answer::Prediction(Arc::new(prediction(1))),
+        ),
+        (
             Query::AgentLog,
             Answer::AgentLog(Lines {
                 lines: Arc::new(vigie_protocol::service::AgentLogPage::sample().lines),
