@@ -15,6 +15,14 @@ pub(super) fn pressed(state: &mut State, key: Key, effects: &mut Effects) {
         effects.push(Effect::Quit);
         return;
     }
+    // What goes wrong in a form must be recordable there; only keys that type nothing are asked.
+    if key.typed().is_none()
+        && let Meaning::Command(found) = state.keymap.meaning(&[key], &state.screen().view)
+        && found.name == "dump"
+    {
+        effects.push(Effect::Dump);
+        return;
+    }
     match state.overlay.take() {
         Some(Overlay::Prompt(line)) => prompt::pressed(state, line, key, effects),
         Some(Overlay::Form(filled)) => form::pressed(state, filled, key, effects),

@@ -13,7 +13,7 @@ use crate::tui::views::Cx;
 /// Blanks between columns.
 const GAP: u16 = 2;
 /// A column is not squeezed below this.
-const NARROWEST: u16 = 10;
+const NARROWEST: u16 = 14;
 
 /// Draws header and rows. The order and the first row shown are the screen's.
 pub fn draw(cx: &Cx<'_>, table: &Table<'_>, area: Rect, buffer: &mut Buffer) {

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use vigie_protocol::access::Principal;
-use vigie_protocol::dataset::{
-    ChangeKind, ClassChange, DatasetDifference, ImageChange, Placement,
-};
+use vigie_protocol::dataset::{ChangeKind, ClassChange, DatasetDifference, ImageChange, Placement};
 use vigie_protocol::event::Severity;
 use vigie_protocol::service::{AgentLog, AgentLogLine, AgentLogPage, DatasetDiff};
 use vigie_protocol::{ApiError, Hash};
@@ -66,7 +64,11 @@ impl State {
     }
 
     /// A line for each event that is kept: numbered from 1, as a fresh start's would be.
-    pub(in super::super) fn agent_log(&mut self, _: &Principal, request: AgentLog) -> Result<AgentLogPage, ApiError> {
+    pub(in super::super) fn agent_log(
+        &mut self,
+        _: &Principal,
+        request: AgentLog,
+    ) -> Result<AgentLogPage, ApiError> {
         let AgentLog { cursor, limit } = request;
         let limit = if limit == 0 { 100 } else { limit.min(1_000) } as usize;
         let events: Vec<_> = self.events.iter().collect();
