@@ -121,10 +121,10 @@ fn refresh(fleet: &Arc<Fleet>, console: &mut Console) {
         console.until(Duration::from_secs(3), |state| vigie::tui::shown_rows(state) > 0);
         console.written();
         let mut bytes = Vec::new();
-        for _ in 0..20 {
+        for _ in 0..12 {
             fleet.tick(Duration::from_secs(1));
             // The collectors live in real time: they are given some of it.
-            console.until(Duration::from_millis(1_000), |_| false);
+            console.until(Duration::from_millis(700), |_| false);
             console.second(fleet.now());
             bytes.push(console.written().bytes as f64);
         }
@@ -173,7 +173,7 @@ fn day(fleet: &Arc<Fleet>, runtime: &tokio::runtime::Runtime) {
     for hour in 0..24 {
         for _ in 0..60 {
             fleet.tick(Duration::from_secs(60));
-            console.until(Duration::from_millis(100), |_| false);
+            console.until(Duration::from_millis(50), |_| false);
             console.second(fleet.now());
         }
         console.go(VIEWS[hour % VIEWS.len()]);
