@@ -180,6 +180,29 @@ mod tests {
         }
     }
 
+    /// How far a window is from the same window cut from the whole resize, at most.
+    fn worst(width: u32, height: u32, side: u32, crop: u32, interpolation: Interpolation) -> u8 {
+        let image = picture(width, height);
+        let (new_width, new_height) = resized(width, height, side);
+        let whole = resize(&image, new_width as u32, new_height as u32, interpolation);
+        let (left, top) = (centre(new_width, crop) as usize, centre(new_height, crop) as usize);
+        let expected = copy(&whole, left, top, crop as usize);
+        let found = preprocess(&image, &spec(side, crop, interpolation));
+        assert_eq!(found.len(), expected.len());
+        found.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
+    }
+
+    /// The resizer rounds its weights to as many bits as the largest of them leaves, and a window
+    /// may lack the largest: a value near a half may round the other way in each pass, and the
+    /// second pass of the bicubic filter enlarges (its weights sum to 1.25 without their signs)
+    /// what the first was off by. A window in the wrong place would be off by tens.
+    const ROUNDING: u8 = 2;
+
+    #[test]
+    fn both_passes_may_round_the_other_way() {
+        assert!(worst(8, 4, 42, 42, Interpolation::Bicubic) <= ROUNDING);
+    }
+
     proptest! {
         #[test]
         fn a_window_equals_the_same_window_of_the_whole(
@@ -187,15 +210,8 @@ mod tests {
         ) {
             let interpolation = if bicubic { Interpolation::Bicubic } else { Interpolation::Bilinear };
             let crop = side.saturating_sub(less).max(1);
-            let image = picture(width, height);
-            let (new_width, new_height) = resized(width, height, side);
-            let whole = resize(&image, new_width as u32, new_height as u32, interpolation);
-            let (left, top) = (centre(new_width, crop) as usize, centre(new_height, crop) as usize);
-            let expected = copy(&whole, left, top, crop as usize);
-            let found = preprocess(&image, &spec(side, crop, interpolation));
-            prop_assert_eq!(found.len(), expected.len());
-            let worst = found.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
-            prop_assert!(worst <= 1, "differs by {}", worst);
+            let worst = worst(width, height, side, crop, interpolation);
+            prop_assert!(worst <= ROUNDING, "differs by {}", worst);
         }
     }
 }
