@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::DatasetRef;
 use crate::health::ServiceState;
 use crate::job::JobState;
-use crate::{AliasName, ChangeSetId, JobId, ModelNumber, ProjectName, RunId, Time};
+use crate::{
+    AliasName, ChangeSetId, FiringId, JobId, ModelNumber, ProjectName, RunId, ScheduleName, Time,
+};
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -72,6 +74,33 @@ pub enum Subject {
         alias: AliasName,
         /// To what.
         to: ModelNumber,
+    },
+    /// A schedule fired, or was changed.
+    Schedule {
+        /// Which.
+        schedule: ScheduleName,
+        /// The firing; absent when somebody changed the schedule.
+        #[serde(default)]
+        firing: Option<FiringId>,
+        /// The job that it submitted.
+        #[serde(default)]
+        job: Option<JobId>,
+    },
+    /// The rules looked at a dataset version.
+    Rules {
+        /// Which.
+        dataset: DatasetRef,
+        /// The job that they submitted.
+        #[serde(default)]
+        job: Option<JobId>,
+    },
+    /// Reference changed and is preprocessed: a training may be worth it.
+    DataChanged {
+        /// The version of reference.
+        dataset: DatasetRef,
+        /// The job that preprocessed it.
+        #[serde(default)]
+        job: Option<JobId>,
     },
     /// A subject this build does not know.
     #[serde(other)]

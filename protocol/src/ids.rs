@@ -199,6 +199,8 @@ uuid_ids! {
     ChangeSetId, "a change-set id (a UUID)";
     /// One logged answer.
     PredictionId, "a prediction id (a UUID)";
+    /// One time that a schedule fired.
+    FiringId, "a firing id (a UUID)";
     /// One blob upload under way.
     UploadId, "an upload id (a UUID)";
     /// Made by the client for each mutation; the agent carries a key out once, however often it is
@@ -248,6 +250,8 @@ names! {
     ProjectName, "a name of 1 to 63 of a-z, 0-9, '-', '_', starting with a letter or digit";
     /// An alias on a model version (`production`, `shadow`, `canary`, or the user's own).
     AliasName, "a name of 1 to 63 of a-z, 0-9, '-', '_', starting with a letter or digit";
+    /// A schedule's name, unique in its project, or among the schedules of the agent.
+    ScheduleName, "a name of 1 to 63 of a-z, 0-9, '-', '_', starting with a letter or digit";
 }
 
 impl AliasName {

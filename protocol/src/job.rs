@@ -55,7 +55,8 @@ pub enum JobSpec {
         /// Accept the change-set at once when nothing but additions is in it.
         accept: bool,
     },
-    /// Propose (and, if asked, accept) what one line has and another lacks.
+    /// Propose (and, if asked, accept) what one line has and another lacks. Into reference, classes
+    /// that the project's class rule lets wait stay out.
     Propose {
         /// What to take from.
         from: DatasetRef,
@@ -63,6 +64,12 @@ pub enum JobSpec {
         into: Lineage,
         /// Accept the change-set at once.
         accept: bool,
+        /// Let every class in, whatever the class rule says.
+        #[serde(default)]
+        admit_all: bool,
+        /// Only add images: what both lines have keeps the label it has in `into`.
+        #[serde(default)]
+        only_add: bool,
     },
     /// Decode a dataset version into a pack.
     Preprocess {

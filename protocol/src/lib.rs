@@ -21,9 +21,11 @@ pub mod page;
 pub mod prediction;
 pub mod preprocess;
 pub mod project;
+pub mod rules;
 pub mod run;
 #[cfg(feature = "samples")]
 pub mod samples;
+pub mod schedule;
 #[cfg(feature = "wire")]
 pub mod service;
 pub mod time;

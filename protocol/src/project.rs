@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::rules::{ClassRule, UpdatePolicy};
 use crate::{ProjectName, Time};
 
 /// One classification problem on an agent.
@@ -32,11 +33,25 @@ pub struct ProjectSettings {
     pub picture_days: u32,
     /// Shares of train, valid and test in a new dataset version, in percent; their sum is 100.
     pub split_percent: [u8; 3],
+
+    /// When a class that reference lacks may enter it.
+    pub class_rule: ClassRule,
+    /// New images that make an update of reference worth it, in percent of reference, 0–100.
+    pub update_percent: f64,
+    /// What happens by itself when there are so many.
+    pub update_policy: UpdatePolicy,
 }
 
 impl Default for ProjectSettings {
     fn default() -> Self {
-        Self { keep_pictures: PicturePolicy::All, picture_days: 30, split_percent: [70, 15, 15] }
+        Self {
+            keep_pictures: PicturePolicy::All,
+            picture_days: 30,
+            split_percent: [70, 15, 15],
+            class_rule: ClassRule::default(),
+            update_percent: 1.0,
+            update_policy: UpdatePolicy::default(),
+        }
     }
 }
 

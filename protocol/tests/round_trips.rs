@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "round_trips/automation.rs"]
+mod automation;
 #[path = "round_trips/strategies.rs"]
 mod strategies;
 
@@ -18,9 +20,13 @@ use tokio_util::bytes::Bytes;
 use vigie_protocol::blob::{BlobChunk, UploadStatus};
 use vigie_protocol::event::WatchCursor;
 use vigie_protocol::page::{Page, PageCursor, PageRequest};
-use vigie_protocol::service::{AgentLog, DatasetDiff, JobSubmit, Predict, Promote};
+use vigie_protocol::service::{
+    AgentLog, ClassWaiting, DatasetDiff, JobSubmit, Predict, Promote, ScheduleSet,
+};
 use vigie_protocol::wire::{ClientHello, Greeting, WireCodec, frame, handshake};
-use vigie_protocol::{AgentId, AliasName, Hash, IdempotencyKey, JobId, ModelNumber, ProjectName, Time};
+use vigie_protocol::{
+    AgentId, AliasName, Hash, IdempotencyKey, JobId, ModelNumber, ProjectName, ScheduleName, Time,
+};
 
 fn round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     for codec in WireCodec::ALL {
@@ -111,6 +117,23 @@ proptest! {
         let to = "source@v2".parse().unwrap();
         round_trip(&difference);
         round_trip(&DatasetDiff { project, from: None, to, class, page });
+    }
+
+    #[test]
+    fn schedules(status in automation::status(), firing in automation::firing(), spec in automation::spec(),
+                 name in automation::schedule_name(), key in id::<IdempotencyKey>()) {
+        round_trip(&status);
+        round_trip(&firing);
+        prop_assert_eq!(name.to_string().parse::<ScheduleName>().unwrap(), name.clone());
+        round_trip(&ScheduleSet { key, project: None, name, expected_generation: 3, spec });
+    }
+
+    #[test]
+    fn rules(room in automation::room(), explained in automation::explained(), project in project(),
+             threshold: Option<u32>) {
+        round_trip(&room);
+        round_trip(&explained);
+        round_trip(&ClassWaiting { project, threshold });
     }
 
     #[test]

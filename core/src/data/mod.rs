@@ -4,6 +4,7 @@
 //! Nothing here decides: [`import::import`] and [`changeset::propose`] propose, people (or a
 //! project's rules) accept, and the store's catalog makes the version.
 
+pub mod admission;
 mod behind;
 pub mod changeset;
 mod error;

@@ -21,6 +21,14 @@ use crate::model::{
 use crate::page::Page;
 use crate::prediction::{HourCount, LogHealth, Prediction, Scored, Timings};
 use crate::project::Project;
+use crate::rules::{
+    ChainStep, ClassCount, ClassRule, Growth, RulesExplained, UpdatePolicy, UpdateRule, WaitingClass,
+    WaitingRoom,
+};
+use crate::schedule::{
+    FiredJob, Firing, FiringCause, FiringState, PlannedFiring, Schedule, ScheduleAction, ScheduleProgress,
+    ScheduleSpec, ScheduleStatus,
+};
 use crate::service::*;
 use crate::{AliasName, ModelNumber};
 
@@ -204,6 +212,74 @@ samples! {
         confidence_sum: 1.5,
         total_us_sum: 22_000,
         classes: BTreeMap::from([(text("owl"), 2)]),
+    };
+
+    Schedule => Schedule {
+        name: name("nightly"),
+        project: Some(name("birds")),
+        spec: ScheduleSpec::sample(),
+        paused: Some(Decision { at: at(9), by: text("bob"), reason: Some(text("the server is down")) }),
+        created: at(0),
+        by: text("alice"),
+        generation: 3,
+        progress: ScheduleProgress { through: at(8), anchor: at(1), event: 41, firings: 7 },
+    };
+    ScheduleStatus => ScheduleStatus {
+        schedule: Schedule::sample(),
+        next: vec![PlannedFiring { due: at(3_600), at: at(3_725) }],
+        last: Some(Firing::sample()),
+    };
+    Firing => Firing {
+        id: id(9),
+        schedule: name("nightly"),
+        project: Some(name("birds")),
+        number: 7,
+        cause: FiringCause::Missed { firings: 2 },
+        action: ScheduleAction::UpdateReference { from: Lineage::Production, accept: true },
+        due: at(7),
+        began: at(8),
+        ended: Some(at(9)),
+        state: FiringState::Submitted,
+        jobs: vec![FiredJob { job: id(3), state: Some(JobState::Running) }],
+        detail: text("propose from production@v4 into reference"),
+    };
+    WaitingRoom => WaitingRoom {
+        rule: ClassRule::Fixed { images: 40 },
+        simulated: true,
+        reference: Some(DatasetRef::sample()),
+        smallest: Some(ClassCount { class: text("jay"), images: 846 }),
+        needs: Some(40),
+        waiting: vec![WaitingClass {
+            class: text("owl"),
+            has: 31,
+            in_source: 20,
+            in_production: 12,
+            needs: 40,
+            enters: false,
+            growth: Some(Growth { per_day: 3.5, days: 12.0, eta_days: Some(3) }),
+            sentence: text("owl has 31, needs 40, at this rate 3 days"),
+        }],
+        total: 2,
+        entering: 1,
+        sentence: text("at threshold 40, 1 of 2 waiting classes would enter"),
+    };
+    RulesExplained => RulesExplained {
+        policy: UpdatePolicy::Propose,
+        classes: WaitingRoom::sample(),
+        updates: vec![UpdateRule {
+            from: DatasetRef { lineage: Lineage::Production, number: 4 },
+            new: 12,
+            waiting: 31,
+            relabelled: 2,
+            reference_images: 1_000,
+            needs: 10,
+            percent: 1.0,
+            met: true,
+            growth: Some(Growth { per_day: 1.5, days: 8.0, eta_days: Some(1) }),
+            sentence: text("production@v4 has 12 new images, 10 are enough"),
+        }],
+        chain: vec![ChainStep { lineage: Lineage::Production, seen: Some(4), job: Some(id(3)) }],
+        sentence: text("change-sets are proposed"),
     };
 
     AgentLogPage => AgentLogPage {

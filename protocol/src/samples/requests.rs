@@ -8,6 +8,7 @@ use crate::page::{PageCursor, PageRequest};
 use crate::prediction::PredictionFilter;
 use crate::project::ProjectSettings;
 use crate::run::Recipe;
+use crate::schedule::ScheduleSpec;
 use crate::service::*;
 use crate::{AliasName, ModelNumber, ProjectName};
 
@@ -140,6 +141,30 @@ samples! {
     PredictionGet => PredictionGet { project: project(), prediction: id(5) };
     PredictionForget => PredictionForget { key: id(1), project: project(), prediction: id(5) };
     PredictionCounts => PredictionCounts { project: project(), since: at(0), until: at(3_600) };
+
+    ScheduleList => ScheduleList { project: Some(project()) };
+    ScheduleSet => ScheduleSet {
+        key: id(1),
+        project: Some(project()),
+        name: name("nightly"),
+        expected_generation: 2,
+        spec: ScheduleSpec::sample(),
+    };
+    ScheduleRemove => ScheduleRemove { key: id(1), project: Some(project()), name: name("nightly") };
+    SchedulePause => SchedulePause {
+        key: id(1),
+        project: Some(project()),
+        name: name("nightly"),
+        pause: true,
+        reason: Some(text("the server is down")),
+    };
+    ScheduleRun => ScheduleRun { key: id(1), project: Some(project()), name: name("nightly") };
+    ScheduleHistory => ScheduleHistory {
+        project: Some(project()),
+        name: name("nightly"),
+        page: PageRequest::sample(),
+    };
+    ClassWaiting => ClassWaiting { project: project(), threshold: Some(40) };
 
     AgentLog => AgentLog { cursor: Some(17), limit: 50 };
     EventList => EventList { project: Some(project()), page: PageRequest::sample() };

@@ -11,7 +11,9 @@ use crate::model::{
 use crate::prediction::PredictionFilter;
 use crate::preprocess::{Interpolation, PreprocessSpec};
 use crate::project::{PicturePolicy, ProjectSettings};
+use crate::rules::{ClassRule, UpdatePolicy};
 use crate::run::{EpochMetrics, Init, Recipe, Run, RunState};
+use crate::schedule::{CatchUp, ScheduleAction, ScheduleSpec, Trigger};
 use crate::{ModelNumber, ProjectName};
 
 samples! {
@@ -21,6 +23,16 @@ samples! {
         keep_pictures: PicturePolicy::Sampled { percent: 10 },
         picture_days: 7,
         split_percent: [80, 10, 10],
+        class_rule: ClassRule::Fixed { images: 40 },
+        update_percent: 2.5,
+        update_policy: UpdatePolicy::Accept,
+    };
+    ScheduleSpec => ScheduleSpec {
+        trigger: Trigger::Cron { expression: text("30 2 * * *"), time_zone: text("Europe/Paris") },
+        action: ScheduleAction::CheckSource { source: text("kaggle-birds") },
+        catch_up: CatchUp::All { at_most: 3 },
+        jitter_s: 600,
+        description: text("every night"),
     };
     PredictionFilter => PredictionFilter {
         model: Some(ModelNumber(7)),

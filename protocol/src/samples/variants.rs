@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Sample, at, hash, id, text};
+use super::{Sample, at, hash, id, name, text};
 use crate::access::Role;
 use crate::blob::GcReport;
 use crate::dataset::{ChangeKind, ChangeSetState, DatasetRef, Lineage, Split};
@@ -13,7 +13,9 @@ use crate::job::{FailureCause, ImportSource, Job, JobOutcome, JobSpec, JobState,
 use crate::model::{Architecture, MoveKind};
 use crate::preprocess::{Interpolation, PreprocessSpec};
 use crate::project::PicturePolicy;
+use crate::rules::{ClassRule, UpdatePolicy};
 use crate::run::{Init, Recipe, RunState};
+use crate::schedule::{CatchUp, EventFilter, FiringCause, FiringState, ScheduleAction, Trigger};
 use crate::{AliasName, ErrorCode, ModelNumber};
 
 /// An enum that can show all of itself.
@@ -92,7 +94,13 @@ variants! {
             lineage: Lineage::Source,
             accept: true
         },
-        Propose { from: DatasetRef::sample(), into: Lineage::Reference, accept: false },
+        Propose {
+            from: DatasetRef::sample(),
+            into: Lineage::Reference,
+            accept: false,
+            admit_all: true,
+            only_add: true
+        },
         Preprocess { dataset: DatasetRef::sample(), spec: PreprocessSpec::sample() },
         Train { dataset: DatasetRef::sample(), recipe: Recipe::sample(), run: id(4) },
         Evaluate { run: id(4) },
@@ -125,8 +133,45 @@ variants! {
         Epoch { run: id(4), epoch: 1 },
         Model { number: ModelNumber(7) },
         Alias { alias: AliasName::production(), to: ModelNumber(7) },
+        Schedule { schedule: name("nightly"), firing: Some(id(9)), job: Some(id(3)) },
+        Rules { dataset: DatasetRef::sample(), job: Some(id(3)) },
+        DataChanged { dataset: DatasetRef::sample(), job: Some(id(3)) },
         Unknown,
     }
+    open Trigger {
+        Cron { expression: text("30 2 * * *"), time_zone: text("Europe/Paris") },
+        Interval { seconds: 3_600 },
+        Event { on: EventFilter::DataChanged, debounce_s: 60 },
+        Unknown,
+    }
+    open EventFilter {
+        Dataset { lineage: Some(Lineage::Source) },
+        ChangeSet,
+        Model,
+        Alias { alias: Some(AliasName::production()) },
+        DataChanged,
+        Unknown,
+    }
+    open ScheduleAction {
+        CheckSource { source: text("kaggle-birds") },
+        Collect,
+        UpdateReference { from: Lineage::Production, accept: true },
+        Preprocess,
+        Gc,
+        Backup { folder: text("/backups") },
+        Unknown,
+    }
+    open CatchUp { Skip, Once, All { at_most: 3 }, Unknown, }
+    open FiringCause {
+        Due,
+        Missed { firings: 2 },
+        Event { seq: 41, events: 3 },
+        Asked { by: text("alice") },
+        Unknown,
+    }
+    open FiringState { Begun, Submitted, Done, Skipped, Failed, Unknown, }
+    open ClassRule { Smallest, Fixed { images: 40 }, None, Unknown, }
+    open UpdatePolicy { Off, Propose, Accept, Unknown, }
     open Update {
         Event { event: Event::sample() },
         Job { job: Box::new(Job::sample()) },

@@ -7,6 +7,7 @@ mod models;
 mod operations;
 mod predictions;
 mod projects;
+mod schedules;
 
 pub use datasets::*;
 pub use jobs::*;
@@ -14,6 +15,7 @@ pub use models::*;
 pub use operations::*;
 pub use predictions::*;
 pub use projects::*;
+pub use schedules::*;
 
 use crate::ApiError;
 use crate::access::{Principal, Role};
@@ -26,7 +28,9 @@ use crate::model::{Alias, AliasMove, GateVerdict, ModelVersion};
 use crate::page::Page;
 use crate::prediction::{HourCount, Prediction};
 use crate::project::Project;
+use crate::rules::{RulesExplained, WaitingRoom};
 use crate::run::Run;
+use crate::schedule::{Firing, Schedule, ScheduleStatus};
 
 /// What one method is called, who may call it, whether it changes something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +178,23 @@ methods! {
     change(Admin) prediction_forget: PredictionForget -> Empty;
     /// Predictions by the hour, model and class.
     read(Viewer) prediction_counts: PredictionCounts -> Vec<HourCount>;
+
+    /// Schedules with their next firings, those of the agent first.
+    read(Viewer) schedule_list: ScheduleList -> Vec<ScheduleStatus>;
+    /// Sets a schedule.
+    change(Admin) schedule_set: ScheduleSet -> Schedule;
+    /// Removes a schedule with its history.
+    change(Admin) schedule_remove: ScheduleRemove -> Empty;
+    /// Pauses or resumes a schedule.
+    change(Operator) schedule_pause: SchedulePause -> Schedule;
+    /// Fires a schedule now.
+    change(Operator) schedule_run: ScheduleRun -> Firing;
+    /// The firings of a schedule, newest first.
+    read(Viewer) schedule_history: ScheduleHistory -> Page<Firing>;
+    /// The classes that wait to enter reference, and what for.
+    read(Viewer) class_waiting: ClassWaiting -> WaitingRoom;
+    /// What the rules of a project say now, and why.
+    read(Viewer) rules_explain: InProject -> RulesExplained;
 
     /// Events, newest first.
     read(Viewer) event_list: EventList -> Page<Event>;

@@ -42,7 +42,7 @@ pub fn project() -> impl Strategy<Value = ProjectName> {
 
 /// Finite and exact in JSON too: its reader rounds the seventeenth digit of others (by one unit in
 /// the last place; MessagePack carries every bit).
-fn real() -> impl Strategy<Value = f64> {
+pub fn real() -> impl Strategy<Value = f64> {
     (any::<i32>(), 0i32..9).prop_map(|(digits, scale)| f64::from(digits) / 10f64.powi(scale))
 }
 
@@ -50,7 +50,7 @@ fn single() -> impl Strategy<Value = f32> {
     prop::num::f32::NORMAL | prop::num::f32::ZERO
 }
 
-fn dataset() -> impl Strategy<Value = DatasetRef> {
+pub fn dataset() -> impl Strategy<Value = DatasetRef> {
     (0..3usize, any::<u32>()).prop_map(|(line, number)| DatasetRef { lineage: Lineage::ALL[line], number })
 }
 
@@ -117,10 +117,8 @@ pub fn spec() -> impl Strategy<Value = JobSpec> {
             lineage: Lineage::Source,
             accept
         }),
-        (dataset(), any::<bool>()).prop_map(|(from, accept)| JobSpec::Propose {
-            from,
-            into: Lineage::Reference,
-            accept
+        (dataset(), any::<[bool; 3]>()).prop_map(|(from, [accept, admit_all, only_add])| {
+            JobSpec::Propose { from, into: Lineage::Reference, accept, admit_all, only_add }
         }),
         (dataset(), preprocess).prop_map(|(dataset, spec)| JobSpec::Preprocess { dataset, spec }),
         (dataset(), recipe(), id()).prop_map(|(dataset, recipe, run)| JobSpec::Train {
