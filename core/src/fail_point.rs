@@ -53,11 +53,17 @@ pub enum FailPoint {
     BackupFilled,
     /// A collection has removed some blobs.
     BlobCollected,
+    /// A firing is laid down; its action has not begun.
+    FiringLaid,
+    /// A firing's action is carried out, or handed over; the firing does not say so.
+    FiringActed,
+    /// The rules have submitted a job; how far they have come does not say so.
+    RulesSubmitted,
 }
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [FailPoint; 22] = [
+    pub const ALL: [FailPoint; 25] = [
         FailPoint::BlobRenamed,
         FailPoint::ImportImage,
         FailPoint::ImportSynced,
@@ -80,6 +86,9 @@ impl FailPoint {
         FailPoint::BackupFacts,
         FailPoint::BackupFilled,
         FailPoint::BlobCollected,
+        FailPoint::FiringLaid,
+        FailPoint::FiringActed,
+        FailPoint::RulesSubmitted,
     ];
 
     /// Its name in the environment: `alias-before-move`.

@@ -5,9 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::DatasetRef;
 use crate::health::ServiceState;
 use crate::job::JobState;
-use crate::{
-    AliasName, ChangeSetId, FiringId, JobId, ModelNumber, ProjectName, RunId, ScheduleName, Time,
-};
+use crate::{AliasName, ChangeSetId, FiringId, JobId, ModelNumber, ProjectName, RunId, ScheduleName, Time};
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -90,8 +90,11 @@ pub fn firing() -> impl Strategy<Value = Firing> {
 }
 
 pub fn status() -> impl Strategy<Value = ScheduleStatus> {
-    let paused = (time(), any::<(String, Option<String>)>())
-        .prop_map(|(at, (by, reason))| Decision { at, by, reason });
+    let paused = (time(), any::<(String, Option<String>)>()).prop_map(|(at, (by, reason))| Decision {
+        at,
+        by,
+        reason,
+    });
     let planned = (time(), time()).prop_map(|(due, at)| PlannedFiring { due, at });
     let progress = (time(), time(), any::<[u64; 2]>())
         .prop_map(|(through, anchor, [event, firings])| ScheduleProgress { through, anchor, event, firings });

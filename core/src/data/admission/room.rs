@@ -97,21 +97,29 @@ impl Room<'_> {
             return "no class waits: reference has every class of source and production".to_owned();
         }
         let Some(needs) = needs else {
-            return format!("{} wait: this build does not know the project's class rule", classes(total));
+            return format!("reference lacks {}: this build does not know the class rule", classes(total));
         };
         if self.simulated {
             return match entering.len() as u64 {
                 0 => format!("at threshold {needs}, none of {} would enter", classes(total)),
                 count => {
-                    format!("at threshold {needs}, {count} of {} would enter: {}", classes(total), names(entering))
+                    format!(
+                        "at threshold {needs}, {count} of {} would enter: {}",
+                        classes(total),
+                        names(entering)
+                    )
                 }
             };
         }
         let because = match (self.rule, smallest) {
             (ClassRule::Smallest, Some(ClassCount { class, images })) => {
-                format!("a new class needs {images} images, as many as {class}, the smallest class of reference")
+                format!(
+                    "a new class needs {images} images, as many as {class}, the smallest class of reference"
+                )
             }
-            (ClassRule::Smallest, None) => "reference is empty, and whatever comes first founds it".to_owned(),
+            (ClassRule::Smallest, None) => {
+                "reference is empty, and whatever comes first founds it".to_owned()
+            }
             (ClassRule::Fixed { images }, _) => format!("a new class needs {images} images"),
             (ClassRule::None | ClassRule::Unknown, _) => "a new class needs no images".to_owned(),
         };

@@ -63,7 +63,13 @@ fn version(lineage: Lineage, number: u32, created: Time, text: &str) -> DatasetV
     }
 }
 
-fn room(rule: ClassRule, reference: Option<&str>, source: &str, production: &str, history: &History) -> Vec<String> {
+fn room(
+    rule: ClassRule,
+    reference: Option<&str>,
+    source: &str,
+    production: &str,
+    history: &History,
+) -> Vec<String> {
     let reference = reference.map(manifest);
     let (source, production) = (manifest(source), manifest(production));
     let room = Room {
@@ -85,7 +91,13 @@ fn who_waits_and_why() {
     let none = History::default();
     let reference = Some("owl 8 jay 5");
     for (rule, reference, source, production, expected) in [
-        (Smallest, reference, "owl 9", "jay 3", &["no class waits: reference has every class of source and production"][..]),
+        (
+            Smallest,
+            reference,
+            "owl 9",
+            "jay 3",
+            &["no class waits: reference has every class of source and production"][..],
+        ),
         (
             Smallest,
             reference,
@@ -123,7 +135,10 @@ fn who_waits_and_why() {
             reference,
             "wren 1",
             "",
-            &["reference lacks 1 class, 1 may enter now (wren): a new class needs no images", "wren has 1, needs 0: it may enter"],
+            &[
+                "reference lacks 1 class, 1 may enter now (wren): a new class needs no images",
+                "wren has 1, needs 0: it may enter",
+            ],
         ),
         (
             Smallest,
@@ -141,12 +156,16 @@ fn who_waits_and_why() {
             "wren 90",
             "",
             &[
-                "1 class wait: this build does not know the project's class rule",
+                "reference lacks 1 class: this build does not know the class rule",
                 "wren has 90; this build does not know the project's class rule",
             ],
         ),
     ] {
-        assert_eq!(room(rule, reference, source, production, &none), expected, "{rule:?} {source} + {production}");
+        assert_eq!(
+            room(rule, reference, source, production, &none),
+            expected,
+            "{rule:?} {source} + {production}"
+        );
     }
 }
 
@@ -182,7 +201,8 @@ fn rates_are_told_where_the_history_tells() {
         let seen = room(ClassRule::Smallest, reference, &format!("wren {has}"), "", &history);
         assert_eq!(seen[1], expected);
     }
-    let slow = [version(Lineage::Source, 1, day(-30), "wren 1"), version(Lineage::Source, 2, day(-1), "wren 2")];
+    let slow =
+        [version(Lineage::Source, 1, day(-30), "wren 1"), version(Lineage::Source, 2, day(-1), "wren 2")];
     let seen = room(ClassRule::Fixed { images: 1_000 }, None, "wren 2", "", &History::of(&[&slow], day(0)));
     assert_eq!(seen[1], "wren has 2, needs 1000, at this rate more than ten years (0.0 a day over 30 days)");
 }
@@ -213,8 +233,12 @@ fn admitted(rule: Option<ClassRule>, only_add: bool) -> (BTreeSet<String>, Vec<S
     images.push(image("jay-0", "owl"));
     images.push(image("jay-1", "wren"));
     let from = Manifest::new(images);
-    let admission =
-        Admission { rule, only_add, into: Some(&into), feeding: Feeding::of(Lineage::Production, &from, Some(&beside)) };
+    let admission = Admission {
+        rule,
+        only_add,
+        into: Some(&into),
+        feeding: Feeding::of(Lineage::Production, &from, Some(&beside)),
+    };
     let Admitted { manifest, waiting, kept_label } = admission.admit(&from);
     let entered = manifest.images().iter().map(|image| format!("{} {}", image.origin, image.label)).collect();
     (entered, waiting.iter().map(Waits::to_string).collect(), kept_label)
@@ -265,13 +289,69 @@ type UpdateSaid = (u64, u64, bool, String);
 fn one_percent_is_worth_an_update() {
     let smallest = ClassRule::Smallest;
     for (reference, from, percent, new, needs, met, text) in [
-        ("owl 200", "owl 201", 1.0, 1, 2, false, "production@v4 has 1 new images for reference, needs 2 (1 % of 200); how fast it grows is not known yet"),
-        ("owl 200", "owl 202", 1.0, 2, 2, true, "production@v4 has 2 new images for reference, needs 2 (1 % of 200): an update is worth it"),
-        ("owl 201", "owl 204", 1.0, 3, 3, true, "production@v4 has 3 new images for reference, needs 3 (1 % of 201): an update is worth it"),
-        ("owl 200", "owl 200", 0.0, 0, 1, false, "production@v4 has 0 new images for reference, needs 1 (0 % of 200); how fast it grows is not known yet"),
-        ("", "owl 1", 1.0, 1, 1, true, "production@v4 has 1 new images for reference, needs 1, the first of it: an update is worth it"),
-        ("owl 200", "wren 50", 1.0, 0, 2, false, "production@v4 has 0 new images for reference, needs 2 (1 % of 200); how fast it grows is not known yet; 50 more are of classes that wait"),
-        ("owl 200", "wren 50", f64::NAN, 0, 1, false, "production@v4 has 0 new images for reference, needs 1 (NaN % of 200); how fast it grows is not known yet; 50 more are of classes that wait"),
+        (
+            "owl 200",
+            "owl 201",
+            1.0,
+            1,
+            2,
+            false,
+            "production@v4 has 1 new image for reference, needs 2 (1 % of 200); how fast it grows is not known yet",
+        ),
+        (
+            "owl 200",
+            "owl 202",
+            1.0,
+            2,
+            2,
+            true,
+            "production@v4 has 2 new images for reference, needs 2 (1 % of 200): an update is worth it",
+        ),
+        (
+            "owl 201",
+            "owl 204",
+            1.0,
+            3,
+            3,
+            true,
+            "production@v4 has 3 new images for reference, needs 3 (1 % of 201): an update is worth it",
+        ),
+        (
+            "owl 200",
+            "owl 200",
+            0.0,
+            0,
+            1,
+            false,
+            "production@v4 has 0 new images for reference, needs 1 (0 % of 200); how fast it grows is not known yet",
+        ),
+        (
+            "",
+            "owl 1",
+            1.0,
+            1,
+            1,
+            true,
+            "production@v4 has 1 new image for reference, needs 1, the first of it: an update is worth it",
+        ),
+        (
+            "owl 200",
+            "wren 50",
+            1.0,
+            0,
+            2,
+            false,
+            "production@v4 has 0 new images for reference, needs 2 (1 % of 200); how fast it grows is not known yet; 50 more are of classes that wait",
+        ),
+        (
+            "owl 200",
+            "wren 50",
+            f64::NAN,
+            0,
+            1,
+            false,
+            "production@v4 has 0 new images for reference, needs 1 (NaN % of 200); how fast it grows is not known yet; 50 more are of classes that wait",
+        ),
     ] {
         assert_eq!(update(reference, from, smallest, percent), (new, needs, met, text.to_owned()));
     }

@@ -65,8 +65,10 @@ impl Update<'_> {
 }
 
 fn sentence(rule: &UpdateRule) -> String {
-    let UpdateRule { from, new, waiting, relabelled, reference_images, needs, percent, met, growth, .. } = rule;
-    let mut text = format!("{from} has {new} new images for reference, needs {needs}");
+    let UpdateRule { from, new, waiting, relabelled, reference_images, needs, percent, met, growth, .. } =
+        rule;
+    let images = if *new == 1 { "image" } else { "images" };
+    let mut text = format!("{from} has {new} new {images} for reference, needs {needs}");
     match reference_images {
         0 => text.push_str(", the first of it"),
         images => text.push_str(&format!(" ({percent} % of {images})")),

@@ -68,9 +68,8 @@ impl Change<'_> {
     /// Records an event under the next number, with whatever else this change does.
     pub(super) fn add_event(&mut self, draft: &EventDraft) -> Result<Event> {
         let EventDraft { at, project, severity, subject, text } = draft;
-        let last: Option<Event> = self.last(Key::of("event"))?;
         let event = Event {
-            seq: last.map_or(0, |last| last.seq) + 1,
+            seq: self.newest_event()? + 1,
             at: *at,
             project: project.clone(),
             severity: *severity,
@@ -82,5 +81,11 @@ impl Change<'_> {
             self.delete(key(old));
         }
         Ok(event)
+    }
+
+    /// The number of the newest event; 0 before the first.
+    pub(super) fn newest_event(&self) -> Result<u64> {
+        let last: Option<Event> = self.last(Key::of("event"))?;
+        Ok(last.map_or(0, |last| last.seq))
     }
 }

@@ -16,7 +16,9 @@ mod models;
 mod page;
 mod projects;
 mod receipts;
+mod rules;
 mod runs;
+mod schedules;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +35,8 @@ pub use aliases::AliasMoveDraft;
 pub use events::{EVENTS_KEPT, EventDraft};
 pub use models::ModelDraft;
 pub use receipts::{RECEIPTS_KEPT, Receipt};
+pub use rules::{Followed, Looked, RulesProgress};
+pub use schedules::{FIRINGS_KEPT, FiringDraft, MAX_SCHEDULES, ScheduleDraft};
 
 /// How often a change is tried when another writer of the same facts is faster.
 const ATTEMPTS: usize = 16;
@@ -108,5 +112,7 @@ fn check_generation(what: impl fmt::Display, found: u64, expected: u64) -> Resul
     if found == expected { Ok(()) } else { Err(StoreError::Conflict { what: what.to_string() }) }
 }
 
+#[cfg(test)]
+mod schedules_tests;
 #[cfg(test)]
 mod tests;

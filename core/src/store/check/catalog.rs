@@ -32,6 +32,9 @@ impl Check<'_> {
         }
         self.jobs(catalog)?;
         self.events(catalog)?;
+        for fault in catalog.schedules_at_odds()? {
+            self.broken("schedules", fault);
+        }
         self.receipts(catalog)
     }
 
