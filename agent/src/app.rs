@@ -16,6 +16,8 @@ use crate::jobs::JobsHandle;
 use crate::log::LogRing;
 use crate::rpc::Mutations;
 use crate::rpc::blobs::Uploads;
+use crate::rules::RulesHandle;
+use crate::schedule::SchedulerHandle;
 use crate::services::Services;
 use crate::serving::Serving;
 use crate::telemetry::Sample;
@@ -36,6 +38,10 @@ pub struct App {
     pub services: Arc<Services>,
     /// Background work.
     pub jobs: JobsHandle,
+    /// What the agent does by itself.
+    pub schedules: SchedulerHandle,
+    /// By which data enters reference.
+    pub rules: RulesHandle,
     /// Predictions.
     pub serving: Serving,
     /// Changes under way, which outlive the connections that asked for them.

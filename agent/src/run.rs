@@ -16,8 +16,8 @@ use vigie_core::store::{State, StoreError};
 use vigie_core::vision;
 use vigie_protocol::event::{Severity, Subject, Update};
 use vigie_protocol::health::ServiceState;
-use vigie_protocol::wire::Greeting;
 use vigie_protocol::wire::unix::Listener;
+use vigie_protocol::wire::{Greeting, MAX_WAIT};
 use vigie_protocol::{AliasName, Time};
 
 use crate::access::Access;
@@ -28,6 +28,8 @@ use crate::jobs::{self, JobEngine, JobOptions, ProcessLauncher};
 use crate::log::{self, LogRing};
 use crate::rpc::blobs::Uploads;
 use crate::rpc::{Api, Mutations, Server, ServerOptions};
+use crate::rules::{self, RulesHandle};
+use crate::schedule::{self, Scheduler, SchedulerHandle};
 use crate::services::Services;
 use crate::serving::{self, Pool, Recorder, Serving};
 use crate::telemetry;
@@ -63,6 +65,11 @@ async fn serve(config: Config, log: LogRing) -> anyhow::Result<()> {
         Server::new(listener, greeting, access, options, move |session| Api::new(session, answerer.clone()));
     let answering = tokio::spawn(server.run(stop.clone()));
     tokio::spawn(watch_services(app.clone(), stop.clone()));
+    let (world, catalog) = (Arc::new(schedule::Agent(app.clone())), app.state.catalog.clone());
+    let scheduler = Scheduler::new(world, catalog, app.schedules.clone());
+    let scheduling = tokio::spawn(scheduler.run(stop.clone()));
+    let ruling = tokio::spawn(rules::run(app.clone(), stop.clone()));
+    tokio::spawn(wake_on_events(app.clone(), stop.clone()));
     load_production(&app).await;
     app.serving.set_ready();
     app.event(None, Severity::Info, Subject::Agent, "the agent started".to_owned()).await;
@@ -80,8 +87,10 @@ async fn serve(config: Config, log: LogRing) -> anyhow::Result<()> {
     app.event(None, Severity::Info, Subject::Agent, format!("the agent stops on {signal}")).await;
     stop.cancel();
     let drained = async {
-        // Requests first: they may still ask for jobs.
+        // Requests first: they may still ask for jobs. So may schedules and rules.
         report(answering.await);
+        report(scheduling.await);
+        report(ruling.await);
         let left = app.mutations.drain(DRAIN).await;
         if left > 0 {
             tracing::warn!(left, "changes were cut off");
@@ -160,6 +169,8 @@ pub(crate) async fn assemble(
         hub,
         services,
         jobs,
+        schedules: SchedulerHandle::default(),
+        rules: RulesHandle::default(),
         serving,
         mutations: Mutations::default(),
         uploads,
@@ -260,6 +271,23 @@ async fn load_production(app: &Arc<App>) {
             }
             Ok(None) => app.service(&service, ServiceState::Off, "no production model").await,
             Err(error) => app.service(&service, ServiceState::Down, error.message).await,
+        }
+    }
+}
+
+/// Wakes those who act on what happened.
+async fn wake_on_events(app: Arc<App>, stop: CancellationToken) {
+    let mut cursor = None;
+    loop {
+        let watched = tokio::select! {
+            () = stop.cancelled() => return,
+            watched = app.hub.watch(cursor, MAX_WAIT) => watched,
+        };
+        cursor = Some(watched.next);
+        let happened = |update: &Update| matches!(update, Update::Event { .. });
+        if watched.resync || watched.updates.iter().any(happened) {
+            app.schedules.wake();
+            app.rules.wake();
         }
     }
 }

@@ -114,11 +114,21 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
                 max_unpacked: options.max_unpacked_bytes,
             }
         }
-        JobSpec::Propose { from, into, .. } => {
+        JobSpec::Propose { from, into, accept: _, admit_all, only_add } => {
             let project = project(job)?;
+            let by_rule = *into == Lineage::Reference && !admit_all;
+            let beside = match from.lineage {
+                Lineage::Source => Some(Lineage::Production),
+                Lineage::Production => Some(Lineage::Source),
+                Lineage::Reference => None,
+            };
+            let newest = |lineage| catalog.dataset_head(project, lineage);
             Work::Propose {
                 from: catalog.dataset(project, *from)?.manifest,
                 from_ref: *from,
+                rule: by_rule.then_some(catalog.project(project)?.settings.class_rule),
+                beside: beside.map(newest).transpose()?.flatten().map(|head| head.manifest),
+                only_add: *only_add,
                 into: head(project, *into)?,
                 blobs: options.blobs(),
             }

@@ -59,12 +59,13 @@ pub(super) fn land(
                 proposed,
             )
         }
-        (WorkDone::Proposed(proposed), JobSpec::Propose { from, into, accept }) => {
-            let origin = format!("update from {from}");
+        (WorkDone::Proposed(proposed), JobSpec::Propose { from, into, accept, admit_all: _, only_add }) => {
+            let origin = format!("update from {from}{}", left_waiting(&proposed.waiting));
+            let accept = *accept && (!only_add || only_adds(&proposed));
             land_change_set(
                 catalog,
                 job,
-                &Draft { project, lineage: *into, base, origin, accept: *accept, now },
+                &Draft { project, lineage: *into, base, origin, accept, now },
                 proposed,
             )
         }
@@ -126,14 +127,19 @@ fn land_change_set(
 ) -> Result<Landed, StoreError> {
     let Draft { project, lineage, base, now, .. } = *draft;
     if proposed.result.is_empty() {
-        let remark = Some("nothing was found that could be proposed".to_owned());
+        let remark =
+            Some(format!("nothing was found that could be proposed{}", left_waiting(&proposed.waiting)));
         return Ok(Landed { outcome: JobOutcome::NoChange { dataset: None }, events: Vec::new(), remark });
     }
     if let Some(number) = base {
         let dataset = DatasetRef { lineage, number };
         if catalog.dataset(project, dataset)?.manifest == proposed.manifest {
             let outcome = JobOutcome::NoChange { dataset: Some(dataset) };
-            let remark = Some(format!("{dataset} holds all of it already"));
+            let remark = match proposed.waiting.len() {
+                0 => format!("{dataset} holds all of it already"),
+                _ => format!("{dataset} holds the rest of it already{}", left_waiting(&proposed.waiting)),
+            };
+            let remark = Some(remark);
             return Ok(Landed { outcome, events: Vec::new(), remark });
         }
     }
@@ -174,8 +180,17 @@ fn land_change_set(
 
 fn change_set(job: &Job, draft: &Draft<'_>, id: Uuid, proposed: Proposed) -> ChangeSet {
     let Draft { project, lineage, base, origin, accept: _, now } = draft;
-    let Proposed { manifest, classes, result, bytes, unchanged, duplicates, quarantine, quarantined } =
-        proposed;
+    let Proposed {
+        manifest,
+        classes,
+        result,
+        bytes,
+        unchanged,
+        duplicates,
+        quarantine,
+        quarantined,
+        waiting: _,
+    } = proposed;
     ChangeSet {
         id: id.into(),
         project: (*project).clone(),
@@ -229,6 +244,20 @@ fn only_adds(proposed: &Proposed) -> bool {
         let ClassChange { added: _, removed, relabelled_in, relabelled_out, moved } = *class;
         removed + relabelled_in + relabelled_out + moved == 0
     })
+}
+
+/// Says which classes were left out because they wait.
+fn left_waiting(waiting: &[String]) -> String {
+    const NAMED: usize = 3;
+    if waiting.is_empty() {
+        return String::new();
+    }
+    let named = waiting.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = match waiting.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("; left waiting: {named}{more}")
 }
 
 fn describe(set: &ChangeSet) -> String {

@@ -21,7 +21,9 @@ use vigie_protocol::model::{Alias, AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::Page;
 use vigie_protocol::prediction::{HourCount, Prediction};
 use vigie_protocol::project::Project;
+use vigie_protocol::rules::{RulesExplained, WaitingRoom};
 use vigie_protocol::run::Run;
+use vigie_protocol::schedule::{Firing, Schedule, ScheduleStatus};
 use vigie_protocol::service::*;
 use vigie_protocol::wire::WireCodec;
 use vigie_protocol::{ApiError, Hash, IdempotencyKey, Time};
@@ -154,7 +156,7 @@ macro_rules! answer_with {
     };
 }
 
-use super::{agent, blobs, datasets, jobs, models, predictions, projects};
+use super::{agent, blobs, datasets, jobs, models, predictions, projects, rules, schedules};
 
 answer_with! {
     whoami(Empty) -> Principal = agent::whoami;
@@ -200,6 +202,15 @@ answer_with! {
     prediction_get(PredictionGet) -> Prediction = predictions::get;
     prediction_forget(PredictionForget) -> Empty = predictions::forget;
     prediction_counts(PredictionCounts) -> Vec<HourCount> = predictions::counts;
+
+    schedule_list(ScheduleList) -> Vec<ScheduleStatus> = schedules::list;
+    schedule_set(ScheduleSet) -> Schedule = schedules::set;
+    schedule_remove(ScheduleRemove) -> Empty = schedules::remove;
+    schedule_pause(SchedulePause) -> Schedule = schedules::pause;
+    schedule_run(ScheduleRun) -> Firing = schedules::run;
+    schedule_history(ScheduleHistory) -> Page<Firing> = schedules::history;
+    class_waiting(ClassWaiting) -> WaitingRoom = rules::waiting;
+    rules_explain(InProject) -> RulesExplained = rules::explained;
 
     event_list(EventList) -> Page<Event> = agent::events;
     watch(Watch) -> Watched = agent::watch;

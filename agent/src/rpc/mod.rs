@@ -14,6 +14,8 @@ pub mod mutation;
 mod predictions;
 mod projects;
 mod room;
+mod rules;
+mod schedules;
 pub mod server;
 pub mod session;
 mod stream;

@@ -1,6 +1,7 @@
 //! Projects.
 
 use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
+use vigie_protocol::rules::ClassRule;
 use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
 use vigie_protocol::{ApiError, ErrorCode, ProjectName, Time};
 
@@ -30,6 +31,7 @@ pub(super) async fn update(api: Api, request: ProjectUpdate) -> Result<Project, 
     check(&request.settings)?;
     let ProjectUpdate { key, project, expected_generation, description, settings } = request;
     let change = Change { key, method: "project_update", target: project.to_string(), reason: None };
+    let app = api.app.clone();
     api.change::<Project, Project, _>(change, move |api, receipt| async move {
         api.read(move |state| {
             state.catalog.update_project(
@@ -41,6 +43,7 @@ pub(super) async fn update(api: Api, request: ProjectUpdate) -> Result<Project, 
             )
         })
         .await
+        .inspect(|_| app.rules.wake())
     })
     .await
 }
@@ -60,7 +63,20 @@ impl Api {
 }
 
 fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
-    let ProjectSettings { keep_pictures, picture_days: _, split_percent } = settings;
+    let ProjectSettings {
+        keep_pictures,
+        picture_days: _,
+        split_percent,
+        class_rule,
+        update_percent,
+        update_policy: _,
+    } = settings;
+    if *class_rule == (ClassRule::Fixed { images: 0 }) {
+        return Err(ApiError::invalid("a class rule of a fixed number needs at least one image"));
+    }
+    if !(0.0..=100.0).contains(update_percent) {
+        return Err(ApiError::invalid("the share of new images is 0 to 100 percent"));
+    }
     if split_percent.iter().map(|&share| u32::from(share)).sum::<u32>() != 100 || split_percent[0] == 0 {
         return Err(ApiError::invalid(
             "the shares of train, valid and test must add up to 100, train above 0",

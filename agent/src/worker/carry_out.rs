@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use vigie_core::data::admission::{Admission, Admitted, Feeding};
 use vigie_core::data::changeset::{self, Proposal};
 use vigie_core::data::import::{ImportFile, ImportPlan, import};
 use vigie_core::data::pack::{self, Pack};
@@ -23,6 +24,9 @@ use super::task::{ImportInput, MadeModel, PackWork, Proposed, Work, WorkDone};
 /// The longest path or reason of a file left out, in bytes: a thousand of them fit in a frame.
 const MAX_QUARANTINE_TEXT: usize = 1_000;
 
+/// How many classes that wait are listed.
+const MAX_WAITING: usize = 100;
+
 /// Share of a training or evaluation that making its pack is, when it is missing.
 const PACK_SHARE: f32 = 0.15;
 
@@ -35,12 +39,7 @@ pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone
         Work::Import { input, name, base, blobs, split_percent, max_unpacked } => {
             carry_out_import(input, name, *base, blobs, *split_percent, *max_unpacked, observer)
         }
-        Work::Propose { from, from_ref, into, blobs } => (|| {
-            let blobs = FolderBlobs::open(blobs)?;
-            let (from, into) = (manifest(&blobs, *from)?, base_manifest(&blobs, *into)?);
-            let proposal = changeset::propose(&from, *from_ref, into.as_ref());
-            Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
-        })(),
+        Work::Propose { .. } => carry_out_propose(work, observer),
         Work::Preprocess { pack } => carry_out_preprocess(pack, observer),
         Work::Train { .. } => carry_out_train(work, observer),
         Work::Evaluate { .. } => carry_out_evaluate(work, observer),
@@ -75,6 +74,28 @@ fn carry_out_import(
         }
     }
     Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
+}
+
+fn carry_out_propose(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+    let Work::Propose { from, from_ref, into, rule, beside, only_add, blobs } = work else {
+        return Err(refused("the task is no proposal"));
+    };
+    let blobs = FolderBlobs::open(blobs)?;
+    let (from, into) = (manifest(&blobs, *from)?, base_manifest(&blobs, *into)?);
+    let beside = base_manifest(&blobs, *beside)?;
+    let feeding = Feeding::of(from_ref.lineage, &from, beside.as_ref());
+    let admission = Admission { rule: *rule, only_add: *only_add, into: into.as_ref(), feeding };
+    let Admitted { manifest: entering, waiting, kept_label } = admission.admit(&from);
+    for waits in waiting.iter().take(MAX_WAITING) {
+        observer.note(Level::Warn, &waits.to_string());
+    }
+    if kept_label > 0 {
+        let text = format!("{kept_label} images keep the label they have; only additions were asked for");
+        observer.note(Level::Warn, &text);
+    }
+    let proposal = changeset::propose(&entering, *from_ref, into.as_ref());
+    let waiting = waiting.into_iter().take(MAX_WAITING).map(|waits| waits.class).collect();
+    Ok(WorkDone::Proposed(Proposed { waiting, ..proposed(&blobs, proposal)? }))
 }
 
 fn carry_out_preprocess(work: &PackWork, observer: &dyn Observer) -> Result<WorkDone, Failure> {
@@ -187,6 +208,7 @@ fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure
         duplicates: proposal.duplicates,
         quarantine,
         quarantined: proposal.quarantined,
+        waiting: Vec::new(),
     })
 }
 

@@ -12,6 +12,7 @@ use vigie_protocol::dataset::{ClassChange, DatasetRef, Quarantined, SplitCounts}
 use vigie_protocol::job::JobFailure;
 use vigie_protocol::model::{Architecture, Proportion};
 use vigie_protocol::preprocess::PreprocessSpec;
+use vigie_protocol::rules::ClassRule;
 use vigie_protocol::run::{EpochMetrics, Recipe};
 use vigie_protocol::{Hash, RunId};
 
@@ -52,6 +53,12 @@ pub enum Work {
         from_ref: DatasetRef,
         /// The manifest of the other line's newest version.
         into: Option<Hash>,
+        /// By which new classes enter; absent to let all in.
+        rule: Option<ClassRule>,
+        /// The manifest of the newest version of the line beside, which counts for the rule.
+        beside: Option<Hash>,
+        /// Leave what `into` has under another label as it is.
+        only_add: bool,
         /// The blob folder.
         blobs: PathBuf,
     },
@@ -212,6 +219,8 @@ pub struct Proposed {
     pub quarantine: Vec<Quarantined>,
     /// How many files were left out.
     pub quarantined: u64,
+    /// Classes that wait and were left out; at most 100.
+    pub waiting: Vec<String>,
 }
 
 /// A model version that waits for its number.

@@ -9,6 +9,12 @@ use crate::{IdempotencyKey, ProjectName};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Empty {}
 
+impl From<()> for Empty {
+    fn from((): ()) -> Self {
+        Self {}
+    }
+}
+
 /// Names a project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InProject {
