@@ -18,6 +18,7 @@ use crate::rpc::Mutations;
 use crate::rpc::blobs::Uploads;
 use crate::services::Services;
 use crate::serving::Serving;
+use crate::sources::Sources;
 use crate::telemetry::Sample;
 
 /// Every part of a running agent.
@@ -42,6 +43,8 @@ pub struct App {
     pub mutations: Mutations,
     /// Blobs on their way in.
     pub uploads: Uploads,
+    /// What comes from elsewhere.
+    pub sources: Arc<Sources>,
     /// The machine.
     pub samples: watch::Receiver<Sample>,
     /// Held while an alias moves: moves of one agent happen one after another.

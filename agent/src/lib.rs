@@ -14,5 +14,6 @@ pub mod rpc;
 pub mod run;
 pub mod services;
 pub mod serving;
+pub mod sources;
 pub mod telemetry;
 pub mod worker;

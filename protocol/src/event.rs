@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::DatasetRef;
 use crate::health::ServiceState;
 use crate::job::JobState;
-use crate::{AliasName, ChangeSetId, JobId, ModelNumber, ProjectName, RunId, Time};
+use crate::{AliasName, ChangeSetId, JobId, ModelNumber, ProjectName, RunId, SourceName, Time};
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -72,6 +72,11 @@ pub enum Subject {
         alias: AliasName,
         /// To what.
         to: ModelNumber,
+    },
+    /// A source was found in another state, or has a new version.
+    Source {
+        /// Which.
+        source: SourceName,
     },
     /// A subject this build does not know.
     #[serde(other)]

@@ -248,6 +248,8 @@ names! {
     ProjectName, "a name of 1 to 63 of a-z, 0-9, '-', '_', starting with a letter or digit";
     /// An alias on a model version (`production`, `shadow`, `canary`, or the user's own).
     AliasName, "a name of 1 to 63 of a-z, 0-9, '-', '_', starting with a letter or digit";
+    /// A source's name, unique in its project.
+    SourceName, "a name of 1 to 63 of a-z, 0-9, '-', '_', starting with a letter or digit";
 }
 
 impl AliasName {

@@ -26,6 +26,7 @@ pub mod run;
 pub mod samples;
 #[cfg(feature = "wire")]
 pub mod service;
+pub mod source;
 pub mod time;
 #[cfg(feature = "wire")]
 pub mod wire;

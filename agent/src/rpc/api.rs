@@ -23,6 +23,7 @@ use vigie_protocol::prediction::{HourCount, Prediction};
 use vigie_protocol::project::Project;
 use vigie_protocol::run::Run;
 use vigie_protocol::service::*;
+use vigie_protocol::source::Source;
 use vigie_protocol::wire::WireCodec;
 use vigie_protocol::{ApiError, Hash, IdempotencyKey, Time};
 
@@ -154,7 +155,7 @@ macro_rules! answer_with {
     };
 }
 
-use super::{agent, blobs, datasets, jobs, models, predictions, projects};
+use super::{agent, blobs, datasets, jobs, models, predictions, projects, sources};
 
 answer_with! {
     whoami(Empty) -> Principal = agent::whoami;
@@ -174,6 +175,11 @@ answer_with! {
     change_set_list(ChangeSetList) -> Page<ChangeSet> = datasets::change_sets;
     change_set_get(ChangeSetGet) -> ChangeSet = datasets::change_set;
     change_set_decide(ChangeSetDecide) -> ChangeSet = datasets::decide;
+
+    source_list(InProject) -> Vec<Source> = sources::list;
+    source_set(SourceSet) -> Source = sources::set;
+    source_remove(SourceRemove) -> Source = sources::remove;
+    source_check(SourceCheck) -> SourceChecked = sources::check;
 
     job_submit(JobSubmit) -> Job = jobs::submit;
     train_submit(TrainSubmit) -> TrainSubmitted = jobs::train;

@@ -16,6 +16,7 @@ mod projects;
 mod room;
 pub mod server;
 pub mod session;
+mod sources;
 mod stream;
 
 pub use api::Api;

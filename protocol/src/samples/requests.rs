@@ -9,6 +9,7 @@ use crate::prediction::PredictionFilter;
 use crate::project::ProjectSettings;
 use crate::run::Recipe;
 use crate::service::*;
+use crate::source::{Acceptance, SourceOrigin};
 use crate::{AliasName, ModelNumber, ProjectName};
 
 /// Declares samples: `Type => value;`.
@@ -79,6 +80,24 @@ samples! {
         accept: true,
         reason: Some(text("looked at each")),
     };
+
+    SourceSet => SourceSet {
+        key: id(1),
+        project: project(),
+        name: name("feeder"),
+        expected_generation: Some(2),
+        origin: SourceOrigin::Url { url: text("https://example.org/birds.zip") },
+        lineage: Lineage::Source,
+        acceptance: Acceptance::Under { percent: 5.0 },
+        preprocess: true,
+    };
+    SourceRemove => SourceRemove {
+        key: id(1),
+        project: project(),
+        name: name("feeder"),
+        expected_generation: 2,
+    };
+    SourceCheck => SourceCheck { key: id(1), project: project(), name: name("feeder") };
 
     JobSubmit => JobSubmit {
         key: id(1),

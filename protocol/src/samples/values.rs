@@ -66,6 +66,7 @@ samples! {
             unit: text("images"),
             fraction: 0.5,
             eta_s: Some(12.5),
+            rate: Some(2.5),
         },
         attempts: 2,
         outcome: Some(JobOutcome::Model { number: ModelNumber(7) }),

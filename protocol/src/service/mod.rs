@@ -7,6 +7,7 @@ mod models;
 mod operations;
 mod predictions;
 mod projects;
+mod sources;
 
 pub use datasets::*;
 pub use jobs::*;
@@ -14,6 +15,7 @@ pub use models::*;
 pub use operations::*;
 pub use predictions::*;
 pub use projects::*;
+pub use sources::*;
 
 use crate::ApiError;
 use crate::access::{Principal, Role};
@@ -27,6 +29,7 @@ use crate::page::Page;
 use crate::prediction::{HourCount, Prediction};
 use crate::project::Project;
 use crate::run::Run;
+use crate::source::Source;
 
 /// What one method is called, who may call it, whether it changes something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +129,15 @@ methods! {
     read(Viewer) change_set_get: ChangeSetGet -> ChangeSet;
     /// Accepts or rejects a change-set.
     change(Operator) change_set_decide: ChangeSetDecide -> ChangeSet;
+
+    /// The sources of a project, by name.
+    read(Viewer) source_list: InProject -> Vec<Source>;
+    /// Sets a source up, or changes it.
+    change(Operator) source_set: SourceSet -> Source;
+    /// Removes a source; what was imported from it stays.
+    change(Operator) source_remove: SourceRemove -> Source;
+    /// Looks whether a source has something new, and imports it.
+    change(Operator) source_check: SourceCheck -> SourceChecked;
 
     /// Asks for a job.
     change(Operator) job_submit: JobSubmit -> Job;

@@ -17,6 +17,7 @@ mod page;
 mod projects;
 mod receipts;
 mod runs;
+mod sources;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +34,7 @@ pub use aliases::AliasMoveDraft;
 pub use events::{EVENTS_KEPT, EventDraft};
 pub use models::ModelDraft;
 pub use receipts::{RECEIPTS_KEPT, Receipt};
+pub use sources::{MAX_SOURCES, SourceDraft};
 
 /// How often a change is tried when another writer of the same facts is faster.
 const ATTEMPTS: usize = 16;
