@@ -20,6 +20,7 @@ use crate::rules::RulesHandle;
 use crate::schedule::SchedulerHandle;
 use crate::services::Services;
 use crate::serving::Serving;
+use crate::sources::Sources;
 use crate::telemetry::Sample;
 
 /// Every part of a running agent.
@@ -48,6 +49,8 @@ pub struct App {
     pub mutations: Mutations,
     /// Blobs on their way in.
     pub uploads: Uploads,
+    /// What comes from elsewhere.
+    pub sources: Arc<Sources>,
     /// The machine.
     pub samples: watch::Receiver<Sample>,
     /// Held while an alias moves: moves of one agent happen one after another.

@@ -2,6 +2,7 @@
 //! environment.
 
 mod environment;
+mod sources;
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::AccessConfig;
 
 pub use environment::KnownColour;
+pub use sources::SourcesConfig;
 
 /// Everything that can be configured. `configs/agent.toml` shows each key with its default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub struct Config {
     pub serving: ServingConfig,
     /// Background work.
     pub jobs: JobsConfig,
+    /// Fetching data from elsewhere.
+    pub sources: SourcesConfig,
     /// What the agent says of itself.
     pub log: LogConfig,
 }
@@ -311,7 +315,8 @@ impl Config {
         range("jobs.max_workers", self.jobs.max_workers as u64, 1, 64, "it must be 1 to 64")?;
         range("jobs.worker_threads", self.jobs.worker_threads as u64, 0, 1_024, "it must be 0 to 1024")?;
         range("jobs.stop_grace_s", self.jobs.stop_grace_s, 1, 600, "it must be 1 to 600")?;
-        range("jobs.max_unpacked_gib", self.jobs.max_unpacked_gib, 1, 65_536, "it must be 1 to 65536")
+        range("jobs.max_unpacked_gib", self.jobs.max_unpacked_gib, 1, 65_536, "it must be 1 to 65536")?;
+        self.sources.check()
     }
 
     fn fill_paths(&mut self, environment: Environment<'_>) -> Result<(), ConfigError> {
@@ -379,6 +384,9 @@ mod tests {
             ("[agent]\ndevice = \"gpu\"", &[], "it must be cpu or cuda:N"),
             ("", &[("VIGIE_SERVING_QUEUE", "many")], "VIGIE_SERVING_QUEUE: \"many\" is not a TOML value"),
             ("", &[("VIGIE_SERVING_QUEUE", "-1")], "VIGIE_SERVING_QUEUE"),
+            ("[sources]\nattempts = 0", &[], "sources.attempts is 0: it must be 1 to 100"),
+            ("[sources]\nkaggle_url = \"http://example.org\"", &[], "it must begin with https://"),
+            ("[sources]\nkaggle_url = \"http://localhost.evil.org\"", &[], "it must begin with https://"),
         ] {
             let error = load(text, variables).expect_err(text);
             assert!(error.contains(expected), "{error:?} lacks {expected:?}");

@@ -1,11 +1,14 @@
 //! The agent's self-check: what is wrong, and what to do about it.
 
+use std::time::SystemTime;
+
 use vigie_core::infer;
 use vigie_core::store::gc::{self, Named};
 use vigie_protocol::Time;
 use vigie_protocol::health::{Finding, ServiceState};
 
 use crate::app::App;
+use crate::sources::find_leftovers;
 
 /// Free space below which someone should look, and below which someone must act, in bytes.
 const DISK_LOW: u64 = 10 << 30;
@@ -13,7 +16,10 @@ const DISK_FULL: u64 = 1 << 30;
 
 /// Looks at everything that can be looked at without changing it. Blocks.
 pub fn examine(app: &App) -> Vec<Finding> {
-    vec![disk(app), device(app), weights(app), audit(app), blobs(app), log(app)]
+    let mut findings = vec![disk(app), device(app), weights(app), audit(app), blobs(app), log(app)];
+    findings.push(sources(app));
+    findings.extend(downloads(app));
+    findings
 }
 
 fn finding(check: &str, state: ServiceState, detail: String, hint: Option<&str>) -> Finding {
@@ -100,6 +106,52 @@ fn blobs(app: &App) -> Finding {
             None,
         ),
         Err(error) => finding("blobs", ServiceState::Down, error.to_string(), None),
+    }
+}
+
+fn sources(app: &App) -> Finding {
+    match app.sources.is_up() {
+        Err("") => {
+            let detail = "no outbound connections ([sources] enabled is false)".to_owned();
+            return finding("sources", ServiceState::Off, detail, None);
+        }
+        Err(why) => return finding("sources", ServiceState::Down, why.to_owned(), None),
+        Ok(()) => {}
+    }
+    match app.sources.kaggle_credentials() {
+        Ok(None) => {
+            let detail = "downloads are allowed; no credentials for Kaggle, public datasets need none";
+            finding("sources", ServiceState::Up, detail.to_owned(), None)
+        }
+        Ok(Some((from, None))) => {
+            finding("sources", ServiceState::Up, format!("credentials for Kaggle from {from}"), None)
+        }
+        Ok(Some((_, Some(warning)))) => finding("sources", ServiceState::Degraded, warning, None),
+        Err(error) => finding(
+            "sources",
+            ServiceState::Degraded,
+            error,
+            Some("see `vigie sources --help` for where credentials lie"),
+        ),
+    }
+}
+
+/// Downloads that nobody needs, if there are any.
+fn downloads(app: &App) -> Option<Finding> {
+    let (catalog, folder) = (&app.state.catalog, app.sources.downloads());
+    match find_leftovers(catalog, folder, SystemTime::now(), gc::GRACE) {
+        Ok(left) if left.files.is_empty() => None,
+        Ok(left) => {
+            let first = left.files[0].display();
+            let detail = format!(
+                "{} files of {} MiB that no job needs any more, such as {first}",
+                left.files.len(),
+                left.bytes >> 20
+            );
+            let hint = Some("`vigie blobs gc --remove` removes them");
+            Some(finding("downloads", ServiceState::Degraded, detail, hint))
+        }
+        Err(error) => Some(finding("downloads", ServiceState::Down, error.to_string(), None)),
     }
 }
 

@@ -17,5 +17,6 @@ pub mod run;
 pub mod schedule;
 pub mod services;
 pub mod serving;
+pub mod sources;
 pub mod telemetry;
 pub mod worker;

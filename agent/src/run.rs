@@ -1,7 +1,7 @@
 //! A running agent from its start to its end.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use sd_notify::NotifyState;
@@ -14,6 +14,7 @@ use vigie_core::store::gc::{self, GcPlan};
 use vigie_core::store::log::LogWriter;
 use vigie_core::store::{State, StoreError};
 use vigie_core::vision;
+use vigie_protocol::blob::GcReport;
 use vigie_protocol::event::{Severity, Subject, Update};
 use vigie_protocol::health::ServiceState;
 use vigie_protocol::wire::unix::Listener;
@@ -32,6 +33,7 @@ use crate::rules::{self, RulesHandle};
 use crate::schedule::{self, Scheduler, SchedulerHandle};
 use crate::services::Services;
 use crate::serving::{self, Pool, Recorder, Serving};
+use crate::sources::{self, FetchingLauncher, Sources};
 use crate::telemetry;
 
 /// Runs until a signal has stopped everything in order, or a second one at once.
@@ -70,6 +72,7 @@ async fn serve(config: Config, log: LogRing) -> anyhow::Result<()> {
     let scheduling = tokio::spawn(scheduler.run(stop.clone()));
     let ruling = tokio::spawn(rules::run(app.clone(), stop.clone()));
     tokio::spawn(wake_on_events(app.clone(), stop.clone()));
+    tokio::spawn(sources::follow(app.clone(), stop.clone()));
     load_production(&app).await;
     app.serving.set_ready();
     app.event(None, Severity::Info, Subject::Agent, "the agent started".to_owned()).await;
@@ -151,13 +154,18 @@ pub(crate) async fn assemble(
     let recorder = Recorder::start(state.blobs.clone(), writer)?;
     let serving = Serving::new(start_pool(&config.serving)?, limits(&config.serving), recorder);
     let sink = Arc::new(HubSink { hub: hub.clone(), state: state.clone() });
-    let collected = state.clone();
+    let sources = Arc::new(Sources::new(&config.sources, &config.agent.state));
+    let (collected, downloads) = (state.clone(), sources.downloads().to_owned());
     let collect: jobs::Collector = Arc::new(move |dry_run| {
         let plan = GcPlan { now: Time::now(), grace: gc::GRACE, dry_run };
-        gc::collect(&collected.catalog, &collected.log, &collected.blobs, &plan, &Silent)
+        let report = gc::collect(&collected.catalog, &collected.log, &collected.blobs, &plan, &Silent)?;
+        let (now, grace) = (SystemTime::now(), gc::GRACE);
+        let left = sources::collect_leftovers(&collected.catalog, &downloads, now, grace, dry_run)?;
+        Ok(GcReport { downloads: left.files.len() as u64, download_bytes: left.bytes, ..report })
     });
     let options = job_options(&config);
-    let launcher = Arc::new(ProcessLauncher::new(&options.device, options.worker_threads));
+    let workers = ProcessLauncher::new(&options.device, options.worker_threads);
+    let launcher = Arc::new(FetchingLauncher::new(workers, sources.clone()));
     let (engine, jobs) = JobEngine::with_launcher(options, state.catalog.clone(), launcher, collect, sink)?;
     let uploads = Uploads::new(state.blobs.temporaries());
     let samples = telemetry::start(config.agent.state.clone(), stop).await;
@@ -174,6 +182,7 @@ pub(crate) async fn assemble(
         serving,
         mutations: Mutations::default(),
         uploads,
+        sources,
         samples,
         moves: Mutex::new(()),
     };
@@ -239,7 +248,7 @@ impl jobs::EventSink for HubSink {
     }
 
     fn job(&self, job: &vigie_protocol::job::Job) {
-        self.hub.publish(Update::Job { job: Box::new(job.clone()) });
+        self.hub.publish(Update::Job { job: Box::new(job.clone().redacted()) });
     }
 }
 
@@ -304,6 +313,11 @@ async fn watch_services(app: Arc<App>, stop: CancellationToken) {
     match infer::device::pick(&device) {
         Ok(_) => app.service("device", ServiceState::Up, device).await,
         Err(error) => app.service("device", ServiceState::Down, error.to_string()).await,
+    }
+    match app.sources.is_up() {
+        Ok(()) => app.service("sources", ServiceState::Up, "").await,
+        Err("") => app.service("sources", ServiceState::Off, "no outbound connections").await,
+        Err(why) => app.service("sources", ServiceState::Down, why).await,
     }
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -193,5 +193,6 @@ pub fn cause(cause: FailureCause) -> Option<&'static str> {
         FailureCause::Crashed => Some("its worker crashed"),
         FailureCause::Dependency => Some("a job it needs did not succeed"),
         FailureCause::Interrupted => Some("the agent stopped"),
+        FailureCause::Remote => Some("the download failed"),
     }
 }

@@ -11,6 +11,10 @@ use std::fmt;
 pub enum FailPoint {
     /// A blob has its name and is not durable yet.
     BlobRenamed,
+    /// A piece of a download is written.
+    DownloadPiece,
+    /// A download is complete and what it should be; nothing was imported.
+    DownloadComplete,
     /// Some images of an import are stored.
     ImportImage,
     /// An import's blobs are durable; nothing names them.
@@ -19,6 +23,10 @@ pub enum FailPoint {
     ChangeSetProposed,
     /// A version exists; the job that made it does not say so.
     VersionAccepted,
+    /// A job imports a new version of a source; the source does not say so.
+    SourceSubmitted,
+    /// A source's change-set was decided; the source does not say so.
+    SourceDecided,
     /// Some images of a pack are written.
     PackImage,
     /// A pack is written under its temporary name.
@@ -63,12 +71,16 @@ pub enum FailPoint {
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [FailPoint; 25] = [
+    pub const ALL: [FailPoint; 29] = [
         FailPoint::BlobRenamed,
+        FailPoint::DownloadPiece,
+        FailPoint::DownloadComplete,
         FailPoint::ImportImage,
         FailPoint::ImportSynced,
         FailPoint::ChangeSetProposed,
         FailPoint::VersionAccepted,
+        FailPoint::SourceSubmitted,
+        FailPoint::SourceDecided,
         FailPoint::PackImage,
         FailPoint::PackWritten,
         FailPoint::CheckpointHead,

@@ -51,4 +51,10 @@ pub struct GcReport {
     /// Blobs that something refers to and that are not there.
     #[serde(default)]
     pub missing: Vec<Hash>,
+    /// Files of downloads that no unfinished job needs any more, removed with the orphans.
+    #[serde(default)]
+    pub downloads: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub download_bytes: u64,
 }

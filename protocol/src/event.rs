@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::DatasetRef;
 use crate::health::ServiceState;
 use crate::job::JobState;
-use crate::{AliasName, ChangeSetId, FiringId, JobId, ModelNumber, ProjectName, RunId, ScheduleName, Time};
+use crate::{
+    AliasName, ChangeSetId, FiringId, JobId, ModelNumber, ProjectName, RunId, ScheduleName, SourceName, Time,
+};
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -99,6 +101,11 @@ pub enum Subject {
         /// The job that preprocessed it.
         #[serde(default)]
         job: Option<JobId>,
+    },
+    /// A source was found in another state, or has a new version.
+    Source {
+        /// Which.
+        source: SourceName,
     },
     /// A subject this build does not know.
     #[serde(other)]

@@ -252,6 +252,8 @@ names! {
     AliasName, "a name of 1 to 63 of a-z, 0-9, '-', '_', starting with a letter or digit";
     /// A schedule's name, unique in its project, or among the schedules of the agent.
     ScheduleName, "a name of 1 to 63 of a-z, 0-9, '-', '_', starting with a letter or digit";
+    /// A source's name, unique in its project.
+    SourceName, "a name of 1 to 63 of a-z, 0-9, '-', '_', starting with a letter or digit";
 }
 
 impl AliasName {

@@ -1,5 +1,6 @@
 //! Jobs: units of background work with a persisted state.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use crate::blob::GcReport;
 use crate::dataset::{DatasetRef, Lineage};
 use crate::preprocess::PreprocessSpec;
 use crate::run::Recipe;
+use crate::source::{Checksum, KaggleDataset, redacted_url};
 use crate::{ChangeSetId, Hash, JobId, ModelNumber, ProjectName, RunId, Time};
 
 /// Where an import reads from.
@@ -26,18 +28,47 @@ pub enum ImportSource {
         /// What to call it.
         name: String,
     },
+    /// A zip file that the agent downloads first.
+    Url {
+        /// An `http` or `https` URL; a user and password in it are sent to its host alone.
+        url: String,
+        /// What its bytes must come to.
+        #[serde(default)]
+        checksum: Option<Checksum>,
+    },
+    /// A Kaggle dataset that the agent downloads first.
+    Kaggle {
+        /// Which.
+        dataset: KaggleDataset,
+        /// Which of its versions; the newest when absent.
+        #[serde(default)]
+        version: Option<u64>,
+    },
     /// A source this build does not know; it imports nothing.
     #[serde(other)]
     Unknown,
 }
 
 impl ImportSource {
-    /// The name shown to people.
-    pub fn name(&self) -> &str {
+    /// The name shown to people; without what is secret in a URL.
+    pub fn name(&self) -> Cow<'_, str> {
         match self {
-            ImportSource::Path { path } => path,
-            ImportSource::Blob { name, .. } => name,
-            ImportSource::Unknown => "an unknown source",
+            ImportSource::Path { path } => path.into(),
+            ImportSource::Blob { name, .. } => name.into(),
+            ImportSource::Url { url, .. } => redacted_url(url).into(),
+            ImportSource::Kaggle { dataset, version: Some(version) } => {
+                format!("kaggle:{dataset} version {version}").into()
+            }
+            ImportSource::Kaggle { dataset, version: None } => format!("kaggle:{dataset}").into(),
+            ImportSource::Unknown => "an unknown source".into(),
+        }
+    }
+
+    /// Whether the agent has to download it.
+    pub fn is_remote(&self) -> bool {
+        match self {
+            ImportSource::Url { .. } | ImportSource::Kaggle { .. } => true,
+            ImportSource::Path { .. } | ImportSource::Blob { .. } | ImportSource::Unknown => false,
         }
     }
 }
@@ -175,6 +206,9 @@ pub struct Progress {
     pub fraction: f32,
     /// Seconds until the whole job is done, when there is ground for a guess.
     pub eta_s: Option<f32>,
+    /// Units a second in this stage, of late; absent before there is ground for it.
+    #[serde(default)]
+    pub rate: Option<f32>,
 }
 
 /// What a job waits for, and who holds it.
@@ -235,6 +269,8 @@ pub enum FailureCause {
     Dependency,
     /// The agent stopped and the job could not be taken up again.
     Interrupted,
+    /// What was to be downloaded is not there, not for us or not whole; later it may be.
+    Remote,
     /// A cause this build does not know.
     #[serde(other)]
     Unknown,
@@ -334,6 +370,17 @@ pub struct Job {
     /// Rises with every change of state.
     #[serde(default)]
     pub generation: u64,
+}
+
+impl Job {
+    /// The same without what is secret in the URL that it downloads: for whoever may look.
+    #[must_use]
+    pub fn redacted(mut self) -> Self {
+        if let JobSpec::Import { source: ImportSource::Url { url, .. }, .. } = &mut self.spec {
+            *url = redacted_url(url);
+        }
+        self
+    }
 }
 
 /// A job's claim on a resource.

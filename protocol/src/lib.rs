@@ -28,6 +28,7 @@ pub mod samples;
 pub mod schedule;
 #[cfg(feature = "wire")]
 pub mod service;
+pub mod source;
 pub mod time;
 #[cfg(feature = "wire")]
 pub mod wire;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Decision, Lineage};
 use crate::job::JobState;
-use crate::{AliasName, FiringId, JobId, ProjectName, ScheduleName, Time};
+use crate::{AliasName, FiringId, JobId, ProjectName, ScheduleName, SourceName, Time};
 
 /// A schedule of a project, or of the whole agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ pub enum ScheduleAction {
     /// Looks whether a source has a newer version, and brings it in as the source says.
     CheckSource {
         /// The source's name.
-        source: String,
+        source: SourceName,
     },
     /// Makes a change-set of production from feedback.
     Collect,

@@ -92,6 +92,11 @@ proptest! {
     }
 
     #[test]
+    fn sources(source in source()) {
+        round_trip(&source);
+    }
+
+    #[test]
     fn jobs(job in job()) {
         round_trip(&job);
     }

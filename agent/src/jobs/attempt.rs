@@ -26,6 +26,7 @@ pub(super) struct News {
 pub(super) enum What {
     Step { stage: String, done: u64, total: u64, unit: String, fraction: f32 },
     Epoch(EpochMetrics),
+    Started { pid: Option<u32> },
     Ended { ending: Ending, verdict: Option<Verdict> },
 }
 
@@ -45,6 +46,9 @@ pub(super) async fn follow(
         let mut end = None;
         for event in batch.drain(..) {
             match event {
+                WorkerEvent::Started { pid } => {
+                    let _ = tell(What::Started { pid }).await;
+                }
                 WorkerEvent::Line(text) => lines.push(line("info", text)),
                 WorkerEvent::Report(Report::Note { level, text }) => lines.push(line(&level, text)),
                 WorkerEvent::Report(Report::Step { stage, done, total, unit, fraction }) => {

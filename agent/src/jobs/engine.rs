@@ -16,7 +16,7 @@ use vigie_protocol::job::{Job, JobFailure, JobState, Lease};
 use vigie_protocol::{JobId, Time};
 
 use super::attempt::{self, News, What};
-use super::eta::Eta;
+use super::eta::{Eta, Rate};
 use super::handle::{Command, JobsHandle, Live};
 use super::launch::{Launcher, Order};
 use super::log::JobLogs;
@@ -89,6 +89,8 @@ pub(super) struct Attempt {
     pub(super) orders: Option<mpsc::Sender<Order>>,
     pub(super) began: Instant,
     pub(super) eta: Eta,
+    /// Of its present stage.
+    pub(super) rate: Rate,
     pub(super) saved: Instant,
     /// Whether an epoch became durable.
     pub(super) got_further: bool,
@@ -250,6 +252,12 @@ impl JobEngine {
                 self.step(id, stage, done, total, unit, fraction).await;
             }
             What::Epoch(metrics) => self.epoch(id, metrics).await,
+            What::Started { pid } => {
+                if let Some(active) = self.jobs.get_mut(&id) {
+                    active.job.worker_pid = pid;
+                }
+                self.publish(id);
+            }
             What::Ended { ending, verdict } => self.ended(id, &ending, verdict).await,
         }
     }
@@ -262,7 +270,12 @@ impl JobEngine {
         // The first step of an attempt may lie behind where the one before ended.
         let first = !std::mem::replace(&mut attempt.stepped, true);
         progress.fraction = if first { fraction } else { fraction.max(progress.fraction) };
-        progress.eta_s = attempt.eta.observe(attempt.began.elapsed(), progress.fraction);
+        let elapsed = attempt.began.elapsed();
+        progress.eta_s = attempt.eta.observe(elapsed, progress.fraction);
+        if progress.stage != stage || progress.done > done {
+            attempt.rate = Rate::default();
+        }
+        progress.rate = attempt.rate.observe(elapsed, done);
         (progress.stage, progress.done, progress.total, progress.unit) = (stage, done, total, unit);
         let save = first || attempt.saved.elapsed() >= SAVE_PROGRESS;
         if save {
@@ -309,7 +322,7 @@ impl JobEngine {
         }
         if state.is_final() {
             job.finished = Some(Time::now());
-            job.progress.eta_s = None;
+            (job.progress.eta_s, job.progress.rate) = (None, None);
         }
         active.unsaved = Some(Instant::now());
         let severity = match state {

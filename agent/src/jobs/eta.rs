@@ -48,6 +48,39 @@ impl Eta {
     }
 }
 
+/// Units a second of one stage, smoothed as [`Eta`] is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rate {
+    first: Option<(f64, u64)>,
+    last: (f64, u64),
+    rate: f64,
+    weight: f64,
+}
+
+impl Rate {
+    /// Takes in that `done` units of the stage were done `elapsed` into the attempt, and returns how
+    /// many are done a second when there is ground for it. What the stage began with is no work of it.
+    pub(super) fn observe(&mut self, elapsed: Duration, done: u64) -> Option<f32> {
+        let now = elapsed.as_secs_f64();
+        let Some((began, base)) = self.first else {
+            self.first = Some((now, done));
+            self.last = (now, done);
+            return None;
+        };
+        let (then, before) = self.last;
+        let span = now - then;
+        if span > 0.0 {
+            let keep = (-span / TAU_S).exp();
+            self.rate = keep * self.rate + (1.0 - keep) * (done.saturating_sub(before) as f64 / span);
+            self.weight = keep * self.weight + (1.0 - keep);
+            self.last = (now, done);
+        }
+        let rate = self.rate / self.weight;
+        let grounded = done > base && now - began >= LEAST_ELAPSED_S;
+        (grounded && rate.is_finite()).then_some(rate as f32)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -87,6 +120,20 @@ mod tests {
         let slow = (1..=60).map(|i| (50.0 + f64::from(i), 0.5 + i as f32 * 0.001));
         let left = after(fast.chain(slow)).expect("moves");
         assert!((300.0..500.0).contains(&left), "{left}");
+    }
+
+    #[test]
+    fn a_rate_is_of_what_came_lately() {
+        let after = |steps: &mut dyn Iterator<Item = (f64, u64)>| {
+            let mut rate = Rate::default();
+            steps.fold(None, |_, (s, done)| rate.observe(Duration::from_secs_f64(s), done))
+        };
+        let steady = after(&mut (0..=20).map(|i| (f64::from(i) * 0.5, 7_000 + i as u64 * 50)));
+        assert!((steady.expect("moves") - 100.0).abs() < 0.1, "{steady:?}");
+        assert_eq!(after(&mut [(0.0, 5), (1.0, 500)].into_iter()), None, "too early");
+        assert_eq!(after(&mut [(0.0, 5), (9.0, 5)].into_iter()), None, "nothing came");
+        let stalled = after(&mut (0..=200).map(|i| (f64::from(i), (i as u64 * 100).min(1_000))));
+        assert!(stalled.expect("moved") < 1.0, "{stalled:?}");
     }
 
     proptest! {

@@ -23,7 +23,7 @@ impl JobEngine {
         let Some(active) = self.jobs.get_mut(&id) else { return };
         let Some(attempt) = active.attempt.take() else { return };
         active.job.worker_pid = None;
-        active.job.progress.eta_s = None;
+        (active.job.progress.eta_s, active.job.progress.rate) = (None, None);
         // New versions or models may have come meanwhile; the next attempt looks again.
         active.resources = None;
         let cancelling = active.job.state == JobState::Cancelling;

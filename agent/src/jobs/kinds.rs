@@ -107,7 +107,7 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
             let project = project(job)?;
             Work::Import {
                 input: import_input(options, source)?,
-                name: source.name().to_owned(),
+                name: source.name().into_owned(),
                 base: head(project, *lineage)?,
                 blobs: options.blobs(),
                 split_percent: catalog.project(project)?.settings.split_percent,
@@ -192,6 +192,7 @@ fn import_input(options: &JobOptions, source: &ImportSource) -> Result<ImportInp
                 None => Err(refused(format!("the upload of {name:?} is not there; upload it again"))),
             }
         }
+        ImportSource::Url { .. } | ImportSource::Kaggle { .. } => Ok(ImportInput::Remote(source.clone())),
         ImportSource::Unknown => Err(refused("this agent does not know that kind of source; update it")),
     }
 }

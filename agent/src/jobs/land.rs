@@ -49,7 +49,7 @@ pub(super) fn land(
     let project = job.project.as_ref().ok_or_else(|| mismatch("a project"))?;
     match (done, &job.spec) {
         (WorkDone::Proposed(proposed), JobSpec::Import { source, lineage, accept, .. }) => {
-            let origin = format!("import of {}", base_name(source.name()));
+            let origin = format!("import of {}", base_name(&source.name()));
             // Only what adds and takes nothing away goes in without a person's look.
             let accept = *accept && only_adds(&proposed);
             land_change_set(
@@ -297,7 +297,12 @@ fn derived(job: &Job, what: &str, content: Hash, base: Option<u32>) -> Uuid {
 }
 
 fn base_name(path: &str) -> &str {
-    path.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(path)
+    path.trim_end_matches("?…")
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .filter(|name| !name.is_empty())
+        .unwrap_or(path)
 }
 
 fn mismatch(what: &str) -> StoreError {

@@ -59,6 +59,11 @@ pub enum Order {
 pub enum WorkerEvent {
     /// A report.
     Report(Report),
+    /// Its process, when it did not begin with one.
+    Started {
+        /// The process.
+        pid: Option<u32>,
+    },
     /// A line it wrote to standard error.
     Line(String),
     /// It ended, and everything it said has been passed on.

@@ -30,7 +30,11 @@ impl Failures {
         }
         self.all += 1;
         let again = match cause {
-            FailureCause::Refused | FailureCause::Dependency | FailureCause::Interrupted => false,
+            FailureCause::Refused
+            | FailureCause::Dependency
+            | FailureCause::Interrupted
+            // The download asked again and again already.
+            | FailureCause::Remote => false,
             FailureCause::OutOfMemory => {
                 self.out_of_memory += 1;
                 self.out_of_memory < MAX_OUT_OF_MEMORY
@@ -57,6 +61,7 @@ mod tests {
         type Case<'a> = (&'a [(FailureCause, bool)], Option<Duration>);
         let table: &[Case<'_>] = &[
             (&[(Refused, false)], None),
+            (&[(Remote, true)], None),
             (&[(Killed, false)], s(2)),
             (&[(Killed, false), (Crashed, false)], s(10)),
             (&[(Killed, false), (Crashed, false), (Error, false)], None),

@@ -10,7 +10,7 @@ use super::attempt::{self, News, What};
 use super::ending::Ending;
 use super::engine::{Attempt, JobEngine};
 use super::error::with_source;
-use super::eta::Eta;
+use super::eta::{Eta, Rate};
 use super::kinds::{self, Plan, PlanError, Task};
 use super::wait::{Candidate, Turn, turns};
 use crate::worker::{WorkDone, WorkerTask};
@@ -144,6 +144,7 @@ impl JobEngine {
             orders: None,
             began: now,
             eta: Eta::default(),
+            rate: Rate::default(),
             saved: now,
             got_further: false,
             stepped: false,

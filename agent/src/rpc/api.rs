@@ -25,6 +25,7 @@ use vigie_protocol::rules::{RulesExplained, WaitingRoom};
 use vigie_protocol::run::Run;
 use vigie_protocol::schedule::{Firing, Schedule, ScheduleStatus};
 use vigie_protocol::service::*;
+use vigie_protocol::source::Source;
 use vigie_protocol::wire::WireCodec;
 use vigie_protocol::{ApiError, Hash, IdempotencyKey, Time};
 
@@ -156,7 +157,8 @@ macro_rules! answer_with {
     };
 }
 
-use super::{agent, blobs, datasets, jobs, models, predictions, projects, rules, schedules};
+use super::{rules, schedules};
+use super::{agent, blobs, datasets, jobs, models, predictions, projects, sources};
 
 answer_with! {
     whoami(Empty) -> Principal = agent::whoami;
@@ -176,6 +178,11 @@ answer_with! {
     change_set_list(ChangeSetList) -> Page<ChangeSet> = datasets::change_sets;
     change_set_get(ChangeSetGet) -> ChangeSet = datasets::change_set;
     change_set_decide(ChangeSetDecide) -> ChangeSet = datasets::decide;
+
+    source_list(InProject) -> Vec<Source> = sources::list;
+    source_set(SourceSet) -> Source = sources::set;
+    source_remove(SourceRemove) -> Source = sources::remove;
+    source_check(SourceCheck) -> SourceChecked = sources::check;
 
     job_submit(JobSubmit) -> Job = jobs::submit;
     train_submit(TrainSubmit) -> TrainSubmitted = jobs::train;

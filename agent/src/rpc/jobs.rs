@@ -32,6 +32,9 @@ pub(super) async fn submit(api: Api, request: JobSubmit) -> Result<Job, ApiError
         (_, None) => return Err(ApiError::invalid("this kind of job needs a project")),
         (_, Some(name)) => drop(api.project(name.clone()).await?),
     }
+    if let JobSpec::Import { source, .. } = &spec {
+        api.app.sources.check_import(source)?;
+    }
     let target = project.as_ref().map_or_else(|| spec.kind().to_owned(), |p| format!("{p} {}", spec.kind()));
     let change = Change { key, method: "job_submit", target, reason: None };
     let draft = JobDraft { project, spec, after, by: api.who() };
@@ -39,6 +42,7 @@ pub(super) async fn submit(api: Api, request: JobSubmit) -> Result<Job, ApiError
         api.app.jobs.submit(draft, Some(receipt)).await
     })
     .await
+    .map(Job::redacted)
 }
 
 pub(super) async fn train(api: Api, request: TrainSubmit) -> Result<TrainSubmitted, ApiError> {
@@ -54,11 +58,12 @@ pub(super) async fn train(api: Api, request: TrainSubmit) -> Result<TrainSubmitt
 }
 
 pub(super) async fn list(api: Api, request: JobList) -> Result<Page<Job>, ApiError> {
-    api.app.jobs.list(request).await
+    let Page { items, next } = api.app.jobs.list(request).await?;
+    Ok(Page { items: items.into_iter().map(Job::redacted).collect(), next })
 }
 
 pub(super) async fn get(api: Api, request: JobGet) -> Result<Job, ApiError> {
-    api.app.jobs.get(request.job).await
+    api.app.jobs.get(request.job).await.map(Job::redacted)
 }
 
 pub(super) async fn log(api: Api, request: JobLog) -> Result<JobLogPage, ApiError> {
@@ -74,6 +79,7 @@ pub(super) async fn cancel(api: Api, request: JobChange) -> Result<Job, ApiError
         api.keep(receipt, job).await
     })
     .await
+    .map(Job::redacted)
 }
 
 pub(super) async fn retry(api: Api, request: JobChange) -> Result<Job, ApiError> {
@@ -83,6 +89,7 @@ pub(super) async fn retry(api: Api, request: JobChange) -> Result<Job, ApiError>
         api.app.jobs.retry(request.job, Some(receipt)).await
     })
     .await
+    .map(Job::redacted)
 }
 
 pub(super) async fn leases(api: Api, _: Empty) -> Result<Vec<Lease>, ApiError> {

@@ -18,6 +18,7 @@ mod rules;
 mod schedules;
 pub mod server;
 pub mod session;
+mod sources;
 mod stream;
 
 pub use api::Api;

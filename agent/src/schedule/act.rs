@@ -10,7 +10,9 @@ use vigie_protocol::event::{Event, Update};
 use vigie_protocol::health::ServiceState;
 use vigie_protocol::job::JobSpec;
 use vigie_protocol::schedule::{FiredJob, Firing, ScheduleAction};
-use vigie_protocol::{ApiError, ErrorCode, JobId, ProjectName, Time};
+use vigie_protocol::service::SourceChecked;
+use vigie_protocol::source::{Source, SourceState};
+use vigie_protocol::{ApiError, ErrorCode, JobId, ProjectName, SourceName, Time};
 
 use super::service::{Acted, World};
 use crate::app::App;
@@ -18,6 +20,7 @@ use crate::fault::api_error;
 use crate::jobs::JobDraft;
 use crate::keys;
 use crate::rules::preprocess_spec;
+use crate::sources;
 
 /// How long a backup waits for predictions that are not durable yet.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -41,7 +44,8 @@ impl World for Agent {
                 self.submit(firing, JobSpec::Gc { dry_run: false }, detail).await
             }
             ScheduleAction::Backup { folder } => self.backup(firing, folder).await,
-            ScheduleAction::CheckSource { .. } | ScheduleAction::Collect | ScheduleAction::Unknown => {
+            ScheduleAction::CheckSource { source } => self.check_source(firing, source).await,
+            ScheduleAction::Collect | ScheduleAction::Unknown => {
                 Err(ApiError::new(ErrorCode::Unsupported, "this agent does not know that action")
                     .with_hint("update the agent"))
             }
@@ -70,6 +74,20 @@ impl World for Agent {
 }
 
 impl Agent {
+    /// Looking twice is no harm: a version that is on its way in is not brought in again.
+    async fn check_source(&self, firing: &Firing, source: &SourceName) -> Result<Acted, ApiError> {
+        let checked = sources::check(&self.0, &project(firing)?, source, &who(firing)).await?;
+        let SourceChecked { source: Source { state, detail, .. }, job } = checked;
+        let detail = if detail.is_empty() { state.to_string() } else { detail };
+        Ok(match (job, state) {
+            (Some(job), _) => Acted::Submitted { jobs: vec![job.id], detail },
+            (None, SourceState::Ok) => Acted::Nothing(detail),
+            (None, state) => {
+                return Err(ApiError::new(ErrorCode::Precondition, format!("{source} is {state}: {detail}")));
+            }
+        })
+    }
+
     async fn update_reference(
         &self,
         firing: &Firing,
@@ -107,7 +125,7 @@ impl Agent {
             project: firing.project.clone(),
             spec,
             after: Vec::new(),
-            by: format!("schedule {}", firing.schedule),
+            by: who(firing),
         };
         let job = self.0.jobs.submit(draft, Some(receipt)).await?;
         Ok(Acted::Submitted { jobs: vec![job.id], detail })
@@ -127,6 +145,11 @@ impl Agent {
         });
         made.await.map(Acted::Done)
     }
+}
+
+/// Who asks for what a schedule submits.
+fn who(firing: &Firing) -> String {
+    format!("schedule {}", firing.schedule)
 }
 
 fn project(firing: &Firing) -> Result<ProjectName, ApiError> {

@@ -76,9 +76,6 @@ fn check_action(project: Option<&ProjectName>, action: &ScheduleAction) -> Resul
             let text = format!("{folder:?} is not an absolute path on the agent's machine");
             Err(ApiError::invalid(text))
         }
-        ScheduleAction::CheckSource { source } if source.is_empty() || source.len() > MAX_TEXT => {
-            Err(ApiError::invalid("a source has a name"))
-        }
         ScheduleAction::CheckSource { .. }
         | ScheduleAction::Collect
         | ScheduleAction::UpdateReference { .. }

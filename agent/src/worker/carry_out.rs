@@ -63,6 +63,9 @@ fn carry_out_import(
         }
         ImportInput::Path(path) => ImportFile::at(path),
         ImportInput::Zip(path) => ImportFile::Zip(path.clone()),
+        ImportInput::Remote(source) => {
+            return Err(refused(format!("{} was not downloaded", source.name())));
+        }
     };
     let mut plan = ImportPlan::new(source, name, base_manifest(&blobs, base)?, split_percent);
     plan.limits.max_unpacked = max_unpacked;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use vigie_protocol::blob::GcReport;
 use vigie_protocol::dataset::{ClassChange, DatasetRef, Quarantined, SplitCounts};
-use vigie_protocol::job::JobFailure;
+use vigie_protocol::job::{ImportSource, JobFailure};
 use vigie_protocol::model::{Architecture, Proportion};
 use vigie_protocol::preprocess::PreprocessSpec;
 use vigie_protocol::rules::ClassRule;
@@ -127,6 +127,8 @@ pub enum ImportInput {
     Path(PathBuf),
     /// A zip file.
     Zip(PathBuf),
+    /// What the agent downloads before the worker starts, which then reads a zip file.
+    Remote(ImportSource),
 }
 
 /// What a worker says.

@@ -95,8 +95,17 @@ pub async fn write_blob(app: &App, session: &Session, hash: Hash, file: Option<&
 
 /// What garbage collection found, in one line.
 pub fn gc_line(report: &GcReport) -> String {
-    let GcReport { referenced, referenced_bytes, orphans, orphan_bytes, removed, examples: _, missing } =
-        report;
+    let GcReport {
+        referenced,
+        referenced_bytes,
+        orphans,
+        orphan_bytes,
+        removed,
+        examples: _,
+        missing,
+        downloads,
+        download_bytes,
+    } = report;
     let verb = if *removed { "removed" } else { "could remove" };
     let mut line = format!(
         "{verb} {} blobs ({}); {} are in use ({})",
@@ -105,6 +114,13 @@ pub fn gc_line(report: &GcReport) -> String {
         count(*referenced),
         bytes(*referenced_bytes)
     );
+    if *downloads > 0 {
+        line.push_str(&format!(
+            "; {verb} {} files of downloads that ended ({})",
+            count(*downloads),
+            bytes(*download_bytes)
+        ));
+    }
     if !missing.is_empty() {
         line.push_str(&format!("; {} that are referred to are MISSING: run `vigie doctor`", missing.len()));
     }

@@ -21,6 +21,7 @@ mod predictions;
 mod projects;
 mod replay;
 pub mod runs;
+mod sources;
 mod stdio;
 mod whoami;
 
@@ -137,6 +138,8 @@ pub enum Command {
     Projects(projects::Projects),
     /// Import images and look at dataset versions
     Datasets(datasets::Datasets),
+    /// Follow where images come from: folders, zip files, URLs, Kaggle datasets
+    Sources(sources::Sources),
     /// Review proposed dataset versions
     Changesets(changesets::Changesets),
     /// See, follow, cancel and retry background work
@@ -186,6 +189,7 @@ impl Command {
             Command::Agents(command) => command.run(app).await,
             Command::Projects(command) => command.run(app).await,
             Command::Datasets(command) => command.run(app).await,
+            Command::Sources(command) => command.run(app).await,
             Command::Changesets(command) => command.run(app).await,
             Command::Jobs(command) => command.run(app).await,
             Command::Runs(command) => command.run(app).await,

@@ -141,6 +141,7 @@ async fn predict(session: &Session, project: &ProjectName, dataset: DatasetRef) 
             unit: "pictures".to_owned(),
             fraction: done as f32 / total.max(1) as f32,
             eta_s: None,
+            rate: None,
         };
         progress.update(&state, Instant::now());
     }

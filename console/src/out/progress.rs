@@ -43,7 +43,7 @@ impl Progress {
 
     /// Takes the newest state of the work.
     pub fn update(&mut self, progress: &JobProgress, now: Instant) {
-        let rate = self.meter.rate(progress, now);
+        let rate = progress.rate.map(f64::from).or_else(|| self.meter.rate(progress, now));
         let text = describe(progress, rate);
         match &mut self.face {
             Face::Bar(bar) => {
@@ -95,7 +95,7 @@ fn thousandths(fraction: f32) -> u64 {
 
 /// `4 s left · reading images 630/1,500 images · 210 images/s`: a narrow terminal cuts the end off.
 fn describe(progress: &JobProgress, rate: Option<f64>) -> String {
-    let JobProgress { stage, done, total, unit, fraction: _, eta_s } = progress;
+    let JobProgress { stage, done, total, unit, fraction: _, eta_s, rate: _ } = progress;
     let amount = |n: u64| if unit == "bytes" { bytes(n) } else { count(n) };
     let mut parts = vec![safe(stage)];
     if *total > 0 {
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn at(stage: &str, done: u64, total: u64, unit: &str, eta_s: Option<f32>) -> JobProgress {
-        JobProgress { stage: stage.into(), done, total, unit: unit.into(), fraction: 0.4, eta_s }
+        JobProgress { stage: stage.into(), done, total, unit: unit.into(), fraction: 0.4, eta_s, rate: None }
     }
 
     #[test]

@@ -59,6 +59,7 @@ impl Bar {
             unit: "bytes".to_owned(),
             fraction: done as f32 / total.max(1) as f32,
             eta_s: None,
+            rate: None,
         };
         self.progress.update(&state, Instant::now());
     }

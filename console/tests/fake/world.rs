@@ -375,6 +375,7 @@ impl World {
                         unit: "images".to_owned(),
                         fraction: 0.5,
                         eta_s: Some(1.0),
+                        rate: None,
                     };
                 }
                 JobState::Running if self.fails == Some(job.spec.kind()) => {

@@ -30,6 +30,7 @@ use crate::schedule::{
     ScheduleSpec, ScheduleStatus,
 };
 use crate::service::*;
+use crate::source::{Acceptance, Imported, Pending, Revision, Source, SourceOrigin, SourceState};
 use crate::{AliasName, ModelNumber};
 
 samples! {
@@ -146,6 +147,36 @@ samples! {
         decided: Some(Decision { at: at(9), by: text("bob"), reason: Some(text("looked at each")) }),
         generation: 2,
     };
+
+    Source => Source {
+        project: name("birds"),
+        name: name("feeder"),
+        origin: SourceOrigin::Kaggle { dataset: super::dataset("alice/garden-birds") },
+        lineage: Lineage::Source,
+        acceptance: Acceptance::Under { percent: 5.0 },
+        preprocess: true,
+        created: at(0),
+        by: text("alice"),
+        state: SourceState::Ok,
+        since: at(1),
+        detail: text("version 13"),
+        checked: Some(at(9)),
+        latest: Some(Revision::Version { number: 13 }),
+        imported: Some(Imported {
+            revision: Revision::Version { number: 12 },
+            at: at(2),
+            dataset: Some(DatasetRef { lineage: Lineage::Source, number: 2 }),
+        }),
+        pending: Some(Pending {
+            revision: Revision::Version { number: 13 },
+            job: id(3),
+            change_set: Some(id(2)),
+            supersedes: Some(id(9)),
+        }),
+        declined: Some(Revision::Version { number: 11 }),
+        generation: 4,
+    };
+    SourceChecked => SourceChecked { source: Source::sample(), job: Some(Job::sample()) };
 
     TrainSubmitted => TrainSubmitted { job: Job::sample(), run: id(4) };
     JobLogPage => JobLogPage {

@@ -82,6 +82,10 @@ fn text(text: &str) -> String {
     text.to_owned()
 }
 
+fn dataset(text: &str) -> crate::source::KaggleDataset {
+    text.parse().expect("a Kaggle dataset")
+}
+
 fn name<T: std::str::FromStr<Err = crate::InvalidId>>(text: &str) -> T {
     text.parse().expect("a name that is one")
 }

@@ -10,6 +10,7 @@ use crate::project::ProjectSettings;
 use crate::run::Recipe;
 use crate::schedule::ScheduleSpec;
 use crate::service::*;
+use crate::source::{Acceptance, SourceOrigin};
 use crate::{AliasName, ModelNumber, ProjectName};
 
 /// Declares samples: `Type => value;`.
@@ -80,6 +81,24 @@ samples! {
         accept: true,
         reason: Some(text("looked at each")),
     };
+
+    SourceSet => SourceSet {
+        key: id(1),
+        project: project(),
+        name: name("feeder"),
+        expected_generation: Some(2),
+        origin: SourceOrigin::Url { url: text("https://example.org/birds.zip") },
+        lineage: Lineage::Source,
+        acceptance: Acceptance::Under { percent: 5.0 },
+        preprocess: true,
+    };
+    SourceRemove => SourceRemove {
+        key: id(1),
+        project: project(),
+        name: name("feeder"),
+        expected_generation: 2,
+    };
+    SourceCheck => SourceCheck { key: id(1), project: project(), name: name("feeder") };
 
     JobSubmit => JobSubmit {
         key: id(1),

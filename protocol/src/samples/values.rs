@@ -29,7 +29,7 @@ samples! {
     };
     ScheduleSpec => ScheduleSpec {
         trigger: Trigger::Cron { expression: text("30 2 * * *"), time_zone: text("Europe/Paris") },
-        action: ScheduleAction::CheckSource { source: text("kaggle-birds") },
+        action: ScheduleAction::CheckSource { source: name("kaggle-birds") },
         catch_up: CatchUp::All { at_most: 3 },
         jitter_s: 600,
         description: text("every night"),
@@ -78,6 +78,7 @@ samples! {
             unit: text("images"),
             fraction: 0.5,
             eta_s: Some(12.5),
+            rate: Some(2.5),
         },
         attempts: 2,
         outcome: Some(JobOutcome::Model { number: ModelNumber(7) }),

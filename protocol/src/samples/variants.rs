@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Sample, at, hash, id, name, text};
+use super::{Sample, at, dataset, hash, id, name, text};
 use crate::access::Role;
 use crate::blob::GcReport;
 use crate::dataset::{ChangeKind, ChangeSetState, DatasetRef, Lineage, Split};
@@ -16,6 +16,7 @@ use crate::project::PicturePolicy;
 use crate::rules::{ClassRule, UpdatePolicy};
 use crate::run::{Init, Recipe, RunState};
 use crate::schedule::{CatchUp, EventFilter, FiringCause, FiringState, ScheduleAction, Trigger};
+use crate::source::{Acceptance, Checksum, Revision, SourceOrigin, SourceState};
 use crate::{AliasName, ErrorCode, ModelNumber};
 
 /// An enum that can show all of itself.
@@ -71,7 +72,7 @@ variants! {
     open EnvironmentColour { Red, Yellow, Green, Blue, Magenta, Cyan, None, Unknown, }
     open ServiceState { Up, Starting, Degraded, Down, Off, Unknown, }
     open JobState { Queued, Running, Cancelling, Succeeded, Failed, Cancelled, Unknown, }
-    open FailureCause { Refused, Error, Killed, OutOfMemory, Crashed, Dependency, Interrupted, Unknown, }
+    open FailureCause { Refused, Error, Killed, OutOfMemory, Crashed, Dependency, Interrupted, Remote, Unknown, }
     open RunState { Running, Finished, Failed, Cancelled, Unknown, }
     open MoveKind { Promote, Override, Rollback, Unknown, }
     open Architecture { EfficientnetLite0, EfficientnetB0, Unknown, }
@@ -86,6 +87,27 @@ variants! {
     open ImportSource {
         Path { path: text("/pictures/birds") },
         Blob { hash: hash(5), name: text("birds.zip") },
+        Url { url: text("https://example.org/birds.zip"), checksum: Some(Checksum::Sha256([5; 32])) },
+        Kaggle { dataset: dataset("alice/garden-birds"), version: Some(13) },
+        Unknown,
+    }
+    open SourceOrigin {
+        Folder { path: text("/pictures/birds") },
+        Zip { path: text("/pictures/birds.zip") },
+        Url { url: text("https://example.org/birds.zip") },
+        Kaggle { dataset: dataset("alice/garden-birds") },
+        Unknown,
+    }
+    open Acceptance { Ask, Under { percent: 5.0 }, Unknown, }
+    open SourceState { Unchecked, Ok, Vanished, Forbidden, Licence, Unreachable, Broken, Unknown, }
+    open Revision {
+        Version { number: 13 },
+        Content {
+            etag: Some(text("\"33a64df5\"")),
+            modified: Some(text("Sat, 21 Nov 2026 05:00:00 GMT")),
+            bytes: Some(123_456)
+        },
+        Listing { digest: hash(7), files: 12, bytes: 123_456 },
         Unknown,
     }
     open JobSpec {
@@ -136,6 +158,7 @@ variants! {
         Schedule { schedule: name("nightly"), firing: Some(id(9)), job: Some(id(3)) },
         Rules { dataset: DatasetRef::sample(), job: Some(id(3)) },
         DataChanged { dataset: DatasetRef::sample(), job: Some(id(3)) },
+        Source { source: name("feeder") },
         Unknown,
     }
     open Trigger {
@@ -153,7 +176,7 @@ variants! {
         Unknown,
     }
     open ScheduleAction {
-        CheckSource { source: text("kaggle-birds") },
+        CheckSource { source: name("kaggle-birds") },
         Collect,
         UpdateReference { from: Lineage::Production, accept: true },
         Preprocess,
@@ -188,5 +211,7 @@ fn collected() -> GcReport {
         removed: true,
         examples: vec![hash(8)],
         missing: vec![hash(9)],
+        downloads: 2,
+        download_bytes: 1_048_576,
     }
 }

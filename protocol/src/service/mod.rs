@@ -8,6 +8,7 @@ mod operations;
 mod predictions;
 mod projects;
 mod schedules;
+mod sources;
 
 pub use datasets::*;
 pub use jobs::*;
@@ -16,6 +17,7 @@ pub use operations::*;
 pub use predictions::*;
 pub use projects::*;
 pub use schedules::*;
+pub use sources::*;
 
 use crate::ApiError;
 use crate::access::{Principal, Role};
@@ -31,6 +33,7 @@ use crate::project::Project;
 use crate::rules::{RulesExplained, WaitingRoom};
 use crate::run::Run;
 use crate::schedule::{Firing, Schedule, ScheduleStatus};
+use crate::source::Source;
 
 /// What one method is called, who may call it, whether it changes something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +133,15 @@ methods! {
     read(Viewer) change_set_get: ChangeSetGet -> ChangeSet;
     /// Accepts or rejects a change-set.
     change(Operator) change_set_decide: ChangeSetDecide -> ChangeSet;
+
+    /// The sources of a project, by name.
+    read(Viewer) source_list: InProject -> Vec<Source>;
+    /// Sets a source up, or changes it.
+    change(Operator) source_set: SourceSet -> Source;
+    /// Removes a source; what was imported from it stays.
+    change(Operator) source_remove: SourceRemove -> Source;
+    /// Looks whether a source has something new, and imports it.
+    change(Operator) source_check: SourceCheck -> SourceChecked;
 
     /// Asks for a job.
     change(Operator) job_submit: JobSubmit -> Job;

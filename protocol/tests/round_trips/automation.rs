@@ -52,7 +52,8 @@ pub fn spec() -> impl Strategy<Value = ScheduleSpec> {
 
 fn action() -> impl Strategy<Value = ScheduleAction> {
     prop_oneof![
-        any::<String>().prop_map(|source| ScheduleAction::CheckSource { source }),
+        "[a-z0-9][a-z0-9_-]{0,62}"
+            .prop_map(|name| ScheduleAction::CheckSource { source: name.parse().expect("a name") }),
         (lineage(), any::<bool>())
             .prop_map(|(from, accept)| ScheduleAction::UpdateReference { from, accept }),
         any::<String>().prop_map(|folder| ScheduleAction::Backup { folder }),

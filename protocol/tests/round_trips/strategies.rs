@@ -21,6 +21,9 @@ use vigie_protocol::prediction::{Prediction, Scored, Timings};
 use vigie_protocol::preprocess::PreprocessSpec;
 use vigie_protocol::run::{EpochMetrics, Init, Recipe, Run, RunState};
 use vigie_protocol::service::{AgentLogLine, AgentLogPage};
+use vigie_protocol::source::{
+    Acceptance, Checksum, Imported, KaggleDataset, Pending, Revision, Source, SourceOrigin, SourceState,
+};
 use vigie_protocol::{AliasName, ApiError, ErrorCode, Hash, ModelNumber, ProjectName, Time};
 
 pub fn hash() -> impl Strategy<Value = Hash> {
@@ -104,10 +107,82 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     )
 }
 
+fn checksum() -> impl Strategy<Value = Checksum> {
+    prop_oneof![hash().prop_map(Checksum::Blake3), any::<[u8; 32]>().prop_map(Checksum::Sha256)]
+}
+
+fn kaggle() -> impl Strategy<Value = KaggleDataset> {
+    "[A-Za-z0-9][A-Za-z0-9._-]{0,99}/[A-Za-z0-9][A-Za-z0-9._-]{0,99}".prop_map(|text| text.parse().unwrap())
+}
+
+fn revision() -> impl Strategy<Value = Revision> {
+    prop_oneof![
+        any::<u64>().prop_map(|number| Revision::Version { number }),
+        any::<(Option<String>, Option<String>, Option<u64>)>()
+            .prop_map(|(etag, modified, bytes)| Revision::Content { etag, modified, bytes }),
+        (hash(), any::<[u64; 2]>()).prop_map(|(digest, [files, bytes])| Revision::Listing {
+            digest,
+            files,
+            bytes
+        }),
+    ]
+}
+
+pub fn source() -> impl Strategy<Value = Source> {
+    let origin = prop_oneof![
+        any::<String>().prop_map(|path| SourceOrigin::Folder { path }),
+        any::<String>().prop_map(|path| SourceOrigin::Zip { path }),
+        any::<String>().prop_map(|url| SourceOrigin::Url { url }),
+        kaggle().prop_map(|dataset| SourceOrigin::Kaggle { dataset }),
+    ];
+    let acceptance =
+        prop_oneof![Just(Acceptance::Ask), single().prop_map(|percent| Acceptance::Under { percent })];
+    let set = ("[a-z0-9][a-z0-9_-]{0,62}", project(), origin, acceptance, any::<bool>(), any::<String>());
+    let imported = (revision(), time(), prop::option::of(dataset()))
+        .prop_map(|(revision, at, dataset)| Imported { revision, at, dataset });
+    let pending = (revision(), id(), prop::option::of(id())).prop_map(|(revision, job, change_set)| {
+        Pending { revision, job, change_set, supersedes: change_set }
+    });
+    let stands = (
+        time(),
+        any::<(String, u64)>(),
+        prop::option::of(revision()),
+        prop::option::of(imported),
+        prop::option::of(pending),
+        prop::option::of(revision()),
+    );
+    (set, stands).prop_map(|((name, project, origin, acceptance, preprocess, by), stands)| {
+        let (at, (detail, generation), latest, imported, pending, declined) = stands;
+        Source {
+            project,
+            name: name.parse().unwrap(),
+            origin,
+            lineage: Lineage::Source,
+            acceptance,
+            preprocess,
+            created: at,
+            by,
+            state: SourceState::Ok,
+            since: at,
+            detail,
+            checked: Some(at),
+            latest,
+            imported,
+            pending,
+            declined,
+            generation,
+        }
+    })
+}
+
 pub fn spec() -> impl Strategy<Value = JobSpec> {
     let source = prop_oneof![
         any::<String>().prop_map(|path| ImportSource::Path { path }),
         (hash(), any::<String>()).prop_map(|(hash, name)| ImportSource::Blob { hash, name }),
+        (any::<String>(), prop::option::of(checksum()))
+            .prop_map(|(url, checksum)| ImportSource::Url { url, checksum }),
+        (kaggle(), any::<Option<u64>>())
+            .prop_map(|(dataset, version)| ImportSource::Kaggle { dataset, version }),
     ];
     let preprocess =
         (0u32..4096).prop_map(|input| PreprocessSpec::for_network(Architecture::EfficientnetB0, input));
@@ -161,6 +236,7 @@ pub fn job() -> impl Strategy<Value = Job> {
             unit,
             fraction,
             eta_s,
+            rate: eta_s,
         },
     );
     let failure = (any::<String>(), any::<Option<String>>()).prop_map(|(message, hint)| JobFailure {

@@ -23,6 +23,7 @@ use vigie_protocol::prediction::{HourCount, Prediction};
 use vigie_protocol::project::Project;
 use vigie_protocol::run::Run;
 use vigie_protocol::service::*;
+use vigie_protocol::source::Source;
 use vigie_protocol::wire::handshake::{self, MAX_HELLO};
 use vigie_protocol::wire::{
     ClientHello, Greeting, Limits, MAX_WAIT, PROTOCOL, Welcome, WireCodec, frame, transport,
@@ -183,6 +184,11 @@ answer_from_state! {
     change_set_list(ChangeSetList) -> Page<ChangeSet>;
     change_set_get(ChangeSetGet) -> ChangeSet;
     change_set_decide(ChangeSetDecide) -> ChangeSet;
+
+    source_list(InProject) -> Vec<Source>;
+    source_set(SourceSet) -> Source;
+    source_remove(SourceRemove) -> Source;
+    source_check(SourceCheck) -> SourceChecked;
 
     job_submit(JobSubmit) -> Job;
     train_submit(TrainSubmit) -> TrainSubmitted;

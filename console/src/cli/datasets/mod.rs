@@ -1,9 +1,10 @@
 //! `vigie datasets`.
 
 mod diff;
+mod input;
 mod show;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 use vigie_protocol::dataset::{DatasetRef, Lineage, Split};
@@ -25,6 +26,8 @@ const EXAMPLES: &str = "\
 Examples:
   vigie datasets import birds.zip             pictures in one folder a class
   vigie datasets import birds.zip --review    only propose; `vigie changesets accept` decides
+  vigie datasets import --url https://example.org/birds.zip --checksum sha256:9f86d0…
+  vigie datasets import --kaggle gpiosenka/100-bird-species --version 2
   vigie datasets update source@v1 reference   bring what was imported into what models learn from
   vigie datasets show reference@v1
   vigie datasets images reference@v1 --class owl --split test
@@ -69,15 +72,15 @@ enum Verb {
     /// Tell two versions apart, class by class and image by image
     Diff(diff::Diff),
     /// Import a folder or zip file with one folder a class
+    ///
+    /// With --url or --kaggle the agent downloads it; its configuration must allow that. `vigie sources
+    /// --help` says where credentials lie, and how to follow what changes.
     Import {
-        /// The folder or zip file
-        source: PathBuf,
+        #[command(flatten)]
+        input: input::Input,
         /// Into which line: source, production or reference
         #[arg(long, default_value = "source")]
         lineage: Lineage,
-        /// Send the zip file to the agent, although the agent could read it where it is
-        #[arg(long)]
-        upload: bool,
         #[command(flatten)]
         review: Review,
         #[command(flatten)]
@@ -150,8 +153,8 @@ impl Datasets {
                 Ok(app.out.value(&images, |style| show::images_table(&images).render(style))?)
             }
             Verb::Diff(diff) => diff.run(app, session, project).await,
-            Verb::Import { source, lineage, upload, review, waiting } => {
-                let source = import_source(session, &source, upload).await?;
+            Verb::Import { input, lineage, review, waiting } => {
+                let source = input.source(session).await?;
                 let spec = JobSpec::Import { source, lineage, accept: !review.review };
                 finish(app, session, submit(session, project, spec).await?, waiting).await
             }

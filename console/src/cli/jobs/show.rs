@@ -1,10 +1,12 @@
 //! How jobs, their logs and leases are shown.
 
-use vigie_protocol::job::{FailureCause, Job, JobOutcome, JobSpec, JobState, Lease, LogLine};
+use vigie_protocol::job::{FailureCause, Job, JobOutcome, JobSpec, JobState, Lease, LogLine, Progress};
 
 use crate::cli::blobs::gc_line;
 use crate::follow;
-use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, bytes, count, duration, percent, safe, when};
+use crate::out::{
+    Cell, Column, Sheet, Style, Table, Tone, age, bytes, count, duration, eta, percent, safe, when,
+};
 
 /// A line of a job's log.
 pub fn log_line(line: &LogLine, style: &Style) -> String {
@@ -140,7 +142,7 @@ pub fn sheet(job: &Job, style: &Style) -> Sheet {
     }
     if matches!(job_state, JobState::Running | JobState::Cancelling) {
         sheet = sheet
-            .field("Progress", format!("{} · {}", percent(f64::from(progress.fraction)), progress.stage));
+            .field("Progress", format!("{} · {}", percent(f64::from(progress.fraction)), amount(progress)));
     }
     sheet = sheet
         .maybe("Attempts", (*attempts > 1).then_some(attempts))
@@ -154,6 +156,27 @@ pub fn sheet(job: &Job, style: &Style) -> Sheet {
             .maybe("Hint", failure.hint.as_ref());
     }
     sheet
+}
+
+/// What is being done, how much of it, how fast and for how long: `downloading 1.2 GiB of 3.4 GiB, 21
+/// MiB/s, 2 min left`.
+fn amount(progress: &Progress) -> String {
+    let Progress { stage, done, total, unit, fraction: _, eta_s, rate } = progress;
+    let figure = |n: u64| if unit == "bytes" { bytes(n) } else { count(n) };
+    let unit = if unit == "bytes" { String::new() } else { format!(" {unit}") };
+    let mut text = stage.clone();
+    if *total > 0 {
+        text.push_str(&format!(" {} of {}{unit}", figure(*done), figure(*total)));
+    } else if *done > 0 {
+        text.push_str(&format!(" {}{unit}", figure(*done)));
+    }
+    if let Some(rate) = rate {
+        text.push_str(&format!(", {}{unit}/s", figure(*rate as u64)));
+    }
+    if let Some(seconds) = eta_s {
+        text.push_str(&format!(", {} left", eta(*seconds)));
+    }
+    text
 }
 
 /// What a job is to do, in one line.

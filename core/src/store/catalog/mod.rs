@@ -19,6 +19,7 @@ mod receipts;
 mod rules;
 mod runs;
 mod schedules;
+mod sources;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +38,7 @@ pub use models::ModelDraft;
 pub use receipts::{RECEIPTS_KEPT, Receipt};
 pub use rules::{Followed, Looked, RulesProgress};
 pub use schedules::{FIRINGS_KEPT, FiringDraft, MAX_SCHEDULES, ScheduleDraft};
+pub use sources::{MAX_SOURCES, SourceDraft};
 
 /// How often a change is tried when another writer of the same facts is faster.
 const ATTEMPTS: usize = 16;

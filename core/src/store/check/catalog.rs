@@ -9,6 +9,7 @@ use vigie_protocol::job::{ImportSource, Job, JobSpec};
 use vigie_protocol::model::{Alias, AliasMove, ModelVersion, MoveKind};
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::run::RunState;
+use vigie_protocol::source::Pending;
 use vigie_protocol::{Hash, ModelNumber, ProjectName};
 
 use super::{Check, is_there};
@@ -26,6 +27,7 @@ impl Check<'_> {
             let mut part = Part { check: self, catalog, blobs: &blobs, project: &project.name };
             part.datasets()?;
             part.change_sets()?;
+            part.sources()?;
             part.runs()?;
             let models = part.models()?;
             part.aliases(&models)?;
@@ -182,6 +184,21 @@ impl Part<'_, '_> {
                 }
                 (ChangeSetState::Rejected | ChangeSetState::Unknown, None) => {}
                 (_, Some(_)) => self.broken(place, "a version without having been accepted"),
+            }
+        }
+        Ok(())
+    }
+
+    fn sources(&mut self) -> Result<()> {
+        for source in self.catalog.sources(self.project)? {
+            let place = format!("source {}", source.name);
+            if let Some(dataset) = source.imported.as_ref().and_then(|imported| imported.dataset) {
+                self.exists(&place, "what was imported", self.catalog.dataset(self.project, dataset));
+            }
+            let Some(Pending { revision: _, job, change_set, supersedes }) = source.pending else { continue };
+            self.exists(&place, "its job", self.catalog.job(job));
+            for set in change_set.into_iter().chain(supersedes) {
+                self.exists(&place, "its change-set", self.catalog.change_set(self.project, set));
             }
         }
         Ok(())

@@ -26,6 +26,7 @@ mod projects;
 mod refusal;
 mod runs;
 mod source;
+mod sources;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -143,5 +143,7 @@ pub(super) fn collected(seed: u64, removed: bool) -> GcReport {
         removed,
         examples: (0..orphans.min(20)).map(|n| hash(seed ^ 0x6c, n)).collect(),
         missing: Vec::new(),
+        downloads: 0,
+        download_bytes: 0,
     }
 }

@@ -131,6 +131,7 @@ impl Work {
             fraction: fraction as f32,
             // The first moments are no ground for a guess.
             eta_s: (fraction > 0.02).then_some(left.as_secs_f32()),
+            rate: None,
         }
     }
 
@@ -231,7 +232,10 @@ impl State {
         let Some(JobRow { job, work }) = self.jobs.row_mut(id) else { return };
         let again = !matches!(
             failure.cause,
-            FailureCause::Refused | FailureCause::Dependency | FailureCause::Interrupted
+            FailureCause::Refused
+                | FailureCause::Dependency
+                | FailureCause::Interrupted
+                | FailureCause::Remote
         );
         let pause = BACKOFF.get(work.failures).filter(|_| again).copied();
         work.failures += 1;
