@@ -32,11 +32,24 @@ pub struct ProjectSettings {
     pub picture_days: u32,
     /// Shares of train, valid and test in a new dataset version, in percent; their sum is 100.
     pub split_percent: [u8; 3],
+    /// Share of predictions drawn for the audit sample, in percent, 0–100. Drawn ones keep their
+    /// pictures, unless the project keeps none at all.
+    pub audit_percent: f32,
+    /// Images of predictions that nobody looked at are collected under their predicted class when
+    /// the confidence is at least this, 0–1. Off unless set: a model that learns from its own answers
+    /// is confirmed in its errors, and the images it is sure of teach it least.
+    pub keep_confident: Option<f32>,
 }
 
 impl Default for ProjectSettings {
     fn default() -> Self {
-        Self { keep_pictures: PicturePolicy::All, picture_days: 30, split_percent: [70, 15, 15] }
+        Self {
+            keep_pictures: PicturePolicy::All,
+            picture_days: 30,
+            split_percent: [70, 15, 15],
+            audit_percent: 1.0,
+            keep_confident: None,
+        }
     }
 }
 

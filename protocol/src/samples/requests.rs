@@ -3,6 +3,7 @@
 use super::{Sample, at, hash, id, name, text};
 use crate::dataset::{DatasetRef, Lineage, Split};
 use crate::event::WatchCursor;
+use crate::feedback::{LabelQueue, Said};
 use crate::job::{JobSpec, JobState};
 use crate::page::{PageCursor, PageRequest};
 use crate::prediction::PredictionFilter;
@@ -140,6 +141,33 @@ samples! {
     PredictionGet => PredictionGet { project: project(), prediction: id(5) };
     PredictionForget => PredictionForget { key: id(1), project: project(), prediction: id(5) };
     PredictionCounts => PredictionCounts { project: project(), since: at(0), until: at(3_600) };
+
+    FeedbackGive => FeedbackGive {
+        key: id(1),
+        project: project(),
+        prediction: id(5),
+        said: Said::Wrong { class: text("jay") },
+        blind: true,
+        new_class: true,
+    };
+    FeedbackWithdraw => FeedbackWithdraw { key: id(1), project: project(), prediction: id(5) };
+    FeedbackList => FeedbackList { project: project(), page: PageRequest::sample() };
+    FeedbackAccuracyGet => FeedbackAccuracyGet { project: project(), last: 500 };
+    LabelNext => LabelNext {
+        project: project(),
+        queue: LabelQueue::Cluster,
+        cluster: Some(2),
+        page: PageRequest::sample(),
+    };
+    LabelCluster => LabelCluster {
+        key: id(1),
+        project: project(),
+        made: at(7),
+        cluster: 2,
+        except: vec![id(5)],
+        class: text("puffin"),
+        new_class: true,
+    };
 
     AgentLog => AgentLog { cursor: Some(17), limit: 50 };
     EventList => EventList { project: Some(project()), page: PageRequest::sample() };

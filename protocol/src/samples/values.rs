@@ -4,6 +4,7 @@ use super::requests::samples;
 use super::{Sample, at, hash, id, name, text};
 use crate::dataset::{DatasetRef, Lineage};
 use crate::event::WatchCursor;
+use crate::feedback::FeedbackFilter;
 use crate::job::{FailureCause, Job, JobFailure, JobOutcome, JobSpec, JobState, Progress, Wait};
 use crate::model::{
     Architecture, ClassReport, Evaluation, GateCheck, GateVerdict, Golden, Outcome, Passport, Proportion,
@@ -21,6 +22,8 @@ samples! {
         keep_pictures: PicturePolicy::Sampled { percent: 10 },
         picture_days: 7,
         split_percent: [80, 10, 10],
+        audit_percent: 2.5,
+        keep_confident: Some(0.75),
     };
     PredictionFilter => PredictionFilter {
         model: Some(ModelNumber(7)),
@@ -28,6 +31,7 @@ samples! {
         confidence_below: Some(0.5),
         since: Some(at(0)),
         until: Some(at(3_600)),
+        feedback: Some(FeedbackFilter::Wrong),
     };
     PreprocessSpec => PreprocessSpec {
         revision: 1,
