@@ -187,6 +187,8 @@ pub struct Feedback {
 
 /// Best classes that feedback remembers.
 const TOP: usize = 5;
+/// Bytes of an image's name that feedback remembers.
+const NAME_BYTES: usize = 200;
 
 impl Feedback {
     /// Feedback on a prediction on which nobody has voted yet.
@@ -199,7 +201,7 @@ impl Feedback {
             weights: *weights,
             image: *image,
             top: top.iter().take(TOP).cloned().collect(),
-            name: name.clone(),
+            name: name.as_deref().map(|name| name[..name.floor_char_boundary(NAME_BYTES)].to_owned()),
             votes: Vec::new(),
             consensus: Consensus::Disputed,
             state: FeedbackState::NoPicture,

@@ -60,7 +60,14 @@ impl Api {
 }
 
 fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
-    let ProjectSettings { keep_pictures, picture_days: _, split_percent } = settings;
+    let ProjectSettings { keep_pictures, picture_days: _, split_percent, audit_percent, keep_confident } =
+        settings;
+    if !(0.0..=100.0).contains(audit_percent) {
+        return Err(ApiError::invalid("the audit sample is 0 to 100 percent of the predictions"));
+    }
+    if keep_confident.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+        return Err(ApiError::invalid("the confidence from which images are kept is 0 to 1"));
+    }
     if split_percent.iter().map(|&share| u32::from(share)).sum::<u32>() != 100 || split_percent[0] == 0 {
         return Err(ApiError::invalid(
             "the shares of train, valid and test must add up to 100, train above 0",

@@ -17,6 +17,7 @@ use vigie_protocol::model::Passport;
 use vigie_protocol::{Hash, Time};
 
 use super::failure::{Failure, refused};
+use super::labels;
 use super::part::Part;
 use super::task::{ImportInput, MadeModel, PackWork, Proposed, Work, WorkDone};
 
@@ -41,6 +42,8 @@ pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone
             let proposal = changeset::propose(&from, *from_ref, into.as_ref());
             Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
         })(),
+        Work::Collect { .. } => labels::carry_out_collect(work, observer),
+        Work::Cluster { .. } => labels::carry_out_cluster(work, observer),
         Work::Preprocess { pack } => carry_out_preprocess(pack, observer),
         Work::Train { .. } => carry_out_train(work, observer),
         Work::Evaluate { .. } => carry_out_evaluate(work, observer),
@@ -169,7 +172,7 @@ fn share_of_pack(work: &PackWork) -> f32 {
 }
 
 /// Stores the manifest of a proposal, durably, and makes the rest fit in a frame.
-fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure> {
+pub(super) fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure> {
     let manifest = blobs.put(&proposal.manifest.encode())?;
     blobs.sync()?;
     let mut quarantine = proposal.quarantine;
@@ -190,7 +193,7 @@ fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure
     })
 }
 
-fn base_manifest(blobs: &FolderBlobs, hash: Option<Hash>) -> Result<Option<Manifest>, Failure> {
+pub(super) fn base_manifest(blobs: &FolderBlobs, hash: Option<Hash>) -> Result<Option<Manifest>, Failure> {
     hash.map(|hash| manifest(blobs, hash)).transpose()
 }
 

@@ -2,6 +2,16 @@
 //! average linkage, cut at a distance. The same images give the same clusters, in whatever order they
 //! come.
 
+use rayon::prelude::*;
+use vigie_protocol::Hash;
+use vigie_protocol::preprocess::PreprocessSpec;
+
+use super::DataError;
+use crate::infer::FeatureExtractor;
+use crate::observe::{Observer, Step};
+use crate::store::Blobs;
+use crate::vision;
+
 /// The most images that are grouped at once: their distances take 4 bytes a pair.
 pub const MAX_IMAGES: usize = 2_000;
 
@@ -9,6 +19,45 @@ pub const MAX_IMAGES: usize = 2_000;
 /// pooled features of an EfficientNet that was trained on ImageNet, pictures of one kind of object lie
 /// around 0.3 from each other, of different kinds around 0.6.
 pub const DISTANCE: f32 = 0.45;
+
+/// Images that go through the network between two looks at whether to stop.
+const BATCH: usize = 32;
+
+/// What a network sees in images: the features of each, or nothing where the picture is gone or cannot
+/// be decoded.
+///
+/// # Errors
+/// [`DataError::Cancelled`], [`DataError::Engine`], [`DataError::Store`].
+pub fn features(
+    images: &[Hash],
+    network: &dyn FeatureExtractor,
+    blobs: &dyn Blobs,
+    observer: &dyn Observer,
+) -> Result<Vec<Option<Vec<f32>>>, DataError> {
+    let mut features = Vec::with_capacity(images.len());
+    for (n, batch) in images.chunks(BATCH).enumerate() {
+        if observer.cancelled() {
+            return Err(DataError::Cancelled);
+        }
+        let (done, total) = ((n * BATCH) as u64, images.len() as u64);
+        let fraction = 0.95 * done as f32 / total as f32;
+        observer.step(Step { stage: "looking at images", done, total, unit: "images", fraction });
+        let spec = network.preprocess();
+        let read = |image: &Hash| pixels(blobs, *image, spec);
+        let pixels = batch.par_iter().map(read).collect::<Result<Vec<Option<Vec<u8>>>, DataError>>()?;
+        let joined: Vec<u8> = pixels.iter().flatten().flatten().copied().collect();
+        let found = network.features(&joined)?;
+        let mut found = found.chunks(network.width().max(1)).map(<[f32]>::to_vec);
+        features.extend(pixels.iter().map(|pixels| pixels.as_ref().and_then(|_| found.next())));
+    }
+    Ok(features)
+}
+
+fn pixels(blobs: &dyn Blobs, image: Hash, spec: &PreprocessSpec) -> Result<Option<Vec<u8>>, DataError> {
+    let Some(bytes) = blobs.get(image)? else { return Ok(None) };
+    let image = vision::decode(&bytes, &vision::Limits::default()).ok();
+    Ok(image.map(|image| vision::preprocess(&image, spec)))
+}
 
 /// Groups features into clusters of at least two, as lists of their places: the largest cluster first,
 /// in each the one first that is nearest to its others. Features that are all zero or not finite are
@@ -57,7 +106,6 @@ struct Distances {
 
 impl Distances {
     fn of(vectors: &[&[f32]]) -> Self {
-        use rayon::prelude::*;
         let n = vectors.len();
         let mut values = vec![0.0; n * n];
         values.par_chunks_mut(n.max(1)).enumerate().for_each(|(i, row)| {
@@ -163,7 +211,7 @@ mod tests {
             vec![0.0, 0.0, 1.0],
             vec![f32::NAN, 0.0, 1.0],
         ];
-        assert_eq!(found(&vectors, 0.2), [vec![2, 0, 4], vec![1, 5]]);
+        assert_eq!(found(&vectors, 0.2), [vec![2, 4, 0], vec![1, 5]]);
         assert_eq!(found(&vectors, 0.0), Vec::<Vec<usize>>::new());
         assert_eq!(found(&vectors, 2.0).concat().len(), 6);
         assert_eq!(found(&[], 0.2), Vec::<Vec<usize>>::new());

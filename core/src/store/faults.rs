@@ -232,10 +232,9 @@ fn carry_out(state: &State, step: Step) -> Result<()> {
                     continue; // it was forgotten
                 }
                 let picture = prediction.picture_kept && state.blobs.refresh(prediction.image)?;
-                let voted = [Voted { about: Feedback::about(&prediction), picture }];
-                let vote =
-                    |_: &Feedback| Vote { by: by.to_owned(), at: at(33), said: said.clone(), blind: true };
-                catalog.give_feedback(&birds(), &voted, vote, Some(&receipt("say", number * 10 + n)))?;
+                let voted = Voted { about: Feedback::about(&prediction), picture };
+                let vote = Vote { by: by.to_owned(), at: at(33), said, blind: true };
+                catalog.give_feedback(&birds(), &voted, &vote, Some(&receipt("say", number * 10 + n)))?;
             }
             state.record_due()
         }

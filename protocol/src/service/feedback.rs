@@ -44,6 +44,12 @@ pub struct FeedbackLeft {
     pub feedback: Option<Feedback>,
 }
 
+impl From<Option<Feedback>> for FeedbackLeft {
+    fn from(feedback: Option<Feedback>) -> Self {
+        Self { feedback }
+    }
+}
+
 /// Lists feedback, that on the newest predictions first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedbackList {
@@ -118,4 +124,10 @@ pub struct ClusterLabelled {
     pub images: u64,
     /// Images that are no longer deferred.
     pub settled: u64,
+}
+
+impl From<(u64, u64)> for ClusterLabelled {
+    fn from((images, settled): (u64, u64)) -> Self {
+        Self { images, settled }
+    }
 }

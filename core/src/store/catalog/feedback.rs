@@ -17,7 +17,7 @@ const MAX_VOTES: usize = 100;
 /// What feedback is given on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Voted {
-    /// The prediction, as [`Feedback::about`] makes it.
+    /// The prediction, as [`Feedback::about`] makes it; votes that are laid down already stand.
     pub about: Feedback,
     /// Whether its picture is kept, and stays at least until the vote is durable.
     pub picture: bool,
@@ -47,8 +47,8 @@ fn named(project: &ProjectName) -> Key {
 }
 
 impl Catalog {
-    /// Takes a vote in; what the same person said before is replaced. Of several predictions at once
-    /// all get it or none.
+    /// Takes a vote in; what the same person said before is replaced. Who names the class that was
+    /// predicted says that it is correct.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] without the project, [`StoreError::Precondition`] when a hundred people
@@ -56,34 +56,41 @@ impl Catalog {
     pub fn give_feedback(
         &self,
         project: &ProjectName,
-        voted: &[Voted],
-        vote: impl Fn(&Feedback) -> Vote,
+        voted: &Voted,
+        vote: &Vote,
         receipt: Option<&Receipt>,
-    ) -> Result<Vec<Feedback>> {
+    ) -> Result<Feedback> {
         self.change(receipt, |change| {
             change.project(project)?;
             let mut counts = Counts::default();
-            let mut rows = Vec::with_capacity(voted.len());
-            for Voted { about, picture } in voted {
-                let id = about.prediction;
-                let drawn = change.read::<draws::Drawn>(draws::sample_key(project, id))?.is_some();
-                let mut row: Feedback = change.read(key(project, id))?.unwrap_or_else(|| about.clone());
-                row.audit = drawn;
-                let vote = vote(&row);
-                let before = row.label().map(str::to_owned);
-                row.votes.iter().filter(|old| old.by == vote.by).for_each(|old| counts.add(old, -1));
-                row.votes.retain(|old| old.by != vote.by);
-                if row.votes.len() >= MAX_VOTES {
-                    let text = format!("{MAX_VOTES} people have said something of prediction {id} already");
-                    return Err(StoreError::Precondition(text));
-                }
-                counts.add(&vote, 1);
-                row.votes.push(vote);
-                change.lay_feedback(project, &mut row, before.as_deref(), *picture);
-                rows.push(row);
+            let row = change.vote(project, voted, vote, &mut counts)?;
+            change.count_named(project, counts)?;
+            Ok(row)
+        })
+    }
+
+    /// Takes the same vote in for several predictions, each of them once: all get it or none. Answers
+    /// with their number, and how many of them are deferred no longer.
+    ///
+    /// # Errors
+    /// As [`Catalog::give_feedback`].
+    pub fn give_feedback_to_all(
+        &self,
+        project: &ProjectName,
+        voted: &[Voted],
+        vote: &Vote,
+        receipt: Option<&Receipt>,
+    ) -> Result<(u64, u64)> {
+        self.change(receipt, |change| {
+            change.project(project)?;
+            let mut counts = Counts::default();
+            let mut settled = 0;
+            for one in voted {
+                let row = change.vote(project, one, vote, &mut counts)?;
+                settled += u64::from(row.state != FeedbackState::Deferred);
             }
             change.count_named(project, counts)?;
-            Ok(rows)
+            Ok((voted.len() as u64, settled))
         })
     }
 
@@ -193,6 +200,36 @@ impl Catalog {
 }
 
 impl Change<'_> {
+    fn vote(
+        &mut self,
+        project: &ProjectName,
+        voted: &Voted,
+        vote: &Vote,
+        counts: &mut Counts,
+    ) -> Result<Feedback> {
+        let Voted { about, picture } = voted;
+        let id = about.prediction;
+        let drawn = self.read::<draws::Drawn>(draws::sample_key(project, id))?.is_some();
+        let mut row: Feedback = self.read(key(project, id))?.unwrap_or_else(|| about.clone());
+        row.audit = drawn;
+        let before = row.label().map(str::to_owned);
+        row.votes.iter().filter(|old| old.by == vote.by).for_each(|old| counts.add(old, -1));
+        row.votes.retain(|old| old.by != vote.by);
+        if row.votes.len() >= MAX_VOTES {
+            let text = format!("{MAX_VOTES} people have said something of prediction {id} already");
+            return Err(StoreError::Precondition(text));
+        }
+        let said = match &vote.said {
+            Said::Wrong { class } => Said::class(class, row.predicted()),
+            said => said.clone(),
+        };
+        let vote = Vote { said, ..vote.clone() };
+        counts.add(&vote, 1);
+        row.votes.push(vote);
+        self.lay_feedback(project, &mut row, before.as_deref(), *picture);
+        Ok(row)
+    }
+
     /// Writes a row whose votes changed, and puts it into the queues where it belongs now. `before` is
     /// the class that people agreed on until then.
     fn lay_feedback(

@@ -125,9 +125,9 @@ fn feedback_keeps_its_picture_until_it_is_settled() {
     age(&state);
     let late = at(90 * 24 * 3600);
     let say = |said: Said| {
-        let voted = [Voted { about: Feedback::about(&kept), picture: true }];
-        let vote = |_: &Feedback| Vote { by: "ada".to_owned(), at: at(9), said: said.clone(), blind: false };
-        state.catalog.give_feedback(&birds, &voted, vote, None).unwrap().remove(0)
+        let voted = Voted { about: Feedback::about(&kept), picture: true };
+        let vote = Vote { by: "ada".to_owned(), at: at(9), said, blind: false };
+        state.catalog.give_feedback(&birds, &voted, &vote, None).unwrap()
     };
     assert_eq!(run(&state, late, true).unwrap().orphans, 2);
     for said in [Said::Correct, Said::WrongUnknown, Said::Wrong { class: "jay".to_owned() }] {

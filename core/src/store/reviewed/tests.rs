@@ -24,9 +24,9 @@ fn state() -> (tempfile::TempDir, State) {
 }
 
 fn say(state: &State, about: &Prediction, by: &str, said: Said) {
-    let voted = [Voted { about: Feedback::about(about), picture: false }];
-    let vote = |_: &Feedback| Vote { by: by.to_owned(), at: at(9), said: said.clone(), blind: by == "blind" };
-    state.catalog.give_feedback(&birds(), &voted, vote, None).unwrap();
+    let voted = Voted { about: Feedback::about(about), picture: false };
+    let vote = Vote { by: by.to_owned(), at: at(9), said, blind: by == "blind" };
+    state.catalog.give_feedback(&birds(), &voted, &vote, None).unwrap();
 }
 
 fn pages(state: &State, filter: &PredictionFilter, limit: usize, budget: Duration) -> Vec<Prediction> {
