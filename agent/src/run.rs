@@ -73,6 +73,7 @@ async fn serve(config: Config, log: LogRing) -> anyhow::Result<()> {
     let ruling = tokio::spawn(rules::run(app.clone(), stop.clone()));
     tokio::spawn(wake_on_events(app.clone(), stop.clone()));
     tokio::spawn(sources::follow(app.clone(), stop.clone()));
+    tokio::spawn(catch_up_draws(app.clone()));
     load_production(&app).await;
     app.serving.set_ready();
     app.event(None, Severity::Info, Subject::Agent, "the agent started".to_owned()).await;
@@ -107,6 +108,13 @@ async fn serve(config: Config, log: LogRing) -> anyhow::Result<()> {
         signal = signals.next() => tracing::warn!(signal, "stopped at once; jobs are taken up at the next start"),
     }
     Ok(())
+}
+
+/// What an earlier agent logged and did not come to draw from.
+async fn catch_up_draws(app: Arc<App>) {
+    if let Err(error) = app.store(|state| state.catalog.catch_up_draws(&*state.log, Time::now())).await {
+        tracing::warn!(%error, "the audit sample may lack predictions of before the start");
+    }
 }
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
@@ -149,7 +157,8 @@ pub(crate) async fn assemble(
 ) -> anyhow::Result<(Arc<App>, JobEngine)> {
     let hub = Arc::new(Hub::new(rand::random()));
     let services = Arc::new(Services::default());
-    let writer = LogWriter::start(state.log.clone(), config.serving.log_queue)
+    let draw = serving::drawing(state.catalog.clone());
+    let writer = LogWriter::start_and_tell(state.log.clone(), config.serving.log_queue, draw)
         .context("cannot start the prediction log")?;
     let recorder = Recorder::start(state.blobs.clone(), writer)?;
     let serving = Serving::new(start_pool(&config.serving)?, limits(&config.serving), recorder);

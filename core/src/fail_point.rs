@@ -55,6 +55,10 @@ pub enum FailPoint {
     LogAppend,
     /// A prediction is out of the log; its picture is still there.
     PredictionForgotten,
+    /// Feedback is durable; who gave it does not know.
+    FeedbackGiven,
+    /// What was collected is in a change-set; the feedback does not say so.
+    CollectionLanded,
     /// A backup's facts are copied, its blobs not.
     BackupFacts,
     /// A backup is complete under its temporary name.
@@ -71,7 +75,7 @@ pub enum FailPoint {
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [FailPoint; 29] = [
+    pub const ALL: [FailPoint; 31] = [
         FailPoint::BlobRenamed,
         FailPoint::DownloadPiece,
         FailPoint::DownloadComplete,
@@ -95,6 +99,8 @@ impl FailPoint {
         FailPoint::AuditWritten,
         FailPoint::LogAppend,
         FailPoint::PredictionForgotten,
+        FailPoint::FeedbackGiven,
+        FailPoint::CollectionLanded,
         FailPoint::BackupFacts,
         FailPoint::BackupFilled,
         FailPoint::BlobCollected,

@@ -123,6 +123,17 @@ pub enum JobSpec {
         /// Which run.
         run: RunId,
     },
+    /// Propose the images that people confirmed or corrected as the next version of `production`.
+    Collect {
+        /// Accept the change-set at once; it only ever adds.
+        accept: bool,
+    },
+    /// Group the images of the deferred queue by what the production model sees in them.
+    Cluster {
+        /// The largest mean cosine distance within a cluster, 0–2; absent for the usual one.
+        #[serde(default)]
+        distance: Option<f32>,
+    },
     /// Find blobs that nothing refers to, and remove them unless it is a dry run.
     Gc {
         /// Only report.
@@ -142,6 +153,8 @@ impl JobSpec {
             JobSpec::Preprocess { .. } => "preprocess",
             JobSpec::Train { .. } => "train",
             JobSpec::Evaluate { .. } => "evaluate",
+            JobSpec::Collect { .. } => "collect",
+            JobSpec::Cluster { .. } => "cluster",
             JobSpec::Gc { .. } => "gc",
             JobSpec::Unknown => "unknown",
         }
@@ -314,6 +327,13 @@ pub enum JobOutcome {
     Model {
         /// Its number.
         number: ModelNumber,
+    },
+    /// Clusters of the deferred queue.
+    Clusters {
+        /// How many.
+        clusters: u32,
+        /// Images in them.
+        images: u64,
     },
     /// What garbage collection found.
     Gc {

@@ -13,6 +13,7 @@ pub mod blob;
 pub mod dataset;
 pub mod error;
 pub mod event;
+pub mod feedback;
 pub mod health;
 pub mod ids;
 pub mod job;

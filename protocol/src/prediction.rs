@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::feedback::{FeedbackFilter, FeedbackNote};
 use crate::{Hash, ModelNumber, PredictionId, Time};
 
 /// A class with its calibrated probability.
@@ -55,6 +56,9 @@ pub struct Prediction {
     /// What the caller called the image: a file name, an order number.
     #[serde(default)]
     pub name: Option<String>,
+    /// What people said of it. Filled in where predictions are shown; the log itself never has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<FeedbackNote>,
 }
 
 impl Prediction {
@@ -83,17 +87,22 @@ pub struct PredictionFilter {
     pub since: Option<Time>,
     /// Answered before this time.
     pub until: Option<Time>,
+    /// What people said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<FeedbackFilter>,
 }
 
 impl PredictionFilter {
     /// Whether a prediction is wanted.
     pub fn matches(&self, prediction: &Prediction) -> bool {
-        let Self { model, class, confidence_below, since, until } = self;
+        let Self { model, class, confidence_below, since, until, feedback } = self;
         model.is_none_or(|model| prediction.model == model)
             && class.as_deref().is_none_or(|class| prediction.class() == class)
             && confidence_below.is_none_or(|limit| prediction.confidence() < limit)
             && since.is_none_or(|since| prediction.at >= since)
             && until.is_none_or(|until| prediction.at < until)
+            && feedback
+                .is_none_or(|wanted| wanted.matches(prediction.feedback.as_ref().map(|f| &f.consensus)))
     }
 }
 

@@ -40,6 +40,13 @@ pub struct ProjectSettings {
     pub update_percent: f64,
     /// What happens by itself when there are so many.
     pub update_policy: UpdatePolicy,
+    /// Share of predictions drawn for the audit sample, in percent, 0–100. Drawn ones keep their
+    /// pictures, unless the project keeps none at all.
+    pub audit_percent: f32,
+    /// Images of predictions that nobody looked at are collected under their predicted class when
+    /// the confidence is at least this, 0–1. Off unless set: a model that learns from its own answers
+    /// is confirmed in its errors, and the images it is sure of teach it least.
+    pub keep_confident: Option<f32>,
 }
 
 impl Default for ProjectSettings {
@@ -51,6 +58,8 @@ impl Default for ProjectSettings {
             class_rule: ClassRule::default(),
             update_percent: 1.0,
             update_policy: UpdatePolicy::default(),
+            audit_percent: 1.0,
+            keep_confident: None,
         }
     }
 }

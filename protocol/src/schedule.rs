@@ -117,8 +117,12 @@ pub enum ScheduleAction {
         /// The source's name.
         source: SourceName,
     },
-    /// Makes a change-set of production from feedback.
-    Collect,
+    /// Makes a change-set of production from the images that people confirmed or corrected.
+    Collect {
+        /// Accept it at once; it only ever adds.
+        #[serde(default)]
+        accept: bool,
+    },
     /// Proposes what the newest version of a line has and reference lacks.
     UpdateReference {
         /// The line: source or production.
@@ -146,7 +150,8 @@ impl ScheduleAction {
     pub fn name(&self) -> String {
         match self {
             ScheduleAction::CheckSource { source } => format!("check source {source}"),
-            ScheduleAction::Collect => "collect feedback".to_owned(),
+            ScheduleAction::Collect { accept: true } => "collect feedback into production".to_owned(),
+            ScheduleAction::Collect { accept: false } => "collect feedback, for review".to_owned(),
             ScheduleAction::UpdateReference { from, accept: true } => {
                 format!("update reference from {from}, accept additions")
             }
@@ -165,7 +170,7 @@ impl ScheduleAction {
         match self {
             ScheduleAction::Gc | ScheduleAction::Backup { .. } => true,
             ScheduleAction::CheckSource { .. }
-            | ScheduleAction::Collect
+            | ScheduleAction::Collect { .. }
             | ScheduleAction::UpdateReference { .. }
             | ScheduleAction::Preprocess
             | ScheduleAction::Unknown => false,

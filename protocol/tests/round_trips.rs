@@ -112,6 +112,12 @@ proptest! {
     }
 
     #[test]
+    fn feedback_and_labels(feedback in feedback(), item in label_item()) {
+        round_trip(&feedback);
+        round_trip(&item);
+    }
+
+    #[test]
     fn change_sets(change_set in change_set()) {
         round_trip(&change_set);
     }

@@ -453,6 +453,8 @@ pub(super) fn name(job: &Job) -> String {
             format!("{kind} of {dataset}")
         }
         JobSpec::Evaluate { run } => format!("{kind} of run {run}"),
+        JobSpec::Collect { .. } => format!("{kind} of feedback"),
+        JobSpec::Cluster { .. } => format!("{kind} of the deferred images"),
         JobSpec::Gc { .. } | JobSpec::Unknown => kind.to_owned(),
     }
 }

@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use vigie_core::data::pack;
+use vigie_core::data::{clusters, pack};
 use vigie_core::store::blobs::FolderBlobs;
 use vigie_core::store::catalog::Catalog;
-use vigie_core::store::{Blobs, StoreError};
+use vigie_core::store::{Blobs, StoreError, passport};
 use vigie_protocol::dataset::Lineage;
 use vigie_protocol::job::{FailureCause, ImportSource, Job, JobFailure, JobSpec};
 use vigie_protocol::run::{Init, Run};
-use vigie_protocol::{Hash, ProjectName, RunId};
+use vigie_protocol::{AliasName, Hash, ProjectName, RunId};
 
 use super::error::with_source;
+use super::gather::{Gathered, gather};
 use super::options::JobOptions;
 use crate::worker::{ImportInput, PackWork, Work, WorkerTask};
 
@@ -89,6 +90,8 @@ pub(super) fn resources(
             let run = catalog.run(project(job)?, *run)?;
             vec![run_resource(run.id), pack_resource(pack_id(&run)), device]
         }
+        JobSpec::Collect { .. } => vec![lineage(Lineage::Production)?],
+        JobSpec::Cluster { .. } => vec![format!("clusters:{}", project(job)?), device],
         JobSpec::Gc { .. } => vec!["blobs".to_owned()],
         JobSpec::Unknown => return Err(unknown_kind()),
     })
@@ -169,12 +172,62 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
                 made_by: format!("vigie-agent {} on {}", env!("CARGO_PKG_VERSION"), options.device),
             }
         }
+        JobSpec::Collect { .. } => {
+            let project = project(job)?;
+            let settings = catalog.project(project)?.settings;
+            let Gathered { offers, differ, more } = gather(catalog, project, settings.keep_confident)?;
+            Work::Collect {
+                offers,
+                differ,
+                more,
+                base: head(project, Lineage::Production)?,
+                blobs: options.blobs(),
+                split_percent: settings.split_percent,
+            }
+        }
+        JobSpec::Cluster { distance } => cluster(catalog, options, project(job)?, *distance)?,
         JobSpec::Gc { dry_run } => return Ok(Plan { task: Task::Gc { dry_run: *dry_run }, base }),
         JobSpec::Unknown => return Err(unknown_kind()),
     };
     let JobOptions { memory_limit_mb, nice, .. } = *options;
     let task = Task::Worker(Box::new(WorkerTask { memory_limit_mb, nice, work }));
     Ok(Plan { task, base })
+}
+
+/// What the deferred images are grouped by: the features of the production model.
+fn cluster(
+    catalog: &Catalog,
+    options: &JobOptions,
+    project: &ProjectName,
+    distance: Option<f32>,
+) -> Result<Work, PlanError> {
+    let distance = distance.unwrap_or(clusters::DISTANCE);
+    if !(0.0..=2.0).contains(&distance) {
+        return Err(refused("a cosine distance is 0 to 2"));
+    }
+    let production = match catalog.alias(project, &AliasName::production()) {
+        Err(StoreError::NotFound { .. }) => {
+            return Err(refused("nothing is in production that could look at the images; promote a model"));
+        }
+        held => held?.model,
+    };
+    let model = catalog.model(project, production)?;
+    let blobs = FolderBlobs::open(&options.blobs())?;
+    let passport = blobs.get(model.passport)?.ok_or_else(|| refused("the model's passport is missing"))?;
+    let preprocess = passport::decode(&passport)?.preprocess;
+    // Of an image that several predictions are about one is enough; answers are for predictions.
+    let deferred = catalog.deferred(project, None, clusters::MAX_IMAGES)?.items;
+    let images = deferred.into_iter().map(|row| (row.prediction, row.image)).collect();
+    Ok(Work::Cluster {
+        images,
+        distance,
+        model: production,
+        architecture: model.architecture,
+        weights: blobs.path_of(model.weights),
+        preprocess,
+        blobs: options.blobs(),
+        device: options.worker_device(),
+    })
 }
 
 fn project(job: &Job) -> Result<&ProjectName, PlanError> {

@@ -7,7 +7,7 @@
 use uuid::Uuid;
 use vigie_core::fail_point::{self, FailPoint};
 use vigie_core::store::StoreError;
-use vigie_core::store::catalog::{Catalog, EventDraft, ModelDraft, Receipt};
+use vigie_core::store::catalog::{Catalog, Clustering, EventDraft, Fate, ModelDraft, Receipt, Source};
 use vigie_protocol::dataset::{
     ChangeSet, ChangeSetState, ClassChange, DatasetRef, Decision, Lineage, SplitCounts,
 };
@@ -68,6 +68,22 @@ pub(super) fn land(
                 &Draft { project, lineage: *into, base, origin, accept, now },
                 proposed,
             )
+        }
+        (WorkDone::Gathered(proposed, fates), JobSpec::Collect { accept }) => {
+            let accept = *accept && only_adds(&proposed);
+            let origin = "feedback".to_owned();
+            let draft = Draft { project, lineage: Lineage::Production, base, origin, accept, now };
+            land_collection(catalog, job, &draft, proposed, &fates)
+        }
+        (WorkDone::Clustered { model, clusters }, JobSpec::Cluster { .. }) => {
+            let (count, images) = (clusters.len(), clusters.iter().map(Vec::len).sum::<usize>());
+            catalog.save_clustering(project, &Clustering { made: now, model, clusters })?;
+            let outcome = JobOutcome::Clusters {
+                clusters: u32::try_from(count).unwrap_or(u32::MAX),
+                images: images as u64,
+            };
+            let remark = Some(format!("{images} deferred images in {count} clusters"));
+            Ok(Landed { outcome, events: Vec::new(), remark })
         }
         (WorkDone::Pack { id, images, bytes, reused }, JobSpec::Preprocess { .. }) => Ok(Landed {
             outcome: JobOutcome::Pack { pack: id, images, bytes, reused },
@@ -175,6 +191,25 @@ fn land_change_set(
             Err(error) => return Err(error),
         }
     }
+    Ok(landed)
+}
+
+/// Lands what was collected, then says in the feedback what became of it. A crash between the two costs
+/// nothing: the job finds its images in the line, or its change-set, and says it then.
+fn land_collection(
+    catalog: &Catalog,
+    job: &Job,
+    draft: &Draft<'_>,
+    proposed: Proposed,
+    fates: &[(Source, Fate)],
+) -> Result<Landed, StoreError> {
+    let landed = land_change_set(catalog, job, draft, proposed)?;
+    fail_point::pass(FailPoint::CollectionLanded);
+    let into = match &landed.outcome {
+        JobOutcome::ChangeSet { change_set, dataset } => Some((*change_set, dataset.is_some())),
+        _ => None,
+    };
+    catalog.note_fates(draft.project, fates, into)?;
     Ok(landed)
 }
 

@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod eta;
 mod finish;
+mod gather;
 mod handle;
 mod kinds;
 mod land;

@@ -15,6 +15,7 @@ use vigie_protocol::access::Principal;
 use vigie_protocol::blob::{BlobChunk, UploadStatus};
 use vigie_protocol::dataset::{ChangeSet, DatasetDifference, DatasetImage, DatasetVersion};
 use vigie_protocol::event::Event;
+use vigie_protocol::feedback::{Clusters, Feedback, FeedbackAccuracy, NewImages};
 use vigie_protocol::health::{AgentHealth, Finding};
 use vigie_protocol::job::{Job, Lease};
 use vigie_protocol::model::{Alias, AliasMove, GateVerdict, ModelVersion};
@@ -157,8 +158,9 @@ macro_rules! answer_with {
     };
 }
 
-use super::{rules, schedules};
-use super::{agent, blobs, datasets, jobs, models, predictions, projects, sources};
+use super::{
+    agent, blobs, datasets, feedback, jobs, labels, models, predictions, projects, rules, schedules, sources,
+};
 
 answer_with! {
     whoami(Empty) -> Principal = agent::whoami;
@@ -218,6 +220,15 @@ answer_with! {
     schedule_history(ScheduleHistory) -> Page<Firing> = schedules::history;
     class_waiting(ClassWaiting) -> WaitingRoom = rules::waiting;
     rules_explain(InProject) -> RulesExplained = rules::explained;
+    feedback_give(FeedbackGive) -> Feedback = feedback::give;
+    feedback_withdraw(FeedbackWithdraw) -> FeedbackLeft = feedback::withdraw;
+    feedback_list(FeedbackList) -> Page<Feedback> = feedback::list;
+    feedback_accuracy(FeedbackAccuracyGet) -> FeedbackAccuracy = feedback::accuracy;
+    feedback_new_images(InProject) -> NewImages = feedback::new_images;
+    label_classes(InProject) -> Vec<String> = labels::classes;
+    label_next(LabelNext) -> LabelPage = labels::next;
+    label_clusters(InProject) -> Clusters = labels::clusters;
+    label_cluster(LabelCluster) -> ClusterLabelled = labels::label_cluster;
 
     event_list(EventList) -> Page<Event> = agent::events;
     watch(Watch) -> Watched = agent::watch;

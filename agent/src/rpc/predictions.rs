@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use vigie_core::store::{Blobs, PredictionLog};
+use vigie_protocol::feedback::FeedbackFilter;
 use vigie_protocol::page::Page;
 use vigie_protocol::prediction::{HourCount, Prediction};
 use vigie_protocol::service::{
@@ -53,16 +54,22 @@ async fn read_blob(api: &Api, hash: Hash) -> Result<Vec<u8>, ApiError> {
 
 pub(super) async fn list(api: Api, request: PredictionList) -> Result<Page<Prediction>, ApiError> {
     let PredictionList { project, filter, page } = request;
+    if filter.feedback == Some(FeedbackFilter::Unknown) {
+        return Err(ApiError::new(
+            ErrorCode::Unsupported,
+            "this agent does not know that filter by feedback",
+        ));
+    }
     api.project(project.clone()).await?;
     api.read(move |state| {
-        state.log.page(&project, &filter, page.cursor.as_ref(), page.capped_limit(), PAGE_BUDGET)
+        state.predictions(&project, &filter, page.cursor.as_ref(), page.capped_limit(), PAGE_BUDGET)
     })
     .await
 }
 
 pub(super) async fn get(api: Api, request: PredictionGet) -> Result<Prediction, ApiError> {
     let PredictionGet { project, prediction } = request;
-    api.read(move |state| state.log.get(&project, prediction))
+    api.read(move |state| state.prediction(&project, prediction))
         .await?
         .ok_or_else(|| ApiError::not_found(format_args!("prediction {prediction}")))
 }

@@ -70,12 +70,20 @@ fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
         class_rule,
         update_percent,
         update_policy: _,
+        audit_percent,
+        keep_confident,
     } = settings;
     if *class_rule == (ClassRule::Fixed { images: 0 }) {
         return Err(ApiError::invalid("a class rule of a fixed number needs at least one image"));
     }
     if !(0.0..=100.0).contains(update_percent) {
         return Err(ApiError::invalid("the share of new images is 0 to 100 percent"));
+    }
+    if !(0.0..=100.0).contains(audit_percent) {
+        return Err(ApiError::invalid("the audit sample is 0 to 100 percent of the predictions"));
+    }
+    if keep_confident.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+        return Err(ApiError::invalid("the confidence from which images are kept is 0 to 1"));
     }
     if split_percent.iter().map(|&share| u32::from(share)).sum::<u32>() != 100 || split_percent[0] == 0 {
         return Err(ApiError::invalid(

@@ -45,7 +45,11 @@ impl World for Agent {
             }
             ScheduleAction::Backup { folder } => self.backup(firing, folder).await,
             ScheduleAction::CheckSource { source } => self.check_source(firing, source).await,
-            ScheduleAction::Collect | ScheduleAction::Unknown => {
+            ScheduleAction::Collect { accept } => {
+                let detail = "collecting what people said of predictions".to_owned();
+                self.submit(firing, JobSpec::Collect { accept: *accept }, detail).await
+            }
+            ScheduleAction::Unknown => {
                 Err(ApiError::new(ErrorCode::Unsupported, "this agent does not know that action")
                     .with_hint("update the agent"))
             }

@@ -77,7 +77,7 @@ fn check_action(project: Option<&ProjectName>, action: &ScheduleAction) -> Resul
             Err(ApiError::invalid(text))
         }
         ScheduleAction::CheckSource { .. }
-        | ScheduleAction::Collect
+        | ScheduleAction::Collect { .. }
         | ScheduleAction::UpdateReference { .. }
         | ScheduleAction::Preprocess
         | ScheduleAction::Gc

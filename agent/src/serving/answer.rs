@@ -76,6 +76,7 @@ pub(super) fn answer(
         },
         by,
         name,
+        feedback: None,
     };
     Ok((prediction, image))
 }

@@ -2,6 +2,7 @@
 //! the job engine, the log or the disk is down, answers go on.
 
 mod answer;
+mod draws;
 mod loaded;
 mod pool;
 mod recorder;
@@ -16,6 +17,7 @@ use vigie_protocol::project::Project;
 use vigie_protocol::{ApiError, ErrorCode, ProjectName, Time};
 
 pub use answer::Question;
+pub use draws::drawing;
 pub use loaded::{Loaded, load, read_passport};
 pub use pool::Pool;
 pub use recorder::{Recorder, RecorderHealth};

@@ -6,11 +6,12 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use vigie_core::store::catalog::is_drawn;
 use vigie_core::store::log::LogWriter;
 use vigie_core::store::{Blobs, blobs::FolderBlobs};
 use vigie_protocol::ProjectName;
 use vigie_protocol::prediction::{LogHealth, Prediction};
-use vigie_protocol::project::{PicturePolicy, Project};
+use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
 
 /// Pictures that may wait to be written. Each is at most one image file, so this also bounds
 /// memory.
@@ -65,7 +66,7 @@ impl Recorder {
     /// Records an answer; never blocks. Returns it as it will be logged.
     pub fn record(&self, project: &Project, mut prediction: Prediction, image: Vec<u8>) -> Prediction {
         let name = project.name.clone();
-        if wants_picture(project.settings.keep_pictures, &prediction) {
+        if wants_picture(&project.settings, &prediction) {
             prediction.picture_kept = true;
             let picture = Box::new(Picture { project: name.clone(), prediction: prediction.clone(), image });
             if self.waiting.try_send(Waiting::Picture(picture)).is_ok() {
@@ -102,10 +103,12 @@ impl Recorder {
     }
 }
 
-fn wants_picture(policy: PicturePolicy, prediction: &Prediction) -> bool {
-    match policy {
+fn wants_picture(settings: &ProjectSettings, prediction: &Prediction) -> bool {
+    match settings.keep_pictures {
         PicturePolicy::None | PicturePolicy::Unknown => false,
         PicturePolicy::All => true,
+        // Without its picture nobody could label it, and the sample would no longer be uniform.
+        PicturePolicy::Sampled { .. } if is_drawn(prediction.id, settings.audit_percent) => true,
         // The hash is uniform, and the same image is always treated alike.
         PicturePolicy::Sampled { percent } => {
             u16::from_le_bytes([prediction.image.as_bytes()[0], prediction.image.as_bytes()[1]])

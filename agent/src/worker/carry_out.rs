@@ -18,6 +18,7 @@ use vigie_protocol::model::Passport;
 use vigie_protocol::{Hash, Time};
 
 use super::failure::{Failure, refused};
+use super::labels;
 use super::part::Part;
 use super::task::{ImportInput, MadeModel, PackWork, Proposed, Work, WorkDone};
 
@@ -40,6 +41,8 @@ pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone
             carry_out_import(input, name, *base, blobs, *split_percent, *max_unpacked, observer)
         }
         Work::Propose { .. } => carry_out_propose(work, observer),
+        Work::Collect { .. } => labels::carry_out_collect(work, observer),
+        Work::Cluster { .. } => labels::carry_out_cluster(work, observer),
         Work::Preprocess { pack } => carry_out_preprocess(pack, observer),
         Work::Train { .. } => carry_out_train(work, observer),
         Work::Evaluate { .. } => carry_out_evaluate(work, observer),
@@ -193,7 +196,7 @@ fn share_of_pack(work: &PackWork) -> f32 {
 }
 
 /// Stores the manifest of a proposal, durably, and makes the rest fit in a frame.
-fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure> {
+pub(super) fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure> {
     let manifest = blobs.put(&proposal.manifest.encode())?;
     blobs.sync()?;
     let mut quarantine = proposal.quarantine;
@@ -215,7 +218,7 @@ fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure
     })
 }
 
-fn base_manifest(blobs: &FolderBlobs, hash: Option<Hash>) -> Result<Option<Manifest>, Failure> {
+pub(super) fn base_manifest(blobs: &FolderBlobs, hash: Option<Hash>) -> Result<Option<Manifest>, Failure> {
     hash.map(|hash| manifest(blobs, hash)).transpose()
 }
 

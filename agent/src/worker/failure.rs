@@ -113,6 +113,7 @@ fn cause_of_data(error: &DataError) -> FailureCause {
         | DataError::Spec(_) => FailureCause::Refused,
         // A cancelled work is not asked for its cause.
         DataError::Cancelled | DataError::Io { .. } => FailureCause::Error,
+        DataError::Engine(error) => cause_of_engine(error),
         DataError::Store(error) => cause_of_store(error),
     }
 }

@@ -15,6 +15,7 @@
 mod carry_out;
 mod failure;
 pub mod frames;
+mod labels;
 mod limits;
 mod part;
 mod pipe;

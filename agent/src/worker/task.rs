@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use vigie_core::data::collect::Offer;
+use vigie_core::store::catalog::{Fate, Source};
 use vigie_protocol::blob::GcReport;
 use vigie_protocol::dataset::{ClassChange, DatasetRef, Quarantined, SplitCounts};
 use vigie_protocol::job::{ImportSource, JobFailure};
@@ -14,7 +16,7 @@ use vigie_protocol::model::{Architecture, Proportion};
 use vigie_protocol::preprocess::PreprocessSpec;
 use vigie_protocol::rules::ClassRule;
 use vigie_protocol::run::{EpochMetrics, Recipe};
-use vigie_protocol::{Hash, RunId};
+use vigie_protocol::{Hash, ModelNumber, PredictionId, RunId};
 
 /// Everything a worker is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +63,40 @@ pub enum Work {
         only_add: bool,
         /// The blob folder.
         blobs: PathBuf,
+    },
+    /// Work out what images with a class from people add to `production`.
+    Collect {
+        /// The images.
+        offers: Vec<Offer>,
+        /// Images that people differ on, for the job's log.
+        differ: u64,
+        /// Whether more wait for the next job.
+        more: bool,
+        /// The manifest of the lineage's newest version.
+        base: Option<Hash>,
+        /// The blob folder.
+        blobs: PathBuf,
+        /// Shares of train, valid and test for new images.
+        split_percent: [u8; 3],
+    },
+    /// Group deferred images by what a model sees in them.
+    Cluster {
+        /// Predictions and their images, at most [`MAX_IMAGES`](vigie_core::data::clusters::MAX_IMAGES).
+        images: Vec<(PredictionId, Hash)>,
+        /// The largest mean cosine distance within a cluster.
+        distance: f32,
+        /// The model version.
+        model: ModelNumber,
+        /// Its network.
+        architecture: Architecture,
+        /// Safetensors file with its weights.
+        weights: PathBuf,
+        /// How images become its input.
+        preprocess: PreprocessSpec,
+        /// The blob folder.
+        blobs: PathBuf,
+        /// `cpu` or `cuda:0`, as this process sees it.
+        device: String,
     },
     /// Decode a version into a pack.
     Preprocess {
@@ -198,6 +234,15 @@ pub enum WorkDone {
     },
     /// Of an evaluation.
     Evaluated(MadeModel),
+    /// Of a collection: the proposal, and what became of each that was offered.
+    Gathered(Proposed, Vec<(Source, Fate)>),
+    /// Of grouping deferred images.
+    Clustered {
+        /// The model version that looked at them.
+        model: ModelNumber,
+        /// The predictions of each cluster.
+        clusters: Vec<Vec<PredictionId>>,
+    },
     /// Of garbage collection, which the agent does itself.
     Collected(GcReport),
 }

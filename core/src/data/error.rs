@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use vigie_protocol::Hash;
 
+use crate::infer::EngineError;
 use crate::store::StoreError;
 use crate::vision::spec::InvalidSpec;
 
@@ -71,6 +72,9 @@ pub enum DataError {
         #[source]
         source: io::Error,
     },
+    /// The network that looks at images failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -7,8 +7,11 @@
 pub mod admission;
 mod behind;
 pub mod changeset;
+pub mod clusters;
+pub mod collect;
 mod error;
 pub mod import;
+pub mod label;
 pub mod pack;
 mod room;
 pub mod split;

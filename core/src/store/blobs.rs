@@ -215,7 +215,10 @@ impl FolderBlobs {
 
     /// Sets a blob's time to now; `false` when it is not there whole. Its length alone would not do:
     /// what a power cut leaves of a blob that was not flushed can have the right one.
-    fn refresh(&self, hash: Hash) -> Result<bool> {
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn refresh(&self, hash: Hash) -> Result<bool> {
         let path = self.path_of(hash);
         match blake3::Hasher::new().update_mmap(&path).map(|there| Hash::from(there.finalize())) {
             Ok(there) if there == hash => {}

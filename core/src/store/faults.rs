@@ -13,8 +13,10 @@ use proptest::prelude::*;
 use rayon::prelude::*;
 use uuid::Uuid;
 use vigie_protocol::dataset::{ChangeSet, DatasetRef, Lineage, SplitCounts};
+use vigie_protocol::feedback::{Feedback, Said, Vote};
 use vigie_protocol::job::{Job, JobState};
 use vigie_protocol::model::{GateVerdict, MoveKind};
+use vigie_protocol::prediction::Prediction;
 use vigie_protocol::project::{Project, ProjectSettings};
 use vigie_protocol::run::{Run, RunState};
 use vigie_protocol::{
@@ -22,7 +24,7 @@ use vigie_protocol::{
 };
 
 use super::audit::AuditDraft;
-use super::catalog::{AliasMoveDraft, ModelDraft, Receipt};
+use super::catalog::{AliasMoveDraft, ModelDraft, Receipt, Voted};
 use super::check::{self, Depth};
 use super::disk::Disk;
 use super::disk::faulty::{Fault, FaultyDisk, Refusal};
@@ -46,6 +48,8 @@ enum Step {
     Promote(u32),
     /// Four predictions, two with pictures.
     Predict(u32),
+    /// Two people say something of three of these.
+    Say(u32),
     /// One prediction and its picture are erased.
     Forget(u32),
     /// What nothing names is removed.
@@ -53,11 +57,12 @@ enum Step {
 }
 
 /// A short life in which everything happens.
-const SCRIPT: [Step; 8] = [
+const SCRIPT: [Step; 9] = [
     Step::Import(1),
     Step::Train(1),
     Step::Promote(1),
     Step::Predict(1),
+    Step::Say(1),
     Step::Import(2),
     Step::Collect,
     Step::Forget(1),
@@ -106,13 +111,13 @@ fn images_of(version: u32) -> Vec<Hash> {
     (1..=version).flat_map(|v| (0..3).map(move |n| Hash::of(&image(v, n)))).collect()
 }
 
-fn predictions_of(number: u32) -> Vec<vigie_protocol::prediction::Prediction> {
+fn predictions_of(number: u32) -> Vec<Prediction> {
     (0..4)
         .map(|n| {
             // Half of them on the next day.
             let seconds = DAY + i64::from(n / 2) * DAY + i64::from(number * 10 + n);
             let picture = format!("picture {number}.{n}").into_bytes();
-            vigie_protocol::prediction::Prediction {
+            Prediction {
                 id: identity("prediction", number * 10 + n).into(),
                 image: Hash::of(&picture),
                 picture_kept: n % 2 == 0,
@@ -133,8 +138,19 @@ fn predictions_of(number: u32) -> Vec<vigie_protocol::prediction::Prediction> {
         .collect()
 }
 
+/// What people say of the predictions of a number: who, of which, what.
+fn said_of(number: u32) -> [(&'static str, Prediction, Said); 4] {
+    let [first, second, third, _]: [Prediction; 4] = predictions_of(number).try_into().unwrap();
+    [
+        ("ada", first, Said::Correct),
+        ("ada", second, Said::WrongUnknown),
+        ("ada", third.clone(), Said::Wrong { class: "jay".to_owned() }),
+        ("bob", third, Said::WrongUnknown),
+    ]
+}
+
 fn begin(state: &State) -> Result<()> {
-    let settings = ProjectSettings { picture_days: 0, ..ProjectSettings::default() };
+    let settings = ProjectSettings { picture_days: 0, audit_percent: 50.0, ..ProjectSettings::default() };
     let project = Project { settings, ..project("birds") };
     state.catalog.create_project(&project, Some(&receipt("create", 0)))?;
     state.record_due()
@@ -207,7 +223,20 @@ fn carry_out(state: &State, step: Step) -> Result<()> {
             }
             state.blobs.sync()?;
             let group: Vec<_> = predictions.into_iter().map(|prediction| (birds(), prediction)).collect();
-            state.log.append(&group)
+            state.log.append(&group)?;
+            catalog.set_aside(&group)
+        }
+        Step::Say(number) => {
+            for (n, (by, prediction, said)) in (0..).zip(said_of(number)) {
+                if state.log.get(&birds(), prediction.id)?.is_none() {
+                    continue; // it was forgotten
+                }
+                let picture = prediction.picture_kept && state.blobs.refresh(prediction.image)?;
+                let voted = Voted { about: Feedback::about(&prediction), picture };
+                let vote = Vote { by: by.to_owned(), at: at(33), said, blind: true };
+                catalog.give_feedback(&birds(), &voted, &vote, Some(&receipt("say", number * 10 + n)))?;
+            }
+            state.record_due()
         }
         Step::Forget(number) => {
             let now = Time::now();
@@ -282,9 +311,24 @@ fn holds(state: &State, step: Step, done: &[Step]) {
                 assert!(!prediction.picture_kept || state.blobs.get(prediction.image).unwrap().is_some());
             }
         }
+        Step::Say(number) => {
+            for (n, (by, prediction, said)) in (0..).zip(said_of(number)) {
+                let Some(row) = catalog.feedback(&birds(), prediction.id).unwrap() else {
+                    assert!(n == 0 && done.contains(&Step::Forget(number)), "a vote is lost");
+                    continue;
+                };
+                let own: Vec<_> = row.votes.iter().filter(|vote| vote.by == by).collect();
+                assert_eq!((own.len(), &own[0].said), (1, &said));
+                if row.state.needs_picture() {
+                    assert!(state.blobs.get(row.image).unwrap().is_some());
+                }
+                audited("say", number * 10 + n);
+            }
+        }
         Step::Forget(number) => {
             let first = &predictions_of(number)[0];
             assert_eq!(state.log.get(&birds(), first.id).unwrap(), None);
+            assert_eq!(catalog.feedback(&birds(), first.id).unwrap(), None);
             assert_eq!(state.blobs.get(first.image).unwrap(), None);
         }
         Step::Collect => {}
@@ -449,8 +493,9 @@ fn the_power_may_go_at_every_operation() {
 
 /// Steps that can follow one another, of any kind.
 fn histories(length: usize) -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec(0..6_u8, 1..length).prop_map(|kinds| {
-        let (mut imports, mut trainings, mut promoted, mut predictions, mut forgotten) = (0, 0, 0, 0, 0);
+    prop::collection::vec(0..7_u8, 1..length).prop_map(|kinds| {
+        let (mut imports, mut trainings, mut promoted) = (0, 0, 0);
+        let (mut predictions, mut forgotten, mut said) = (0, 0, 0);
         let mut steps = Vec::new();
         for kind in kinds {
             steps.push(match kind {
@@ -474,6 +519,11 @@ fn histories(length: usize) -> impl Strategy<Value = Vec<Step>> {
                 4 if predictions > forgotten => {
                     forgotten += 1;
                     Step::Forget(forgotten)
+                }
+                // Never of what is forgotten by then: the agent would not find it.
+                5 if predictions > said.max(forgotten) => {
+                    said = predictions;
+                    Step::Say(predictions)
                 }
                 _ => Step::Collect,
             });

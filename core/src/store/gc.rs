@@ -208,6 +208,15 @@ impl<'a> Mark<'a> {
                 },
             )?;
             each(
+                |cursor| catalog.feedback_page(name, cursor, PAGE),
+                |feedback| {
+                    if feedback.state.needs_picture() {
+                        self.marked.insert(feedback.image);
+                    }
+                    Ok(())
+                },
+            )?;
+            each(
                 |cursor| catalog.models(name, cursor, PAGE),
                 |model| {
                     self.marked.insert(model.weights);

@@ -16,12 +16,14 @@ mod disk;
 pub mod facts;
 #[cfg(test)]
 mod faults;
+mod figures;
 mod flush;
 pub mod gc;
 mod key;
 pub mod log;
 pub mod manifest;
 pub mod passport;
+mod reviewed;
 #[cfg(test)]
 mod samples;
 pub mod state;

@@ -148,6 +148,7 @@ pub(super) fn prediction(micros: i64, model: u32, class: &str, confidence: f32) 
         timings: Timings { queue: 10, decode: 20, infer: 30, total: 60 },
         by: "ada".to_owned(),
         name: None,
+        feedback: None,
     }
 }
 

@@ -153,15 +153,20 @@ impl State {
         self.catalog.audit_written(due.into_iter().map(|(row, _)| row).collect())
     }
 
-    /// Erases a prediction: its record at once, its picture unless something else names it. What a
-    /// crash leaves undone is done when the state is opened.
+    /// Erases a prediction: its record and its feedback at once, its picture unless something else
+    /// names it. What a crash leaves undone is done when the state is opened.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; those of the store.
     pub fn forget(&self, project: &ProjectName, prediction: PredictionId, now: Time) -> Result<()> {
         let missing = || StoreError::NotFound { what: format!("prediction {prediction}") };
-        let found = self.log.get(project, prediction)?.ok_or_else(missing)?;
-        self.catalog.begin_erasure(found.image)?;
+        let logged = self.log.get(project, prediction)?.map(|found| found.image);
+        // Feedback outlives the record.
+        let said = self.catalog.feedback(project, prediction)?.map(|feedback| feedback.image);
+        let image = logged.or(said).ok_or_else(missing)?;
+        self.catalog.begin_erasure(image)?;
+        // Before the record: who finds that one asks again, and this is done again.
+        self.catalog.erase_feedback(project, prediction)?;
         self.log.forget(project, prediction)?;
         fail_point::pass(FailPoint::PredictionForgotten);
         self.erase_due(now)

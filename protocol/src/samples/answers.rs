@@ -11,6 +11,10 @@ use crate::dataset::{
     DatasetVersion, Decision, ImageChange, Lineage, Placement, Quality, Quarantined, Split, SplitCounts,
 };
 use crate::event::{Event, Severity, Subject, Update, WatchCursor};
+use crate::feedback::{
+    AccuracyOf, Cluster, Clusters, Consensus, Feedback, FeedbackAccuracy, FeedbackNote, FeedbackState,
+    LabelItem, ModelAccuracy, NewImages, Said, Vote,
+};
 use crate::health::{
     AgentHealth, Environment, EnvironmentColour, Finding, GpuStats, HostStats, ServiceHealth, ServiceState,
 };
@@ -235,6 +239,7 @@ samples! {
         timings: Timings { queue: 10, decode: 2_000, infer: 9_000, total: 11_010 },
         by: text("alice"),
         name: Some(text("owl.jpg")),
+        feedback: Some(FeedbackNote { consensus: Consensus::Wrong { class: text("jay") }, votes: 2 }),
     };
     HourCount => HourCount {
         hour: at(0),
@@ -312,6 +317,68 @@ samples! {
         chain: vec![ChainStep { lineage: Lineage::Production, seen: Some(4), job: Some(id(3)) }],
         sentence: text("change-sets are proposed"),
     };
+    Vote => Vote { by: text("alice"), at: at(7), said: Said::Wrong { class: text("jay") }, blind: true };
+    Feedback => Feedback {
+        prediction: id(5),
+        at: at(6),
+        model: ModelNumber(7),
+        weights: hash(3),
+        image: hash(5),
+        top: vec![Scored { class: text("owl"), probability: 0.75 }],
+        name: Some(text("owl.jpg")),
+        votes: Vec::sample(),
+        consensus: Consensus::Wrong { class: text("jay") },
+        state: FeedbackState::Taken { change_set: id(2) },
+        audit: true,
+        generation: 2,
+    };
+    FeedbackLeft => FeedbackLeft { feedback: Some(Feedback::sample()) };
+    AccuracyOf => AccuracyOf {
+        overall: Proportion::sample(),
+        models: vec![ModelAccuracy { model: ModelNumber(7), accuracy: Proportion::sample() }],
+        undecided: 3,
+    };
+    FeedbackAccuracy => FeedbackAccuracy {
+        feedback: AccuracyOf::sample(),
+        audit: AccuracyOf::sample(),
+        audit_due: 4,
+        caveat: text("feedback is biased"),
+    };
+    NewImages => NewImages {
+        model: ModelNumber(7),
+        since: at(5),
+        predictions: 120,
+        labelled: 30,
+        collected: 20,
+        reference: 10,
+    };
+    LabelPage => LabelPage {
+        items: Page::sample(),
+        waiting: 12,
+        gone: 1,
+    };
+    LabelItem => LabelItem {
+        prediction: id(5),
+        at: at(6),
+        model: ModelNumber(7),
+        image: hash(5),
+        name: Some(text("owl.jpg")),
+        top: vec![Scored { class: text("owl"), probability: 0.75 }],
+        votes: Vec::sample(),
+    };
+    Clusters => Clusters {
+        made: Some(at(7)),
+        model: Some(ModelNumber(7)),
+        clusters: vec![Cluster {
+            number: 2,
+            images: 9,
+            examples: vec![hash(5)],
+            predicted: vec![text("owl")],
+        }],
+        outside: 3,
+    };
+    ClusterLabelled => ClusterLabelled { images: 9, settled: 8 };
+    String => text("owl");
 
     AgentLogPage => AgentLogPage {
         lines: vec![AgentLogLine {

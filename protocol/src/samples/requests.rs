@@ -3,6 +3,7 @@
 use super::{Sample, at, hash, id, name, text};
 use crate::dataset::{DatasetRef, Lineage, Split};
 use crate::event::WatchCursor;
+use crate::feedback::{LabelQueue, Said};
 use crate::job::{JobSpec, JobState};
 use crate::page::{PageCursor, PageRequest};
 use crate::prediction::PredictionFilter;
@@ -184,6 +185,32 @@ samples! {
         page: PageRequest::sample(),
     };
     ClassWaiting => ClassWaiting { project: project(), threshold: Some(40) };
+    FeedbackGive => FeedbackGive {
+        key: id(1),
+        project: project(),
+        prediction: id(5),
+        said: Said::Wrong { class: text("jay") },
+        blind: true,
+        new_class: true,
+    };
+    FeedbackWithdraw => FeedbackWithdraw { key: id(1), project: project(), prediction: id(5) };
+    FeedbackList => FeedbackList { project: project(), page: PageRequest::sample() };
+    FeedbackAccuracyGet => FeedbackAccuracyGet { project: project(), last: 500 };
+    LabelNext => LabelNext {
+        project: project(),
+        queue: LabelQueue::Cluster,
+        cluster: Some(2),
+        page: PageRequest::sample(),
+    };
+    LabelCluster => LabelCluster {
+        key: id(1),
+        project: project(),
+        made: at(7),
+        cluster: 2,
+        except: vec![id(5)],
+        class: text("puffin"),
+        new_class: true,
+    };
 
     AgentLog => AgentLog { cursor: Some(17), limit: 50 };
     EventList => EventList { project: Some(project()), page: PageRequest::sample() };

@@ -4,6 +4,7 @@ use super::requests::samples;
 use super::{Sample, at, hash, id, name, text};
 use crate::dataset::{DatasetRef, Lineage};
 use crate::event::WatchCursor;
+use crate::feedback::FeedbackFilter;
 use crate::job::{FailureCause, Job, JobFailure, JobOutcome, JobSpec, JobState, Progress, Wait};
 use crate::model::{
     Architecture, ClassReport, Evaluation, GateCheck, GateVerdict, Golden, Outcome, Passport, Proportion,
@@ -26,6 +27,8 @@ samples! {
         class_rule: ClassRule::Fixed { images: 40 },
         update_percent: 2.5,
         update_policy: UpdatePolicy::Accept,
+        audit_percent: 2.5,
+        keep_confident: Some(0.75),
     };
     ScheduleSpec => ScheduleSpec {
         trigger: Trigger::Cron { expression: text("30 2 * * *"), time_zone: text("Europe/Paris") },
@@ -40,6 +43,7 @@ samples! {
         confidence_below: Some(0.5),
         since: Some(at(0)),
         until: Some(at(3_600)),
+        feedback: Some(FeedbackFilter::Wrong),
     };
     PreprocessSpec => PreprocessSpec {
         revision: 1,

@@ -8,6 +8,7 @@ use crate::access::Role;
 use crate::blob::GcReport;
 use crate::dataset::{ChangeKind, ChangeSetState, DatasetRef, Lineage, Split};
 use crate::event::{Event, Severity, Subject, Update};
+use crate::feedback::{Consensus, FeedbackFilter, FeedbackState, LabelQueue, Said};
 use crate::health::{EnvironmentColour, ServiceState};
 use crate::job::{FailureCause, ImportSource, Job, JobOutcome, JobSpec, JobState, Wait};
 use crate::model::{Architecture, MoveKind};
@@ -126,9 +127,16 @@ variants! {
         Preprocess { dataset: DatasetRef::sample(), spec: PreprocessSpec::sample() },
         Train { dataset: DatasetRef::sample(), recipe: Recipe::sample(), run: id(4) },
         Evaluate { run: id(4) },
+        Collect { accept: true },
+        Cluster { distance: Some(0.25) },
         Gc { dry_run: true },
         Unknown,
     }
+    open Said { Correct, Wrong { class: text("jay") }, WrongUnknown, Unknown, }
+    open Consensus { Correct, Wrong { class: text("jay") }, WrongUnknown, Disputed, Unknown, }
+    open FeedbackState { Open, Deferred, Taken { change_set: id(2) }, Settled, NoPicture, Unknown, }
+    open FeedbackFilter { Any, None, Correct, Wrong, WrongUnknown, Unknown, }
+    open LabelQueue { Deferred, Audit, Cluster, Unknown, }
     open Wait {
         Job { job: id(3) },
         Lease { resource: text("device:cpu"), holder: id(3) },
@@ -142,6 +150,7 @@ variants! {
         Pack { pack: hash(7), images: 12, bytes: 1_800_000, reused: true },
         Run { run: id(4), best_epoch: 1 },
         Model { number: ModelNumber(7) },
+        Clusters { clusters: 3, images: 40 },
         Gc { report: collected() },
         Unknown,
     }
@@ -177,7 +186,7 @@ variants! {
     }
     open ScheduleAction {
         CheckSource { source: name("kaggle-birds") },
-        Collect,
+        Collect { accept: true },
         UpdateReference { from: Lineage::Production, accept: true },
         Preprocess,
         Gc,

@@ -2,6 +2,7 @@
 //! and the list of methods that the handshake sends all come from the table at the end.
 
 mod datasets;
+mod feedback;
 mod jobs;
 mod models;
 mod operations;
@@ -11,6 +12,7 @@ mod schedules;
 mod sources;
 
 pub use datasets::*;
+pub use feedback::*;
 pub use jobs::*;
 pub use models::*;
 pub use operations::*;
@@ -24,6 +26,7 @@ use crate::access::{Principal, Role};
 use crate::blob::{BlobChunk, UploadStatus};
 use crate::dataset::{ChangeSet, DatasetDifference, DatasetImage, DatasetVersion};
 use crate::event::Event;
+use crate::feedback::{Clusters, Feedback, FeedbackAccuracy, NewImages};
 use crate::health::{AgentHealth, Finding};
 use crate::job::{Job, Lease};
 use crate::model::{Alias, AliasMove, GateVerdict, ModelVersion};
@@ -207,6 +210,24 @@ methods! {
     read(Viewer) class_waiting: ClassWaiting -> WaitingRoom;
     /// What the rules of a project say now, and why.
     read(Viewer) rules_explain: InProject -> RulesExplained;
+    /// Says of a prediction that it is correct or wrong.
+    change(Labeller) feedback_give: FeedbackGive -> Feedback;
+    /// Takes back what the caller said of a prediction.
+    change(Labeller) feedback_withdraw: FeedbackWithdraw -> FeedbackLeft;
+    /// Feedback, that on the newest predictions first.
+    read(Viewer) feedback_list: FeedbackList -> Page<Feedback>;
+    /// How often predictions were right, as far as people said.
+    read(Viewer) feedback_accuracy: FeedbackAccuracyGet -> FeedbackAccuracy;
+    /// What came in since the production model was promoted.
+    read(Viewer) feedback_new_images: InProject -> NewImages;
+    /// The classes that an answer can name without founding one.
+    read(Viewer) label_classes: InProject -> Vec<String>;
+    /// The next images of a queue whose class is asked for.
+    read(Viewer) label_next: LabelNext -> LabelPage;
+    /// The deferred images that look alike, grouped.
+    read(Viewer) label_clusters: InProject -> Clusters;
+    /// Says what all images of a cluster show.
+    change(Labeller) label_cluster: LabelCluster -> ClusterLabelled;
 
     /// Events, newest first.
     read(Viewer) event_list: EventList -> Page<Event>;

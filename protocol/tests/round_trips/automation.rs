@@ -57,6 +57,7 @@ fn action() -> impl Strategy<Value = ScheduleAction> {
         (lineage(), any::<bool>())
             .prop_map(|(from, accept)| ScheduleAction::UpdateReference { from, accept }),
         any::<String>().prop_map(|folder| ScheduleAction::Backup { folder }),
+        any::<bool>().prop_map(|accept| ScheduleAction::Collect { accept }),
         Just(ScheduleAction::Gc),
     ]
 }

@@ -9,6 +9,7 @@ use vigie_protocol::dataset::{
     Lineage, Placement, Quarantined, Split, SplitCounts,
 };
 use vigie_protocol::event::{Event, Severity, Subject, Update};
+use vigie_protocol::feedback::{Consensus, Feedback, FeedbackNote, FeedbackState, LabelItem, Said, Vote};
 use vigie_protocol::health::ServiceState;
 use vigie_protocol::job::{
     FailureCause, ImportSource, Job, JobFailure, JobOutcome, JobSpec, JobState, Progress, Wait,
@@ -202,6 +203,8 @@ pub fn spec() -> impl Strategy<Value = JobSpec> {
             run
         }),
         id().prop_map(|run| JobSpec::Evaluate { run }),
+        any::<bool>().prop_map(|accept| JobSpec::Collect { accept }),
+        prop::option::of(single()).prop_map(|distance| JobSpec::Cluster { distance }),
         any::<bool>().prop_map(|dry_run| JobSpec::Gc { dry_run }),
         Just(JobSpec::Unknown),
     ]
@@ -224,7 +227,78 @@ fn outcome() -> impl Strategy<Value = JobOutcome> {
             .prop_map(|(pack, [images, bytes], reused)| JobOutcome::Pack { pack, images, bytes, reused }),
         (id(), any::<u32>()).prop_map(|(run, best_epoch)| JobOutcome::Run { run, best_epoch }),
         model().prop_map(|number| JobOutcome::Model { number }),
+        any::<(u32, u64)>().prop_map(|(clusters, images)| JobOutcome::Clusters { clusters, images }),
     ]
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let class = any::<String>().prop_map(|class| Said::Wrong { class });
+    prop_oneof![Just(Said::Correct), class, Just(Said::WrongUnknown), Just(Said::Unknown)]
+}
+
+fn consensus() -> impl Strategy<Value = Consensus> {
+    let class = any::<String>().prop_map(|class| Consensus::Wrong { class });
+    prop_oneof![Just(Consensus::Correct), class, Just(Consensus::WrongUnknown), Just(Consensus::Disputed)]
+}
+
+fn scored() -> impl Strategy<Value = Scored> {
+    (any::<String>(), single()).prop_map(|(class, probability)| Scored { class, probability })
+}
+
+fn vote() -> impl Strategy<Value = Vote> {
+    (any::<String>(), time(), said(), any::<bool>()).prop_map(|(by, at, said, blind)| Vote {
+        by,
+        at,
+        said,
+        blind,
+    })
+}
+
+pub fn feedback() -> impl Strategy<Value = Feedback> {
+    let state = prop_oneof![
+        Just(FeedbackState::Open),
+        id().prop_map(|change_set| FeedbackState::Taken { change_set }),
+        Just(FeedbackState::NoPicture),
+    ];
+    let about = (id(), time(), model(), hash(), hash(), prop::collection::vec(scored(), 0..3));
+    let stands = (prop::collection::vec(vote(), 0..4), consensus(), state);
+    (about, stands, any::<(Option<String>, bool, u64)>()).prop_map(
+        |(
+            (prediction, at, model, weights, image, top),
+            (votes, consensus, state),
+            (name, audit, generation),
+        )| {
+            Feedback {
+                prediction,
+                at,
+                model,
+                weights,
+                image,
+                top,
+                name,
+                votes,
+                consensus,
+                state,
+                audit,
+                generation,
+            }
+        },
+    )
+}
+
+pub fn label_item() -> impl Strategy<Value = LabelItem> {
+    let about = (id(), time(), model(), hash(), any::<Option<String>>());
+    (about, prop::collection::vec(scored(), 0..3), prop::collection::vec(vote(), 0..3)).prop_map(
+        |((prediction, at, model, image, name), top, votes)| LabelItem {
+            prediction,
+            at,
+            model,
+            image,
+            name,
+            top,
+            votes,
+        },
+    )
 }
 
 pub fn job() -> impl Strategy<Value = Job> {
@@ -323,28 +397,29 @@ pub fn run() -> impl Strategy<Value = Run> {
 }
 
 pub fn prediction() -> impl Strategy<Value = Prediction> {
-    let scored = (any::<String>(), single()).prop_map(|(class, probability)| Scored { class, probability });
     let names = (id(), time(), model(), hash(), hash());
-    (names, prop::collection::vec(scored, 1..5), any::<[u32; 4]>(), any::<(bool, String, Option<String>)>())
-        .prop_map(
-            |(
-                (id, at, model, weights, image),
-                top,
-                [queue, decode, infer, total],
-                (picture_kept, by, name),
-            )| Prediction {
-                id,
-                at,
-                model,
-                weights,
-                image,
-                picture_kept,
-                top,
-                timings: Timings { queue, decode, infer, total },
-                by,
-                name,
-            },
-        )
+    let note = (consensus(), any::<u32>()).prop_map(|(consensus, votes)| FeedbackNote { consensus, votes });
+    let said = (any::<(bool, String, Option<String>)>(), prop::option::of(note));
+    (names, prop::collection::vec(scored(), 1..5), any::<[u32; 4]>(), said).prop_map(
+        |(
+            (id, at, model, weights, image),
+            top,
+            [queue, decode, infer, total],
+            ((picture_kept, by, name), feedback),
+        )| Prediction {
+            id,
+            at,
+            model,
+            weights,
+            image,
+            picture_kept,
+            top,
+            timings: Timings { queue, decode, infer, total },
+            by,
+            name,
+            feedback,
+        },
+    )
 }
 
 pub fn change_set() -> impl Strategy<Value = ChangeSet> {

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vigie_protocol::dataset::Split;
 
-/// Longest class name in bytes.
-pub(super) const LABEL_BYTES: usize = 200;
+use crate::data::label::label;
 
 /// How the folders of a source are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,20 +97,6 @@ fn split_named(folder: &str) -> Option<Split> {
         "test" | "testing" => Some(Split::Test),
         _ => None,
     }
-}
-
-fn label(folder: &str) -> Result<String, String> {
-    let label = folder.trim();
-    if label.is_empty() {
-        return Err("the class name is empty".to_owned());
-    }
-    if label.len() > LABEL_BYTES {
-        return Err(format!("the class name has more than {LABEL_BYTES} bytes"));
-    }
-    if label.chars().any(char::is_control) {
-        return Err("the class name holds control characters".to_owned());
-    }
-    Ok(label.to_owned())
 }
 
 #[cfg(test)]

@@ -7,10 +7,14 @@
 mod aliases;
 mod change;
 mod change_sets;
+mod collecting;
 mod datasets;
+mod draws;
 mod erasures;
 mod events;
+mod feedback;
 mod jobs;
+mod labels;
 mod leases;
 mod models;
 mod page;
@@ -33,7 +37,11 @@ use super::key::{Key, readable};
 use super::{Facts, Result, StoreError};
 
 pub use aliases::AliasMoveDraft;
+pub use collecting::{Fate, Source};
+pub use draws::{Confident, is_drawn};
 pub use events::{EVENTS_KEPT, EventDraft};
+pub use feedback::Voted;
+pub use labels::Clustering;
 pub use models::ModelDraft;
 pub use receipts::{RECEIPTS_KEPT, Receipt};
 pub use rules::{Followed, Looked, RulesProgress};

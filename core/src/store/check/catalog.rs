@@ -31,6 +31,7 @@ impl Check<'_> {
             part.runs()?;
             let models = part.models()?;
             part.aliases(&models)?;
+            part.feedback()?;
         }
         self.jobs(catalog)?;
         self.events(catalog)?;
@@ -112,11 +113,11 @@ impl Check<'_> {
 }
 
 /// A project's part of the check.
-struct Part<'c, 'a> {
-    check: &'c mut Check<'a>,
-    catalog: &'c Catalog,
+pub(super) struct Part<'c, 'a> {
+    pub(super) check: &'c mut Check<'a>,
+    pub(super) catalog: &'c Catalog,
     blobs: &'c FolderBlobs,
-    project: &'c ProjectName,
+    pub(super) project: &'c ProjectName,
 }
 
 impl Part<'_, '_> {
@@ -322,18 +323,18 @@ impl Part<'_, '_> {
         }
     }
 
-    fn place(&self, place: impl std::fmt::Display) -> String {
+    pub(super) fn place(&self, place: impl std::fmt::Display) -> String {
         format!("{} {place}", self.project)
     }
 
-    fn broken(&mut self, place: impl std::fmt::Display, detail: impl std::fmt::Display) {
+    pub(super) fn broken(&mut self, place: impl std::fmt::Display, detail: impl std::fmt::Display) {
         let place = self.place(place);
         self.check.broken(place, detail);
     }
 }
 
 /// Every row of a paged list, newest first.
-fn all<T: DeserializeOwned>(
+pub(super) fn all<T: DeserializeOwned>(
     read: impl Fn(Option<&PageCursor>) -> Result<Page<T>, StoreError>,
 ) -> Result<Vec<T>> {
     let mut rows = Vec::new();

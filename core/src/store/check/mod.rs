@@ -6,6 +6,7 @@
 
 mod blobs;
 mod catalog;
+mod feedback;
 
 use std::collections::HashMap;
 use std::fmt;

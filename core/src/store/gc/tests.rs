@@ -3,11 +3,13 @@
 use std::fs::{self, File};
 use std::time::SystemTime;
 
+use vigie_protocol::feedback::{Feedback, Said, Vote};
 use vigie_protocol::job::JobState;
 use vigie_protocol::project::ProjectSettings;
 
 use super::*;
 use crate::store::State;
+use crate::store::catalog::{Fate, Source, Voted};
 use crate::store::samples::{at, full_state, job, name};
 
 /// Makes every blob as old as the hills.
@@ -108,6 +110,34 @@ fn pictures_expire() {
         assert_eq!(report.orphans, orphans, "kept for {days} days, looked at after {later}");
     }
     assert!(referenced.contains(&Hash::of(b"picture")));
+}
+
+#[test]
+fn feedback_keeps_its_picture_until_it_is_settled() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = full_state(&dir.path().join("state"));
+    let birds = name("birds");
+    let generation = state.catalog.project(&birds).unwrap().generation;
+    let settings = ProjectSettings { picture_days: 1, ..ProjectSettings::default() };
+    state.catalog.update_project(&birds, generation, "", &settings, None).unwrap();
+    let page = state.log.page(&birds, &Default::default(), None, 10, Duration::MAX).unwrap();
+    let kept = page.items.into_iter().find(|prediction| prediction.picture_kept).unwrap();
+    age(&state);
+    let late = at(90 * 24 * 3600);
+    let say = |said: Said| {
+        let voted = Voted { about: Feedback::about(&kept), picture: true };
+        let vote = Vote { by: "ada".to_owned(), at: at(9), said, blind: false };
+        state.catalog.give_feedback(&birds, &voted, &vote, None).unwrap()
+    };
+    assert_eq!(run(&state, late, true).unwrap().orphans, 2);
+    for said in [Said::Correct, Said::WrongUnknown, Said::Wrong { class: "jay".to_owned() }] {
+        let row = say(said);
+        assert_eq!(run(&state, late, true).unwrap().orphans, 1, "{:?}", row.state);
+    }
+    let row = state.catalog.feedback(&birds, kept.id).unwrap().unwrap();
+    let source = Source::Feedback { prediction: kept.id, generation: row.generation };
+    state.catalog.note_fates(&birds, &[(source, Fate::AlreadyThere)], None).unwrap();
+    assert_eq!(run(&state, late, true).unwrap().orphans, 2, "it is in production, or nowhere");
 }
 
 #[test]

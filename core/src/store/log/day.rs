@@ -308,7 +308,9 @@ impl Search {
 
     /// Whether an entry's record is wanted, as far as the index does not say.
     fn wants(&self, (model, class, confidence): IndexValue, filter: &PredictionFilter) -> bool {
-        let PredictionFilter { model: wanted, class: _, confidence_below, since: _, until: _ } = filter;
+        // Feedback is not of the log.
+        let PredictionFilter { model: wanted, class: _, confidence_below, since: _, until: _, feedback: _ } =
+            filter;
         wanted.is_none_or(|wanted| wanted.0 == model)
             && self.class.is_none_or(|wanted| wanted == class)
             && confidence_below.is_none_or(|limit| f32::from_bits(confidence) < limit)

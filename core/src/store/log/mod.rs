@@ -24,7 +24,7 @@ use super::disk::{Disk, RealDisk};
 use super::{PredictionLog, Result, StoreError};
 use crate::fail_point::{self, FailPoint};
 
-pub use writer::{LogWriter, QUEUE_RECORDS, WINDOW};
+pub use writer::{LogWriter, Logged, QUEUE_RECORDS, WINDOW};
 
 /// Days kept open. Each costs a file handle and up to its cache.
 const OPEN_DAYS: usize = 8;

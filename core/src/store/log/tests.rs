@@ -133,6 +133,7 @@ fn filters() -> impl Strategy<Value = PredictionFilter> {
             confidence_below,
             since,
             until,
+            feedback: None,
         })
 }
 

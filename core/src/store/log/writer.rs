@@ -28,6 +28,9 @@ const RETRY_LAST: Duration = Duration::from_secs(5);
 
 type Record = (ProjectName, Prediction);
 
+/// Told of every group once it is durable, on the log's thread; what it takes, the next group waits.
+pub type Logged = Box<dyn FnMut(&[(ProjectName, Prediction)]) + Send>;
+
 /// Hands predictions to the log's thread. Dropping it writes what is queued and ends the thread.
 pub struct LogWriter {
     queue: Option<SyncSender<Record>>,
@@ -60,9 +63,17 @@ impl LogWriter {
     /// # Errors
     /// [`StoreError::Io`] when the system has no thread left.
     pub fn start(log: Arc<dyn PredictionLog>, waiting: usize) -> Result<Self> {
+        Self::start_and_tell(log, waiting, Box::new(|_| {}))
+    }
+
+    /// As [`LogWriter::start`]; `logged` is told of what became durable.
+    ///
+    /// # Errors
+    /// As [`LogWriter::start`].
+    pub fn start_and_tell(log: Arc<dyn PredictionLog>, waiting: usize, logged: Logged) -> Result<Self> {
         let (queue, records) = mpsc::sync_channel(waiting);
         let shared = Arc::new(Shared::default());
-        let writer = Writer { log, records, shared: shared.clone() };
+        let writer = Writer { log, records, shared: shared.clone(), logged };
         let thread = thread::Builder::new()
             .name("prediction-log".to_owned())
             .spawn(move || writer.run())
@@ -140,14 +151,18 @@ struct Writer {
     log: Arc<dyn PredictionLog>,
     records: Receiver<Record>,
     shared: Arc<Shared>,
+    logged: Logged,
 }
 
 impl Writer {
     /// Ends when the queue is closed and empty.
-    fn run(self) {
+    fn run(mut self) {
         while let Ok(first) = self.records.recv() {
             let group = self.gather(first);
             let durable = self.append(&group);
+            if durable {
+                (self.logged)(&group);
+            }
             let mut state = self.shared.lock();
             state.settled += group.len() as u64;
             if !durable {
