@@ -129,7 +129,8 @@ fn facts(state: &State) -> Option<Facts> {
     };
     let plain = of.filter.is_empty() && of.sort.is_none() && !of.faults_only;
     let known = screen.table.order_of.as_ref() == Some(&of);
-    let inline = (!known && (rows <= ON_THE_SPOT || plain)).then(|| order(&table, &of, || false).unwrap_or_default());
+    let inline =
+        (!known && (rows <= ON_THE_SPOT || plain)).then(|| order(&table, &of, || false).unwrap_or_default());
     // The row that was selected is looked for where it was, then everywhere.
     let keys_wanted = screen.table.selected_key.clone();
     let key_at = keys_wanted.as_ref().and_then(|key| {
