@@ -199,6 +199,32 @@ impl DatasetVersion {
     }
 }
 
+/// How large the images of one class are, as their originals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassSizes {
+    /// The class.
+    pub class: String,
+    /// Its images.
+    pub images: u64,
+    /// Pixels across.
+    pub width: Spread,
+    /// Pixels down.
+    pub height: Spread,
+    /// Encoded bytes.
+    pub bytes: Spread,
+}
+
+/// Where numbers lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The smallest.
+    pub least: u64,
+    /// The middle one; of two the lower.
+    pub median: u64,
+    /// The largest.
+    pub most: u64,
+}
+
 /// Whether a change-set was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

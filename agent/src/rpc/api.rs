@@ -13,7 +13,7 @@ use vigie_core::store::catalog::Receipt;
 use vigie_core::store::{State, StoreError};
 use vigie_protocol::access::Principal;
 use vigie_protocol::blob::{BlobChunk, UploadStatus};
-use vigie_protocol::dataset::{ChangeSet, DatasetDifference, DatasetImage, DatasetVersion};
+use vigie_protocol::dataset::{ChangeSet, ClassSizes, DatasetDifference, DatasetImage, DatasetVersion};
 use vigie_protocol::event::Event;
 use vigie_protocol::feedback::{Clusters, Feedback, FeedbackAccuracy, NewImages};
 use vigie_protocol::health::{AgentHealth, Finding};
@@ -176,6 +176,7 @@ answer_with! {
     dataset_list(DatasetList) -> Page<DatasetVersion> = datasets::list;
     dataset_get(DatasetGet) -> DatasetVersion = datasets::get;
     dataset_images(DatasetImages) -> Page<DatasetImage> = datasets::images;
+    dataset_sizes(DatasetGet) -> Vec<ClassSizes> = datasets::sizes;
     dataset_diff(DatasetDiff) -> DatasetDifference = datasets::diff;
     change_set_list(ChangeSetList) -> Page<ChangeSet> = datasets::change_sets;
     change_set_get(ChangeSetGet) -> ChangeSet = datasets::change_set;

@@ -1,9 +1,9 @@
 //! Dataset versions and change-sets.
 
-use vigie_core::store::manifest::{Differences, Listing};
+use vigie_core::store::manifest::{Differences, Listing, class_sizes};
 use vigie_core::store::{Blobs, State, StoreError};
 use vigie_protocol::dataset::{
-    ChangeSet, DatasetDifference, DatasetImage, DatasetRef, DatasetVersion, Decision,
+    ChangeSet, ClassSizes, DatasetDifference, DatasetImage, DatasetRef, DatasetVersion, Decision,
 };
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::page::Page;
@@ -39,6 +39,11 @@ pub(super) async fn images(api: Api, request: DatasetImages) -> Result<Page<Data
         Listing { class: class.as_deref(), split }.page(&bytes, page.cursor.as_ref(), page.capped_limit())
     })
     .await
+}
+
+pub(super) async fn sizes(api: Api, request: DatasetGet) -> Result<Vec<ClassSizes>, ApiError> {
+    let version = get(api.clone(), request).await?;
+    api.read(move |state| class_sizes(&manifest(state, &version)?)).await
 }
 
 pub(super) async fn diff(api: Api, request: DatasetDiff) -> Result<DatasetDifference, ApiError> {

@@ -3,6 +3,7 @@
 mod change;
 mod fetch;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
@@ -49,11 +50,31 @@ pub struct Performer {
     album: Arc<Mutex<Album>>,
     medium: Medium,
     clock: Clock,
+    /// The newest order that was asked for: its screen and its number there.
+    orders: Arc<Newest>,
 }
 
 struct Agent {
     client: AgentClient,
     room: Arc<Semaphore>,
+}
+
+/// Which order was asked for last.
+#[derive(Default)]
+struct Newest {
+    screen: AtomicU64,
+    number: AtomicU64,
+}
+
+impl Newest {
+    fn ask(&self, screen: u64) -> u64 {
+        self.screen.store(screen, Ordering::SeqCst);
+        self.number.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    fn supersedes(&self, screen: u64, number: u64) -> bool {
+        self.number.load(Ordering::SeqCst) > number && self.screen.load(Ordering::SeqCst) == screen
+    }
 }
 
 impl Performer {
@@ -68,7 +89,7 @@ impl Performer {
     ) -> Self {
         let room = || Arc::new(Semaphore::new(AT_ONCE));
         let agents = clients.into_iter().map(|client| Agent { client, room: room() }).collect();
-        Self { runtime, agents, events, album, medium, clock }
+        Self { runtime, agents, events, album, medium, clock, orders: Arc::default() }
     }
 
     /// Carries an effect out, or hands it back when only the loop can.
@@ -127,11 +148,18 @@ impl Performer {
         });
     }
 
-    /// Filters and sorts on a thread that may take its time. The state is a cheap copy.
+    /// Filters and sorts on a thread that may take its time, and gives up when the same screen wants
+    /// another order: whoever types a filter asks with each key. The state is a cheap copy.
     fn order(&self, of: OrderOf, state: State) {
-        let events = self.events.clone();
+        let (events, orders) = (self.events.clone(), Arc::clone(&self.orders));
+        let mine = orders.ask(of.screen);
         self.runtime.spawn_blocking(move || {
-            let order = views::table(&state).and_then(|table| table::order(&table, &of));
+            let superseded = || orders.supersedes(of.screen, mine);
+            let order = match views::table(&state) {
+                Some(table) => table::order(&table, &of, superseded),
+                None => return,
+            };
+            let Ok(order) = order else { return };
             let order = order.unwrap_or_else(|| (0..of.rows as u32).collect());
             let _ = events.blocking_send(Told::Event(Event::Ordered { of, order: Arc::new(order) }));
         });

@@ -265,30 +265,48 @@ impl<T: serde::Serialize> Source for Across<'_, T> {
 
 /// The order of a table's rows as the user wants them; nothing when it is the source's own. A filter
 /// that cannot be compiled keeps everything: the prompt says what is wrong with it.
-pub fn order(table: &Table<'_>, of: &OrderOf) -> Option<Vec<u32>> {
+///
+/// # Errors
+/// [`Superseded`] when `superseded` says so meanwhile; it is asked now and then.
+pub fn order(
+    table: &Table<'_>,
+    of: &OrderOf,
+    superseded: impl Fn() -> bool,
+) -> Result<Option<Vec<u32>>, Superseded> {
     let Filter(text) = &of.filter;
     if text.trim().is_empty() && of.sort.is_none() && !of.faults_only {
-        return None;
+        return Ok(None);
     }
     let filter = of.filter.compile(table.columns).ok();
     let wanted = |row: &Row| {
         (!of.faults_only || row.fault) && filter.as_ref().is_none_or(|filter| filter.matches(row))
     };
-    let mut kept: Vec<(u32, Option<Cell>)> = (0..table.source.count())
-        .filter_map(|n| {
-            let mut row = table.source.row(n);
-            let by = of.sort.map(|(column, _)| usize::from(column)).filter(|&at| at < row.cells.len());
-            wanted(&row).then(|| (n as u32, by.map(|at| row.cells.swap_remove(at))))
-        })
-        .collect();
+    let mut kept: Vec<(u32, Option<Cell>)> = Vec::new();
+    for n in 0..table.source.count() {
+        if n.is_multiple_of(ASK_EVERY) && superseded() {
+            return Err(Superseded);
+        }
+        let mut row = table.source.row(n);
+        let by = of.sort.map(|(column, _)| usize::from(column)).filter(|&at| at < row.cells.len());
+        if wanted(&row) {
+            kept.push((n as u32, by.map(|at| row.cells.swap_remove(at))));
+        }
+    }
     if let Some((_, descending)) = of.sort {
         kept.sort_by(|(_, a), (_, b)| {
             let order = compare(a.as_ref(), b.as_ref());
             if descending { order.reverse() } else { order }
         });
     }
-    Some(kept.into_iter().map(|(n, _)| n).collect())
+    Ok(Some(kept.into_iter().map(|(n, _)| n).collect()))
 }
+
+/// After so many rows an order's maker looks whether it is still wanted: some tenths of a millisecond.
+const ASK_EVERY: usize = 128;
+
+/// An order is not wanted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Superseded;
 
 /// Figures by their values, text without regard to case, what has neither last.
 fn compare(a: Option<&Cell>, b: Option<&Cell>) -> Ordering {
@@ -342,7 +360,27 @@ mod tests {
                 sort,
                 faults_only,
             };
-            assert_eq!(order(&table(&items), &of), expected, "{of:?}");
+            assert_eq!(order(&table(&items), &of, || false), Ok(expected), "{of:?}");
         }
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_is_given_up() {
+        let items: Vec<(String, f64)> = (0..1_000).map(|n| (n.to_string(), 0.0)).collect();
+        let of = OrderOf {
+            screen: 1,
+            revision: 1,
+            rows: items.len(),
+            filter: Filter("7".to_owned()),
+            sort: None,
+            faults_only: false,
+        };
+        let asked = std::cell::Cell::new(0);
+        let superseded = || {
+            asked.set(asked.get() + 1);
+            asked.get() == 3
+        };
+        assert_eq!(order(&table(&items), &of, superseded), Err(Superseded));
+        assert_eq!(asked.get(), 3);
     }
 }

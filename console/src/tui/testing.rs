@@ -214,6 +214,7 @@ fn answers() -> Vec<(Query, Answer)> {
             Query::DatasetDiff { project: project(), from: None, to: dataset },
             Answer::DatasetDiff { classes: Arc::new(diff.classes), images: rows(diff.images.items) },
         ),
+        (Query::DatasetSizes { project: project(), dataset }, Answer::DatasetSizes(Arc::new(Vec::sample()))),
         (Query::ChangeSets { project: project() }, Answer::ChangeSets(sets)),
         (Query::ChangeSet { project: project(), id: set }, Answer::ChangeSet(Arc::new(ChangeSet::sample()))),
         (Query::Job { job: job.id }, Answer::Job(Arc::new(job.clone()))),

@@ -7,6 +7,7 @@
 
 mod columns;
 mod difference;
+mod sizes;
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,7 @@ use vigie_protocol::dataset::{DatasetImage, Split};
 use vigie_protocol::page::{Page, PageCursor};
 
 pub use self::difference::{Differences, class_changes};
+pub use self::sizes::class_sizes;
 
 use self::columns::Columns;
 use super::{Result, StoreError};

@@ -7,8 +7,9 @@ use super::{Sample, at, hash, id, name, text};
 use crate::access::{Principal, Role};
 use crate::blob::{BlobChunk, UploadStatus};
 use crate::dataset::{
-    ChangeKind, ChangeSet, ChangeSetState, ClassChange, DatasetDifference, DatasetImage, DatasetRef,
-    DatasetVersion, Decision, ImageChange, Lineage, Placement, Quality, Quarantined, Split, SplitCounts,
+    ChangeKind, ChangeSet, ChangeSetState, ClassChange, ClassSizes, DatasetDifference, DatasetImage,
+    DatasetRef, DatasetVersion, Decision, ImageChange, Lineage, Placement, Quality, Quarantined, Split,
+    SplitCounts, Spread,
 };
 use crate::event::{Event, Severity, Subject, Update, WatchCursor};
 use crate::feedback::{
@@ -118,6 +119,13 @@ samples! {
             channel_means: [0.25, 0.5, 0.75],
         },
         admission: text("imported"),
+    };
+    ClassSizes => ClassSizes {
+        class: text("owl"),
+        images: 42,
+        width: Spread { least: 320, median: 640, most: 4_000 },
+        height: Spread { least: 240, median: 480, most: 3_000 },
+        bytes: Spread { least: 9_000, median: 34_567, most: 2_000_000 },
     };
     DatasetDifference => DatasetDifference {
         classes: BTreeMap::from([(text("owl"), owls())]),

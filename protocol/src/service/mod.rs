@@ -24,7 +24,7 @@ pub use sources::*;
 use crate::ApiError;
 use crate::access::{Principal, Role};
 use crate::blob::{BlobChunk, UploadStatus};
-use crate::dataset::{ChangeSet, DatasetDifference, DatasetImage, DatasetVersion};
+use crate::dataset::{ChangeSet, ClassSizes, DatasetDifference, DatasetImage, DatasetVersion};
 use crate::event::Event;
 use crate::feedback::{Clusters, Feedback, FeedbackAccuracy, NewImages};
 use crate::health::{AgentHealth, Finding};
@@ -128,6 +128,8 @@ methods! {
     read(Viewer) dataset_get: DatasetGet -> DatasetVersion;
     /// The images of a dataset version.
     read(Viewer) dataset_images: DatasetImages -> Page<DatasetImage>;
+    /// How large the images of each class of a dataset version are.
+    read(Viewer) dataset_sizes: DatasetGet -> Vec<ClassSizes>;
     /// How one dataset version differs from another.
     read(Viewer) dataset_diff: DatasetDiff -> DatasetDifference;
     /// Change-sets, newest first.

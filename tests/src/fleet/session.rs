@@ -13,7 +13,7 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 use vigie_protocol::access::Principal;
 use vigie_protocol::blob::{BlobChunk, UploadStatus};
-use vigie_protocol::dataset::{ChangeSet, DatasetDifference, DatasetImage, DatasetVersion};
+use vigie_protocol::dataset::{ChangeSet, ClassSizes, DatasetDifference, DatasetImage, DatasetVersion};
 use vigie_protocol::event::Event;
 use vigie_protocol::health::{AgentHealth, Finding};
 use vigie_protocol::job::{Job, Lease};
@@ -180,6 +180,7 @@ answer_from_state! {
     dataset_list(DatasetList) -> Page<DatasetVersion>;
     dataset_get(DatasetGet) -> DatasetVersion;
     dataset_images(DatasetImages) -> Page<DatasetImage>;
+    dataset_sizes(DatasetGet) -> Vec<ClassSizes>;
     dataset_diff(DatasetDiff) -> DatasetDifference;
     change_set_list(ChangeSetList) -> Page<ChangeSet>;
     change_set_get(ChangeSetGet) -> ChangeSet;

@@ -81,7 +81,7 @@ async fn every_method_is_answered() {
     use ErrorCode::{Conflict, Invalid, NotFound};
     let (_fleet, client) = fleet(1, 1_000);
     // Of the samples only those fit that name something that is there.
-    let expected: [(&str, Option<ErrorCode>); 46] = [
+    let expected: [(&str, Option<ErrorCode>); 47] = [
         ("whoami", None),
         ("health", None),
         ("doctor", None),
@@ -93,6 +93,7 @@ async fn every_method_is_answered() {
         ("dataset_list", Some(Invalid)),
         ("dataset_get", None),
         ("dataset_images", Some(Invalid)),
+        ("dataset_sizes", None),
         ("dataset_diff", Some(Invalid)),
         ("change_set_list", Some(Invalid)),
         ("change_set_get", Some(NotFound)),

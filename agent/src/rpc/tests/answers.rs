@@ -17,7 +17,7 @@ use vigie_protocol::dataset::{
 use vigie_protocol::health::{Environment, EnvironmentColour};
 use vigie_protocol::page::{PageCursor, PageRequest};
 use vigie_protocol::project::{Project, ProjectSettings};
-use vigie_protocol::service::{AgentLog, DatasetDiff, Empty, Vigie};
+use vigie_protocol::service::{AgentLog, DatasetDiff, DatasetGet, Empty, Vigie};
 use vigie_protocol::{ChangeSetId, ErrorCode, Hash, ProjectName, Time};
 
 use crate::app::App;
@@ -192,6 +192,11 @@ async fn dataset_versions_of_any_line_are_told_apart() {
     );
     let same = diff(request(Some(source), source, None, 0)).await.unwrap();
     assert!(same.classes.is_empty() && same.images.items.is_empty());
+
+    let sizes = DatasetGet { project: birds(), dataset: source };
+    let sizes = agent.api().dataset_sizes(context::current(), sizes).await.unwrap();
+    let found: Vec<_> = sizes.iter().map(|of| (of.class.as_str(), of.images)).collect();
+    assert_eq!(found, [("jay", 1), ("owl", 2)]);
 
     let code = |result: Result<_, vigie_protocol::ApiError>| result.map(drop).unwrap_err().code;
     let missing = DatasetRef { number: 2, ..source };

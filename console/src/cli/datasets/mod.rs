@@ -69,6 +69,11 @@ enum Verb {
         #[command(flatten)]
         limit: Limit,
     },
+    /// Show how large the images of each class are
+    Sizes {
+        /// The version, such as reference@v3
+        dataset: DatasetRef,
+    },
     /// Tell two versions apart, class by class and image by image
     Diff(diff::Diff),
     /// Import a folder or zip file with one folder a class
@@ -151,6 +156,10 @@ impl Datasets {
                     })
                     .await?;
                 Ok(app.out.value(&images, |style| show::images_table(&images).render(style))?)
+            }
+            Verb::Sizes { dataset } => {
+                let sizes = ask!(session, dataset_sizes, DatasetGet { project, dataset }).await?;
+                Ok(app.out.value(&sizes, |style| show::sizes_table(&sizes).render(style))?)
             }
             Verb::Diff(diff) => diff.run(app, session, project).await,
             Verb::Import { input, lineage, review, waiting } => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vigie_protocol::dataset::{DatasetImage, DatasetVersion, SplitCounts};
+use vigie_protocol::dataset::{ClassSizes, DatasetImage, DatasetVersion, SplitCounts, Spread};
 
 use crate::out::{Cell, Column, Sheet, Style, Table, age, bytes, count, percent, when};
 
@@ -71,6 +71,34 @@ pub fn classes_table(classes: &BTreeMap<String, SplitCounts>) -> Table {
             count(test).into(),
             count(total).into(),
             percent(total as f64 / all.max(1) as f64).into(),
+        ]);
+    }
+    table
+}
+
+/// The sizes of each class's images: the median, and from the least to the most where they differ.
+pub fn sizes_table(classes: &[ClassSizes]) -> Table {
+    let mut table = Table::new(
+        [
+            Column::flexible("CLASS"),
+            Column::figure("IMAGES"),
+            Column::figure("WIDTH"),
+            Column::figure("HEIGHT"),
+            Column::figure("SIZE"),
+        ],
+        "no images",
+    );
+    let spread = |of: &Spread, show: fn(u64) -> String| match *of {
+        Spread { least, median, most } if least == most => show(median),
+        Spread { least, median, most } => format!("{} ({} to {})", show(median), show(least), show(most)),
+    };
+    for ClassSizes { class, images, width, height, bytes: size } in classes {
+        table.row([
+            Cell::from(class.as_str()),
+            count(*images).into(),
+            spread(width, |pixels| pixels.to_string()).into(),
+            spread(height, |pixels| pixels.to_string()).into(),
+            spread(size, bytes).into(),
         ]);
     }
     table

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use vigie_protocol::page::{Page, PageCursor, PageRequest};
 use vigie_protocol::service::{
-    AgentLog, AliasHistory, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetImages, DatasetList, Empty,
-    GateTest, JobGet, JobLog, ModelGet, ModelList, PredictionGet, PredictionList, RunGet, RunList,
+    AgentLog, AliasHistory, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetGet, DatasetImages, DatasetList,
+    Empty, GateTest, JobGet, JobLog, ModelGet, ModelList, PredictionGet, PredictionList, RunGet, RunList,
 };
 use vigie_protocol::wire::client::AgentClient;
 use vigie_protocol::{ApiError, ErrorCode};
@@ -35,6 +35,9 @@ pub(super) async fn fetch(
             let request = DatasetImages { project, dataset, class, split, page };
             Answer::Images(rows(ask!(client, dataset_images, request).await?))
         }
+        Query::DatasetSizes { project, dataset } => Answer::DatasetSizes(Arc::new(
+            ask!(client, dataset_sizes, DatasetGet { project, dataset }).await?,
+        )),
         Query::DatasetDiff { project, from, to } => {
             let request = DatasetDiff { project, from, to, class: None, page };
             let found = ask!(client, dataset_diff, request).await?;

@@ -214,6 +214,11 @@ impl Nav {
         &mut self.top
     }
 
+    /// The screen of this number, if it is on the way here.
+    pub fn screen_mut(&mut self, id: u64) -> Option<&mut Screen> {
+        self.below.iter_mut().chain([&mut self.top]).find(|screen| screen.id == id)
+    }
+
     /// The whole way, the first one first.
     pub fn path(&self) -> impl Iterator<Item = &Screen> {
         self.below.iter().chain([&self.top])

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vigie_protocol::dataset::{
-    ChangeSet, ClassChange, DatasetImage, DatasetRef, DatasetVersion, ImageChange, Lineage, Split,
+    ChangeSet, ClassChange, ClassSizes, DatasetImage, DatasetRef, DatasetVersion, ImageChange, Lineage, Split,
 };
 use vigie_protocol::job::{Job, Lease, LogLine};
 use vigie_protocol::model::{AliasMove, GateVerdict, ModelVersion};
@@ -50,6 +50,10 @@ pub enum Query {
         dataset: DatasetRef,
         class: Option<String>,
         split: Option<Split>,
+    },
+    DatasetSizes {
+        project: ProjectName,
+        dataset: DatasetRef,
     },
     DatasetDiff {
         project: ProjectName,
@@ -114,7 +118,7 @@ impl Query {
     /// After how long it is asked again while it is looked at; nothing for what never changes.
     pub fn max_age(&self) -> Option<Duration> {
         let seconds = match self {
-            Query::Images { .. } | Query::DatasetDiff { .. } => return None,
+            Query::Images { .. } | Query::DatasetSizes { .. } | Query::DatasetDiff { .. } => return None,
             Query::Model { .. } | Query::Compare { .. } => return None,
             Query::Prediction { .. } => return None,
             Query::JobLog { .. } | Query::AgentLog | Query::Job { .. } => 1,
@@ -176,6 +180,7 @@ impl<T: Clone> Lines<T> {
 pub enum Answer {
     Datasets(Rows<DatasetVersion>),
     Images(Rows<DatasetImage>),
+    DatasetSizes(Arc<Vec<ClassSizes>>),
     DatasetDiff { classes: Arc<BTreeMap<String, ClassChange>>, images: Rows<ImageChange> },
     ChangeSets(Rows<ChangeSet>),
     ChangeSet(Arc<ChangeSet>),
@@ -206,7 +211,8 @@ impl Answer {
             Answer::Models(rows) => rows.next.as_ref(),
             Answer::AliasHistory(rows) => rows.next.as_ref(),
             Answer::Predictions(rows) => rows.next.as_ref(),
-            Answer::ChangeSet(_)
+            Answer::DatasetSizes(_)
+            | Answer::ChangeSet(_)
             | Answer::Job(_)
             | Answer::JobLog(_)
             | Answer::Leases(_)

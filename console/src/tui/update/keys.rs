@@ -1,6 +1,6 @@
 //! Keys: to what lies over the screen, else to the commands of the view.
 
-use crossterm::event::KeyCode;
+use crossterm::event::{KeyCode, KeyModifiers};
 
 use super::{form, prompt};
 use crate::tui::command;
@@ -13,6 +13,13 @@ pub(super) fn pressed(state: &mut State, key: Key, effects: &mut Effects) {
     // The last way out works everywhere, whatever has the keys.
     if key.to_string() == "ctrl-c" {
         effects.push(Effect::Quit);
+        return;
+    }
+    if key.modifiers.contains(KeyModifiers::ALT) && !is_bound(state, key) {
+        let without = Key { modifiers: key.modifiers - KeyModifiers::ALT, ..key };
+        for key in [Key::plain(KeyCode::Esc), without] {
+            pressed(state, key, effects);
+        }
         return;
     }
     // What goes wrong in a form must be recordable there; only keys that type nothing are asked.
@@ -29,6 +36,14 @@ pub(super) fn pressed(state: &mut State, key: Key, effects: &mut Effects) {
         Some(Overlay::Menu(menu)) => choose(state, menu, key, effects),
         None => screen(state, key, effects),
     }
+}
+
+/// Whether a key with Alt has a meaning of its own here. If not it is Esc and a key: a slow link brings
+/// both in one packet, and to a terminal that is the same.
+fn is_bound(state: &State, key: Key) -> bool {
+    let mut keys = state.pending.clone();
+    keys.push(key);
+    state.overlay.is_none() && !matches!(state.keymap.meaning(&keys, &state.screen().view), Meaning::Nothing)
 }
 
 /// Pasted text is typed text: it goes into lines, and never runs anything.

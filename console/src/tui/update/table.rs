@@ -11,7 +11,7 @@ use crate::tui::table::order;
 use crate::tui::views;
 
 /// Tables of more rows than this are filtered and sorted on another thread.
-const ON_THE_SPOT: usize = 2_000;
+const ON_THE_SPOT: usize = 500;
 /// So many rows before the end of what is here, the next page is asked for.
 const AHEAD: usize = 100;
 
@@ -52,11 +52,13 @@ pub(super) fn mouse(state: &mut State, mouse: Mouse) {
     }
 }
 
-/// An order that was made elsewhere; one for a table that changed meanwhile is no use.
+/// An order that was made elsewhere, for a screen that others may lie on by now; one for a table that
+/// changed meanwhile is no use.
 pub(super) fn ordered(state: &mut State, of: OrderOf, made: Arc<Vec<u32>>) {
-    let table = &mut state.nav.top_mut().table;
-    if table.order_of.as_ref() == Some(&of) {
-        table.order = Some(made);
+    if let Some(screen) = state.nav.screen_mut(of.screen)
+        && screen.table.order_of.as_ref() == Some(&of)
+    {
+        screen.table.order = Some(made);
     }
 }
 
@@ -127,7 +129,8 @@ fn facts(state: &State) -> Option<Facts> {
     };
     let plain = of.filter.is_empty() && of.sort.is_none() && !of.faults_only;
     let known = screen.table.order_of.as_ref() == Some(&of);
-    let inline = (!known && (rows <= ON_THE_SPOT || plain)).then(|| order(&table, &of));
+    let inline =
+        (!known && (rows <= ON_THE_SPOT || plain)).then(|| order(&table, &of, || false).unwrap_or_default());
     // The row that was selected is looked for where it was, then everywhere.
     let keys_wanted = screen.table.selected_key.clone();
     let key_at = keys_wanted.as_ref().and_then(|key| {

@@ -159,6 +159,20 @@ fn esc_goes_up_and_never_destroys() {
 }
 
 #[test]
+fn esc_and_a_key_in_one_packet_are_two_keys() {
+    let mut state = models();
+    let path = |state: &State| state.nav.path().count();
+    let before = path(&state);
+    // To a terminal both are Alt and the key; the prompt is closed, then the selection moves.
+    press(&mut state, ": alt-j");
+    assert!(state.overlay.is_none());
+    assert_eq!(path(&state), before);
+    press(&mut state, "enter alt-?");
+    assert_eq!(state.screen().view, View::Help);
+    assert_eq!(path(&state), before + 1, "up from the model, then into the help");
+}
+
+#[test]
 fn a_form_given_up_does_nothing() {
     let mut state = models();
     assert_eq!(changes(&press(&mut state, "P 'v8' esc")), []);

@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use vigie_protocol::dataset::{DatasetRef, DatasetVersion, Lineage, SplitCounts};
+use vigie_protocol::dataset::{ClassSizes, DatasetRef, DatasetVersion, Lineage, SplitCounts, Spread};
 
 use super::{Cx, Page, Subject, draw_table, place_text, when};
 use crate::out::{bytes, count};
@@ -39,6 +39,18 @@ const CLASSES: [Column; 6] = [
     Column::figure("TEST"),
     Column::figure("SHARE"),
 ];
+
+const SIZES: [Column; 5] = [
+    Column::short("CLASS", 32),
+    Column::figure("IMAGES"),
+    Column::figures("WIDTH", 18),
+    Column::figures("HEIGHT", 18),
+    Column::figure("BYTES"),
+];
+
+/// Panes of one version.
+const PANES: [&str; 2] = ["images", "sizes"];
+const SIZES_PANE: u8 = 1;
 
 const TABS: [&str; 4] = ["all", "source", "production", "reference"];
 
@@ -163,13 +175,24 @@ impl Page for Dataset {
         }
     }
 
+    fn tabs(&self) -> &'static [&'static str] {
+        &PANES
+    }
+
     fn wants(&self, _: &State, screen: &Screen) -> Vec<Want> {
-        let View::Dataset { place, .. } = &screen.view else { return Vec::new() };
-        vec![Want { agent: place.agent, query: all_versions(place) }]
+        let View::Dataset { place, dataset } = &screen.view else { return Vec::new() };
+        let mut queries = vec![all_versions(place)];
+        if screen.tab == SIZES_PANE {
+            queries.push(sizes_of(place, *dataset));
+        }
+        queries.into_iter().map(|query| Want { agent: place.agent, query }).collect()
     }
 
     fn table<'a>(&self, state: &'a State, screen: &'a Screen) -> Option<Table<'a>> {
         let View::Dataset { place, dataset } = &screen.view else { return None };
+        if screen.tab == SIZES_PANE {
+            return Some(sizes_table(state, place, *dataset));
+        }
         let want = Want { agent: place.agent, query: all_versions(place) };
         let slot = state.store.get(&want);
         let version = find(state, place, *dataset);
@@ -212,24 +235,102 @@ impl Page for Dataset {
     fn draw(&self, cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {
         let table = self.table_area(cx.state, cx.screen, body);
         draw_table(cx, table, buffer);
-        let View::Dataset { place, dataset } = &cx.screen.view else { return };
-        let Some(version) = find(cx.state, place, *dataset) else { return };
         // Bars beside the rows they belong to.
-        let most = version.classes.values().map(SplitCounts::total).max().unwrap_or(0);
         let area =
             Rect { x: table.right() + 1, width: body.right().saturating_sub(table.right() + 1), ..table };
-        let classes: Vec<&SplitCounts> = version.classes.values().collect();
-        let rows = usize::from(table.height.saturating_sub(1));
-        let shown: Vec<[f64; 3]> = (cx.screen.table.offset..cx.screen.table.offset + rows)
-            .map_while(|place| super::source_row(cx.state, place))
-            .filter_map(|at| classes.get(at))
-            .map(|counts| [counts.train, counts.valid, counts.test].map(|n| n as f64))
-            .collect();
-        let bars: Vec<Bar<'_>> = shown.iter().map(|parts| Bar { name: "", parts, interval: None }).collect();
-        let (parts, full) = (&["train", "valid", "test"][..], Some(most as f64));
-        Bars { bars: &bars, parts, measure: Measure::Count, full, selected: None, top: 0 }
-            .draw(cx.theme, area, buffer);
+        if cx.screen.tab == SIZES_PANE {
+            size_bars(cx, area, buffer);
+        } else {
+            count_bars(cx, area, buffer);
+        }
     }
+}
+
+/// Images of the classes shown, split by split.
+fn count_bars(cx: &Cx<'_>, area: Rect, buffer: &mut Buffer) {
+    let View::Dataset { place, dataset } = &cx.screen.view else { return };
+    let Some(version) = find(cx.state, place, *dataset) else { return };
+    let most = version.classes.values().map(SplitCounts::total).max().unwrap_or(0);
+    let classes: Vec<&SplitCounts> = version.classes.values().collect();
+    let shown: Vec<[f64; 3]> = shown(cx, area)
+        .filter_map(|at| classes.get(at))
+        .map(|counts| [counts.train, counts.valid, counts.test].map(|n| n as f64))
+        .collect();
+    let bars: Vec<Bar<'_>> = shown.iter().map(|parts| Bar { name: "", parts, interval: None }).collect();
+    let (parts, full) = (&["train", "valid", "test"][..], Some(most as f64));
+    Bars { bars: &bars, parts, measure: Measure::Count, full, selected: None, top: 0 }
+        .draw(cx.theme, area, buffer);
+}
+
+/// The widths of the images of the classes shown: the median, from the narrowest to the widest.
+fn size_bars(cx: &Cx<'_>, area: Rect, buffer: &mut Buffer) {
+    let View::Dataset { place, dataset } = &cx.screen.view else { return };
+    let Some(Answer::DatasetSizes(classes)) = cx.state.answer(place.agent, sizes_of(place, *dataset)) else {
+        return;
+    };
+    let title = "median width, least to most";
+    put(buffer, area.x, area.y, area.width, title, cx.theme.style(Role::Dim));
+    let widest = classes.iter().map(|class| class.width.most).max().unwrap_or(0);
+    let shown: Vec<([f64; 1], (f64, f64))> = shown(cx, area)
+        .filter_map(|at| classes.get(at))
+        .map(|class| ([class.width.median as f64], (class.width.least as f64, class.width.most as f64)))
+        .collect();
+    let bars: Vec<Bar<'_>> =
+        shown.iter().map(|(parts, interval)| Bar { name: "", parts, interval: Some(*interval) }).collect();
+    let area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    Bars {
+        bars: &bars,
+        parts: &[],
+        measure: Measure::Count,
+        full: Some(widest as f64),
+        selected: None,
+        top: 0,
+    }
+    .draw(cx.theme, area, buffer);
+}
+
+/// The source's rows that the table beside shows, below its header.
+fn shown(cx: &Cx<'_>, area: Rect) -> impl Iterator<Item = usize> {
+    let first = cx.screen.table.offset;
+    let rows = usize::from(area.height.saturating_sub(1));
+    (first..first + rows).map_while(|place| super::source_row(cx.state, place))
+}
+
+fn sizes_of(place: &Place, dataset: DatasetRef) -> Query {
+    Query::DatasetSizes { project: place.project.clone(), dataset }
+}
+
+fn sizes_table<'a>(state: &'a State, place: &Place, dataset: DatasetRef) -> Table<'a> {
+    let want = Want { agent: place.agent, query: sizes_of(place, dataset) };
+    let slot = state.store.get(&want);
+    let classes: &[ClassSizes] = match slot.and_then(|slot| slot.answer.as_ref()) {
+        Some(Answer::DatasetSizes(classes)) => classes,
+        _ => &[],
+    };
+    Table {
+        columns: &SIZES,
+        source: Slice::boxed(classes, |class| class.class.clone(), sizes_row),
+        revision: slot.map_or(0, |slot| slot.revision),
+        want: None,
+        empty: super::waiting(slot, "this version has no images"),
+    }
+}
+
+fn sizes_row(class: &ClassSizes) -> Row {
+    let ClassSizes { class, images, width, height, bytes: size } = class;
+    let pixels = |of: &Spread| {
+        let Spread { least, median, most } = *of;
+        let text =
+            if least == most { median.to_string() } else { format!("{median} ({least}\u{2013}{most})") };
+        Cell::figure(text, median as f64)
+    };
+    Row::new(vec![
+        Cell::text(class),
+        Cell::figure(count(*images), *images as f64),
+        pixels(width),
+        pixels(height),
+        Cell::figure(bytes(size.median), size.median as f64),
+    ])
 }
 
 fn all_versions(place: &Place) -> Query {

@@ -106,6 +106,22 @@ impl Columns<'_> {
         }
     }
 
+    /// The class names, sorted.
+    pub fn classes(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// Which of [`Columns::classes`] an image is of, once [`Columns::places`] found it there.
+    pub fn class_of(&self, i: usize) -> usize {
+        self.label.get(i) as usize
+    }
+
+    /// How large an image is.
+    pub fn size(&self, i: usize) -> Size {
+        let side = |column: &Column<'_, u32>| u64::from(column.get(i));
+        Size { width: side(&self.width), height: side(&self.height), bytes: self.bytes.get(i) }
+    }
+
     /// The number of a class, if there is one of this name.
     pub fn class(&self, name: &str) -> Option<u32> {
         find(&self.labels, name)
@@ -174,6 +190,13 @@ impl Columns<'_> {
         };
         image().ok_or_else(|| damaged(format!("image {i} refers to what is not there")))
     }
+}
+
+/// How large an image is: pixels across and down, bytes of its file.
+pub(super) struct Size {
+    pub width: u64,
+    pub height: u64,
+    pub bytes: u64,
 }
 
 const HASH: usize = 32;

@@ -1,15 +1,17 @@
 //! Dataset versions and change-sets: kept as what decides them, spelt out when somebody looks.
 
+use vigie_core::store::manifest::{Manifest, class_sizes};
 use vigie_protocol::access::Principal;
 use vigie_protocol::dataset::{
-    ChangeSet, ChangeSetState, DatasetImage, DatasetRef, DatasetVersion, Decision, Lineage, Quarantined,
+    ChangeSet, ChangeSetState, ClassSizes, DatasetImage, DatasetRef, DatasetVersion, Decision, Lineage,
+    Quarantined,
 };
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::page::Page;
 use vigie_protocol::service::{
     ChangeSetDecide, ChangeSetGet, ChangeSetList, DatasetGet, DatasetImages, DatasetList,
 };
-use vigie_protocol::{ApiError, ChangeSetId, Hash, ProjectName, Time};
+use vigie_protocol::{ApiError, ChangeSetId, ErrorCode, Hash, ProjectName, Time};
 
 use super::super::dice::mix;
 use super::super::words;
@@ -168,6 +170,19 @@ impl State {
                 (hash, ours.then(|| plan.image(content, image)))
             });
         Ok(page(&wanted, rows))
+    }
+
+    pub(in super::super) fn dataset_sizes(
+        &mut self,
+        _: &Principal,
+        request: DatasetGet,
+    ) -> Result<Vec<ClassSizes>, ApiError> {
+        let project = self.project(&request.project)?;
+        let (plan, content) = (&project.plan, project.dataset(request.dataset)?.content);
+        let images = plan.pictures().past(None).filter(|(_, image)| content.has(*image));
+        let images = images.map(|(_, image)| plan.image(content, image)).collect();
+        class_sizes(&Manifest::new(images).encode())
+            .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
     }
 
     pub(in super::super) fn change_set_list(
