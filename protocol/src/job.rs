@@ -5,9 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::blob::GcReport;
+use crate::classes::Relabelling;
 use crate::dataset::{DatasetRef, Lineage};
+use crate::exchange::ManifestFormat;
 use crate::preprocess::PreprocessSpec;
 use crate::run::Recipe;
+use crate::window::Window;
 use crate::{ChangeSetId, Hash, JobId, ModelNumber, ProjectName, RunId, Time};
 
 /// Where an import reads from.
@@ -26,6 +29,21 @@ pub enum ImportSource {
         /// What to call it.
         name: String,
     },
+    /// A manifest that was uploaded as a blob: its images are blobs already, or lie in a folder.
+    Manifest {
+        /// Its hash.
+        hash: Hash,
+        /// What to call it.
+        name: String,
+        /// Its form.
+        format: ManifestFormat,
+        /// The folder on the agent's machine that its files lie in; absolute.
+        #[serde(default)]
+        images: Option<String>,
+        /// Whether images that it does not name leave the line.
+        #[serde(default)]
+        replace: bool,
+    },
     /// A source this build does not know; it imports nothing.
     #[serde(other)]
     Unknown,
@@ -36,7 +54,7 @@ impl ImportSource {
     pub fn name(&self) -> &str {
         match self {
             ImportSource::Path { path } => path,
-            ImportSource::Blob { name, .. } => name,
+            ImportSource::Blob { name, .. } | ImportSource::Manifest { name, .. } => name,
             ImportSource::Unknown => "an unknown source",
         }
     }
@@ -63,6 +81,40 @@ pub enum JobSpec {
         into: Lineage,
         /// Accept the change-set at once.
         accept: bool,
+        /// Take only this part of it.
+        #[serde(default)]
+        window: Option<Window>,
+    },
+    /// Give images of a line other labels.
+    Relabel {
+        /// Which line.
+        lineage: Lineage,
+        /// Which images, and which labels.
+        relabelling: Relabelling,
+        /// Accept the change-set at once.
+        accept: bool,
+    },
+    /// Take train images of large classes out of a line, so that all classes have as many.
+    Balance {
+        /// Which line.
+        lineage: Lineage,
+        /// The most train images that a class keeps; those of the smallest class when absent.
+        #[serde(default)]
+        per_class: Option<u64>,
+        /// Decides which ones stay.
+        #[serde(default)]
+        seed: u64,
+        /// Accept the change-set at once.
+        accept: bool,
+    },
+    /// Look for images whose label is wrong.
+    LabelCheck {
+        /// In which version.
+        dataset: DatasetRef,
+        /// Parts that the images are dealt to, 2–20.
+        folds: u32,
+        /// Network, weights and input of the features, and how each part's classifier learns.
+        recipe: Recipe,
     },
     /// Decode a dataset version into a pack.
     Preprocess {
@@ -101,6 +153,9 @@ impl JobSpec {
         match self {
             JobSpec::Import { .. } => "import",
             JobSpec::Propose { .. } => "propose",
+            JobSpec::Relabel { .. } => "relabel",
+            JobSpec::Balance { .. } => "balance",
+            JobSpec::LabelCheck { .. } => "label_check",
             JobSpec::Preprocess { .. } => "preprocess",
             JobSpec::Train { .. } => "train",
             JobSpec::Evaluate { .. } => "evaluate",
@@ -271,6 +326,13 @@ pub enum JobOutcome {
     Model {
         /// Its number.
         number: ModelNumber,
+    },
+    /// A check of labels.
+    LabelCheck {
+        /// Images that were looked at.
+        images: u64,
+        /// Those whose label may be wrong.
+        issues: u64,
     },
     /// What garbage collection found.
     Gc {

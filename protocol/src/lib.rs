@@ -9,13 +9,18 @@
 //! * enums that carry data are internally tagged with `kind`, so that the rule above holds for them.
 
 pub mod access;
+pub mod balance;
 pub mod blob;
+pub mod classes;
 pub mod dataset;
 pub mod error;
 pub mod event;
+pub mod exchange;
 pub mod health;
+pub mod history;
 pub mod ids;
 pub mod job;
+pub mod label_check;
 pub mod model;
 pub mod page;
 pub mod prediction;
@@ -27,6 +32,7 @@ pub mod samples;
 #[cfg(feature = "wire")]
 pub mod service;
 pub mod time;
+pub mod window;
 #[cfg(feature = "wire")]
 pub mod wire;
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::classes::UnknownLabels;
 use crate::{ProjectName, Time};
 
 /// One classification problem on an agent.
@@ -32,11 +33,18 @@ pub struct ProjectSettings {
     pub picture_days: u32,
     /// Shares of train, valid and test in a new dataset version, in percent; their sum is 100.
     pub split_percent: [u8; 3],
+    /// What becomes of imported images whose label is not in the class list.
+    pub unknown_labels: UnknownLabels,
 }
 
 impl Default for ProjectSettings {
     fn default() -> Self {
-        Self { keep_pictures: PicturePolicy::All, picture_days: 30, split_percent: [70, 15, 15] }
+        Self {
+            keep_pictures: PicturePolicy::All,
+            picture_days: 30,
+            split_percent: [70, 15, 15],
+            unknown_labels: UnknownLabels::default(),
+        }
     }
 }
 

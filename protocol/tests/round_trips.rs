@@ -101,6 +101,11 @@ proptest! {
     }
 
     #[test]
+    fn labels(list in class_list(), issue in label_issue()) {
+        round_trip(&(list, issue));
+    }
+
+    #[test]
     fn change_sets(change_set in change_set()) {
         round_trip(&change_set);
     }

@@ -2,6 +2,7 @@
 
 use super::requests::samples;
 use super::{Sample, at, hash, id, name, text};
+use crate::classes::UnknownLabels;
 use crate::dataset::{DatasetRef, Lineage};
 use crate::event::WatchCursor;
 use crate::job::{FailureCause, Job, JobFailure, JobOutcome, JobSpec, JobState, Progress, Wait};
@@ -11,7 +12,7 @@ use crate::model::{
 use crate::prediction::PredictionFilter;
 use crate::preprocess::{Interpolation, PreprocessSpec};
 use crate::project::{PicturePolicy, ProjectSettings};
-use crate::run::{EpochMetrics, Init, Recipe, Run, RunState};
+use crate::run::{ClassWeights, EpochMetrics, Init, Recipe, Run, RunState};
 use crate::{ModelNumber, ProjectName};
 
 samples! {
@@ -21,6 +22,7 @@ samples! {
         keep_pictures: PicturePolicy::Sampled { percent: 10 },
         picture_days: 7,
         split_percent: [80, 10, 10],
+        unknown_labels: UnknownLabels::Keep,
     };
     PredictionFilter => PredictionFilter {
         model: Some(ModelNumber(7)),
@@ -48,6 +50,7 @@ samples! {
         label_smoothing: 0.125,
         dropout: 0.25,
         mirror: false,
+        class_weights: ClassWeights::Balanced,
         patience: 2,
         seed: 9,
     };
