@@ -4,12 +4,17 @@
 //! Nothing here decides: [`import::import`] and [`changeset::propose`] propose, people (or a
 //! project's rules) accept, and the store's catalog makes the version.
 
+pub mod balance;
 mod behind;
 pub mod changeset;
+pub mod confident;
 mod error;
 pub mod import;
+pub mod labels;
 pub mod pack;
+pub mod relabel;
 mod room;
 pub mod split;
+pub mod window;
 
 pub use error::DataError;

@@ -19,6 +19,7 @@ mod faults;
 mod flush;
 pub mod gc;
 mod key;
+pub mod label_report;
 pub mod log;
 pub mod manifest;
 pub mod passport;

@@ -187,8 +187,11 @@ pub fn spec() -> impl Strategy<Value = JobSpec> {
             seed,
             accept
         }),
-        (dataset(), any::<u32>(), recipe())
-            .prop_map(|(dataset, folds, recipe)| JobSpec::LabelCheck { dataset, folds, recipe }),
+        (dataset(), any::<u32>(), recipe()).prop_map(|(dataset, folds, recipe)| JobSpec::LabelCheck {
+            dataset,
+            folds,
+            recipe
+        }),
         (dataset(), preprocess).prop_map(|(dataset, spec)| JobSpec::Preprocess { dataset, spec }),
         (dataset(), recipe(), id()).prop_map(|(dataset, recipe, run)| JobSpec::Train {
             dataset,

@@ -7,10 +7,12 @@
 mod aliases;
 mod change;
 mod change_sets;
+mod class_lists;
 mod datasets;
 mod erasures;
 mod events;
 mod jobs;
+mod label_checks;
 mod leases;
 mod models;
 mod page;
