@@ -12,11 +12,15 @@ use vigie_core::store::audit::AuditDraft;
 use vigie_core::store::catalog::Receipt;
 use vigie_core::store::{State, StoreError};
 use vigie_protocol::access::Principal;
+use vigie_protocol::balance::BalancePlan;
 use vigie_protocol::blob::{BlobChunk, UploadStatus};
+use vigie_protocol::classes::{ClassList, LabelMatch};
 use vigie_protocol::dataset::{ChangeSet, DatasetDifference, DatasetImage, DatasetVersion};
 use vigie_protocol::event::Event;
 use vigie_protocol::health::{AgentHealth, Finding};
+use vigie_protocol::history::{DatasetHistory, DatasetModelMetadata};
 use vigie_protocol::job::{Job, Lease};
+use vigie_protocol::label_check::{LabelCheck, LabelIssues};
 use vigie_protocol::model::{Alias, AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::Page;
 use vigie_protocol::prediction::{HourCount, Prediction};
@@ -154,7 +158,7 @@ macro_rules! answer_with {
     };
 }
 
-use super::{agent, blobs, datasets, jobs, models, predictions, projects};
+use super::{agent, blobs, datasets, figures, jobs, labels, models, predictions, projects};
 
 answer_with! {
     whoami(Empty) -> Principal = agent::whoami;
@@ -174,6 +178,16 @@ answer_with! {
     change_set_list(ChangeSetList) -> Page<ChangeSet> = datasets::change_sets;
     change_set_get(ChangeSetGet) -> ChangeSet = datasets::change_set;
     change_set_decide(ChangeSetDecide) -> ChangeSet = datasets::decide;
+
+    class_list_get(InProject) -> ClassList = labels::list;
+    class_list_set(ClassListSet) -> ClassList = labels::set_list;
+    class_check(ClassCheck) -> Vec<LabelMatch> = labels::check;
+    dataset_history(DatasetList) -> Page<DatasetHistory> = figures::history;
+    dataset_balance(DatasetBalance) -> BalancePlan = figures::balance;
+    dataset_metadata(DatasetMetadata) -> DatasetModelMetadata = figures::metadata;
+    label_check_list(LabelCheckList) -> Page<LabelCheck> = labels::checks;
+    label_issue_list(LabelIssueList) -> LabelIssues = labels::issues;
+    label_keep(LabelKeep) -> Empty = labels::keep;
 
     job_submit(JobSubmit) -> Job = jobs::submit;
     train_submit(TrainSubmit) -> TrainSubmitted = jobs::train;

@@ -60,7 +60,7 @@ impl Api {
 }
 
 fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
-    let ProjectSettings { keep_pictures, picture_days: _, split_percent } = settings;
+    let ProjectSettings { keep_pictures, picture_days: _, split_percent, unknown_labels: _ } = settings;
     if split_percent.iter().map(|&share| u32::from(share)).sum::<u32>() != 100 || split_percent[0] == 0 {
         return Err(ApiError::invalid(
             "the shares of train, valid and test must add up to 100, train above 0",

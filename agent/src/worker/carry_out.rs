@@ -1,8 +1,8 @@
 //! Carries a task out with core's functions.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use vigie_core::data::changeset::{self, Proposal};
+use vigie_core::data::changeset::Proposal;
 use vigie_core::data::import::{ImportFile, ImportPlan, import};
 use vigie_core::data::pack::{self, Pack};
 use vigie_core::evaluate::{EvaluatePlan, evaluate};
@@ -12,10 +12,12 @@ use vigie_core::store::blobs::FolderBlobs;
 use vigie_core::store::manifest::Manifest;
 use vigie_core::store::passport;
 use vigie_core::train::{TrainPlan, train};
+use vigie_protocol::classes::Rename;
 use vigie_protocol::job::JobFailure;
 use vigie_protocol::model::Passport;
 use vigie_protocol::{Hash, Time};
 
+use super::curate;
 use super::failure::{Failure, refused};
 use super::part::Part;
 use super::task::{ImportInput, MadeModel, PackWork, Proposed, Work, WorkDone};
@@ -32,15 +34,16 @@ const PACK_SHARE: f32 = 0.15;
 /// The failure that the job shows.
 pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone, JobFailure> {
     let done = match work {
-        Work::Import { input, name, base, blobs, split_percent, max_unpacked } => {
-            carry_out_import(input, name, *base, blobs, *split_percent, *max_unpacked, observer)
+        Work::Import { .. } => carry_out_import(work, observer),
+        Work::ImportManifest { .. } => curate::import_rows(work, observer),
+        Work::Propose { from, from_ref, into, window, blobs } => {
+            curate::propose(*from, *from_ref, *into, window.as_ref(), blobs, observer)
         }
-        Work::Propose { from, from_ref, into, blobs } => (|| {
-            let blobs = FolderBlobs::open(blobs)?;
-            let (from, into) = (manifest(&blobs, *from)?, base_manifest(&blobs, *into)?);
-            let proposal = changeset::propose(&from, *from_ref, into.as_ref());
-            Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
-        })(),
+        Work::Relabel { base, relabelling, blobs } => curate::relabel(*base, relabelling, blobs),
+        Work::Balance { base, per_class, seed, blobs } => {
+            curate::balance_down(*base, *per_class, *seed, blobs)
+        }
+        Work::LabelCheck { .. } => curate::check_labels(work, observer),
         Work::Preprocess { pack } => carry_out_preprocess(pack, observer),
         Work::Train { .. } => carry_out_train(work, observer),
         Work::Evaluate { .. } => carry_out_evaluate(work, observer),
@@ -48,15 +51,12 @@ pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone
     done.map_err(JobFailure::from)
 }
 
-fn carry_out_import(
-    input: &ImportInput,
-    name: &str,
-    base: Option<Hash>,
-    blobs: &Path,
-    split_percent: [u8; 3],
-    max_unpacked: u64,
-    observer: &dyn Observer,
-) -> Result<WorkDone, Failure> {
+fn carry_out_import(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+    let Work::Import { input, name, base, blobs, split_percent, max_unpacked, classes, unknown_labels } =
+        work
+    else {
+        return Err(refused("the task is no import"));
+    };
     let blobs = FolderBlobs::open(blobs)?;
     let source = match input {
         ImportInput::Path(path) if !path.exists() => {
@@ -65,16 +65,26 @@ fn carry_out_import(
         ImportInput::Path(path) => ImportFile::at(path),
         ImportInput::Zip(path) => ImportFile::Zip(path.clone()),
     };
-    let mut plan = ImportPlan::new(source, name, base_manifest(&blobs, base)?, split_percent);
-    plan.limits.max_unpacked = max_unpacked;
+    let mut plan = ImportPlan::new(source, name, base_manifest(&blobs, *base)?, *split_percent);
+    plan.limits.max_unpacked = *max_unpacked;
+    plan.classes = classes.clone();
+    plan.unknown_labels = *unknown_labels;
     let proposal = import(&plan, &blobs, observer)?;
+    note_proposal(&proposal, observer);
+    Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
+}
+
+/// What an import left out, and what it renamed, for the job's log.
+pub(super) fn note_proposal(proposal: &Proposal, observer: &dyn Observer) {
     if proposal.quarantined > 0 {
         observer.note(Level::Warn, &format!("{} files were left out", proposal.quarantined));
         for left_out in proposal.quarantine.iter().take(20) {
             observer.note(Level::Warn, &format!("left out {}: {}", left_out.origin, left_out.reason));
         }
     }
-    Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
+    for Rename { from, to, images, kind: _ } in proposal.renames.iter().take(20) {
+        observer.note(Level::Info, &format!("{images} images named {from:?} are {to:?}"));
+    }
 }
 
 fn carry_out_preprocess(work: &PackWork, observer: &dyn Observer) -> Result<WorkDone, Failure> {
@@ -149,7 +159,7 @@ fn store_model(blobs: &FolderBlobs, passport: &Passport, weights: &PathBuf) -> R
 }
 
 /// Makes a pack unless a good one is there; says whether it was.
-fn make_pack(work: &PackWork, observer: &dyn Observer) -> Result<bool, Failure> {
+pub(super) fn make_pack(work: &PackWork, observer: &dyn Observer) -> Result<bool, Failure> {
     match Pack::open(&work.path) {
         Ok(pack) if pack.manifest() == work.manifest => return Ok(true),
         Ok(_) => observer.note(Level::Warn, "the pack is of another dataset version; making it again"),
@@ -164,12 +174,12 @@ fn make_pack(work: &PackWork, observer: &dyn Observer) -> Result<bool, Failure> 
     Ok(false)
 }
 
-fn share_of_pack(work: &PackWork) -> f32 {
+pub(super) fn share_of_pack(work: &PackWork) -> f32 {
     if work.path.exists() { 0.0 } else { PACK_SHARE }
 }
 
 /// Stores the manifest of a proposal, durably, and makes the rest fit in a frame.
-fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure> {
+pub(super) fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure> {
     let manifest = blobs.put(&proposal.manifest.encode())?;
     blobs.sync()?;
     let mut quarantine = proposal.quarantine;
@@ -187,14 +197,15 @@ fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure
         duplicates: proposal.duplicates,
         quarantine,
         quarantined: proposal.quarantined,
+        renames: proposal.renames,
     })
 }
 
-fn base_manifest(blobs: &FolderBlobs, hash: Option<Hash>) -> Result<Option<Manifest>, Failure> {
+pub(super) fn base_manifest(blobs: &FolderBlobs, hash: Option<Hash>) -> Result<Option<Manifest>, Failure> {
     hash.map(|hash| manifest(blobs, hash)).transpose()
 }
 
-fn manifest(blobs: &FolderBlobs, hash: Hash) -> Result<Manifest, Failure> {
+pub(super) fn manifest(blobs: &FolderBlobs, hash: Hash) -> Result<Manifest, Failure> {
     match blobs.get(hash)? {
         Some(bytes) => Ok(Manifest::decode(&bytes)?),
         None => Err(refused(format!("the manifest {} is missing from the blobs", hash.short()))),

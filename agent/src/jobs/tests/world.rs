@@ -231,6 +231,7 @@ pub(super) fn proposed(name: &str) -> WorkDone {
         duplicates: 0,
         quarantine: Vec::new(),
         quarantined: 0,
+        renames: Vec::new(),
     })
 }
 
