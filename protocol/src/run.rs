@@ -43,6 +43,17 @@ pub enum ClassWeights {
     Unknown,
 }
 
+impl ClassWeights {
+    /// The word used on screens and in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ClassWeights::Even => "even",
+            ClassWeights::Balanced => "balanced",
+            ClassWeights::Unknown => "unknown",
+        }
+    }
+}
+
 /// Everything that decides what a training does, but for the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 pub mod blobs;
 mod changesets;
+mod classes;
 mod completions;
 mod config;
 pub mod datasets;
@@ -137,6 +138,8 @@ pub enum Command {
     Projects(projects::Projects),
     /// Import images and look at dataset versions
     Datasets(datasets::Datasets),
+    /// Name the classes, and put labels right that are written otherwise
+    Classes(classes::Classes),
     /// Review proposed dataset versions
     Changesets(changesets::Changesets),
     /// See, follow, cancel and retry background work
@@ -186,6 +189,7 @@ impl Command {
             Command::Agents(command) => command.run(app).await,
             Command::Projects(command) => command.run(app).await,
             Command::Datasets(command) => command.run(app).await,
+            Command::Classes(command) => command.run(app).await,
             Command::Changesets(command) => command.run(app).await,
             Command::Jobs(command) => command.run(app).await,
             Command::Runs(command) => command.run(app).await,

@@ -12,11 +12,15 @@ use tokio::io::DuplexStream;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 use vigie_protocol::access::Principal;
+use vigie_protocol::balance::BalancePlan;
 use vigie_protocol::blob::{BlobChunk, UploadStatus};
+use vigie_protocol::classes::{ClassList, LabelMatch};
 use vigie_protocol::dataset::{ChangeSet, DatasetDifference, DatasetImage, DatasetVersion};
 use vigie_protocol::event::Event;
 use vigie_protocol::health::{AgentHealth, Finding};
+use vigie_protocol::history::{DatasetHistory, DatasetModelMetadata};
 use vigie_protocol::job::{Job, Lease};
+use vigie_protocol::label_check::{LabelCheck, LabelIssues};
 use vigie_protocol::model::{Alias, AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::Page;
 use vigie_protocol::prediction::{HourCount, Prediction};
@@ -183,6 +187,16 @@ answer_from_state! {
     change_set_list(ChangeSetList) -> Page<ChangeSet>;
     change_set_get(ChangeSetGet) -> ChangeSet;
     change_set_decide(ChangeSetDecide) -> ChangeSet;
+
+    class_list_get(InProject) -> ClassList;
+    class_list_set(ClassListSet) -> ClassList;
+    class_check(ClassCheck) -> Vec<LabelMatch>;
+    dataset_history(DatasetList) -> Page<DatasetHistory>;
+    dataset_balance(DatasetBalance) -> BalancePlan;
+    dataset_metadata(DatasetMetadata) -> DatasetModelMetadata;
+    label_check_list(LabelCheckList) -> Page<LabelCheck>;
+    label_issue_list(LabelIssueList) -> LabelIssues;
+    label_keep(LabelKeep) -> Empty;
 
     job_submit(JobSubmit) -> Job;
     train_submit(TrainSubmit) -> TrainSubmitted;
