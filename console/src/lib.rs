@@ -6,6 +6,7 @@ mod compare;
 mod config;
 mod demo;
 mod exit;
+mod export;
 mod follow;
 mod interrupt;
 mod out;

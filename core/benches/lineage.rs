@@ -98,6 +98,8 @@ fn history(state: &State, manifest: Hash, images: &Manifest) {
             duplicates: 0,
             quarantine: (0..1_000).map(left_out).collect(),
             quarantined: 1_000,
+            renames: Vec::new(),
+            window: None,
             accepted_as: None,
             decided: None,
             generation: 0,
@@ -130,7 +132,7 @@ fn benches(criterion: &mut Criterion) {
     });
     let source = DatasetRef { lineage: Lineage::Source, number: 2 };
     group.bench_function("propose one to the other", |bencher| {
-        bencher.iter(|| propose(&newer, source, Some(&older)));
+        bencher.iter(|| propose(&newer, source, None, Some(&older)));
     });
 
     let middle = PageCursor(older.images()[IMAGES as usize / 2].image.to_string());

@@ -14,6 +14,7 @@ use vigie_core::observe::{Level, Observer, Silent, Step};
 use vigie_core::store::Blobs;
 use vigie_core::store::blobs::FolderBlobs;
 use vigie_core::vision::RgbImage;
+use vigie_protocol::classes::{RenameKind, UnknownLabels};
 use vigie_protocol::dataset::{Split, SplitCounts};
 use vigie_protocol::run::EpochMetrics;
 use zip::write::SimpleFileOptions;
@@ -363,4 +364,64 @@ fn an_import_stops_when_asked() {
     assert!(stopper.images.load(Ordering::Relaxed) < 40);
     assert_eq!(stopper.stages.lock().expect("lock").first().map(String::as_str), Some("listing files"));
     drop(world.blobs_folder);
+}
+
+#[test]
+fn labels_are_put_right_by_the_class_list() {
+    let world = World::new();
+    let paths = [
+        "Snowy_Owl/1.png",
+        "SNOWY OWL/2.png",
+        "Strix/3.png",
+        "snowy owl/4.png",
+        "jay/5.png",
+        "snowy owll/6.png",
+        "kite/7.png",
+    ];
+    for (seed, path) in (0..).zip(paths) {
+        world.put(path, &png(seed));
+    }
+    // The same picture under two spellings is one picture of one class.
+    world.put("Snowy-Owl/8.png", &png(0));
+    let mut plan = world.plan();
+    plan.classes.classes = ["snowy owl", "jay"].map(str::to_owned).into();
+    plan.classes.aliases = [("Strix".to_owned(), "snowy owl".to_owned())].into();
+    let proposal = world.import(&plan).expect("imported");
+
+    let counts: Vec<(&str, u64)> =
+        proposal.result.iter().map(|(class, counts)| (class.as_str(), counts.total())).collect();
+    assert_eq!(counts, [("jay", 1), ("snowy owl", 4)]);
+    assert_eq!(proposal.duplicates, 1);
+    let renames: Vec<_> =
+        proposal.renames.iter().map(|rename| (rename.from.as_str(), rename.images, rename.kind)).collect();
+    assert_eq!(
+        renames,
+        [
+            ("SNOWY OWL", 1, RenameKind::Folded),
+            ("Snowy-Owl", 1, RenameKind::Folded),
+            ("Strix", 1, RenameKind::Alias)
+        ]
+    );
+    let reasons: Vec<(&str, &str)> =
+        proposal.quarantine.iter().map(|left| (left.origin.as_str(), left.reason.as_str())).collect();
+    assert_eq!(
+        reasons,
+        [
+            ("kite/7.png", "\"kite\" is not in the class list"),
+            ("snowy owll/6.png", "\"snowy owll\" is not in the class list; did you mean \"snowy owl\"?"),
+        ]
+    );
+    let came = proposal.manifest.images().iter().find(|image| image.origin == "Strix/3.png").expect("there");
+    assert_eq!(came.admission, "imported, named Strix");
+
+    plan.unknown_labels = UnknownLabels::Keep;
+    let kept = world.import(&plan).expect("imported");
+    assert_eq!((kept.quarantined, kept.result.len()), (0, 4));
+
+    // Nothing is in the list: the import says so file by file instead of failing.
+    plan.unknown_labels = UnknownLabels::Quarantine;
+    plan.classes.classes = ["eagle".to_owned()].into();
+    plan.classes.aliases.clear();
+    let nothing = world.import(&plan).expect("imported");
+    assert_eq!((nothing.manifest.images().len(), nothing.quarantined), (0, 8));
 }

@@ -7,8 +7,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::classes::Rename;
 use crate::ids::parse_number;
 use crate::page::Page;
+use crate::window::Window;
 use crate::{ChangeSetId, Hash, ProjectName, Time};
 
 /// A line of dataset versions. Each project has three.
@@ -190,6 +192,9 @@ pub struct DatasetVersion {
     pub classes: BTreeMap<String, SplitCounts>,
     /// Bytes of all originals.
     pub bytes: u64,
+    /// The part of another version that it was updated from, when not from all of it.
+    #[serde(default)]
+    pub window: Option<Window>,
 }
 
 impl DatasetVersion {
@@ -366,6 +371,12 @@ pub struct ChangeSet {
     pub quarantine: Vec<Quarantined>,
     /// How many files were left out.
     pub quarantined: u64,
+    /// Images that got another label than they came with, by label. At most 1,000.
+    #[serde(default)]
+    pub renames: Vec<Rename>,
+    /// The part of another version that it takes, when not all of it.
+    #[serde(default)]
+    pub window: Option<Window>,
     /// The version it became.
     pub accepted_as: Option<u32>,
     /// Who decided, and why.

@@ -6,10 +6,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::blob::GcReport;
+use crate::classes::Relabelling;
 use crate::dataset::{DatasetRef, Lineage};
+use crate::exchange::ManifestFormat;
 use crate::preprocess::PreprocessSpec;
 use crate::run::Recipe;
 use crate::source::{Checksum, KaggleDataset, redacted_url};
+use crate::window::Window;
 use crate::{ChangeSetId, Hash, JobId, ModelNumber, ProjectName, RunId, Time};
 
 /// Where an import reads from.
@@ -27,6 +30,21 @@ pub enum ImportSource {
         hash: Hash,
         /// What to call it.
         name: String,
+    },
+    /// A manifest that was uploaded as a blob: its images are blobs already, or lie in a folder.
+    Manifest {
+        /// Its hash.
+        hash: Hash,
+        /// What to call it.
+        name: String,
+        /// Its form.
+        format: ManifestFormat,
+        /// The folder on the agent's machine that its files lie in; absolute.
+        #[serde(default)]
+        images: Option<String>,
+        /// Whether images that it does not name leave the line.
+        #[serde(default)]
+        replace: bool,
     },
     /// A zip file that the agent downloads first.
     Url {
@@ -54,7 +72,7 @@ impl ImportSource {
     pub fn name(&self) -> Cow<'_, str> {
         match self {
             ImportSource::Path { path } => path.into(),
-            ImportSource::Blob { name, .. } => name.into(),
+            ImportSource::Blob { name, .. } | ImportSource::Manifest { name, .. } => name.into(),
             ImportSource::Url { url, .. } => redacted_url(url).into(),
             ImportSource::Kaggle { dataset, version: Some(version) } => {
                 format!("kaggle:{dataset} version {version}").into()
@@ -68,7 +86,10 @@ impl ImportSource {
     pub fn is_remote(&self) -> bool {
         match self {
             ImportSource::Url { .. } | ImportSource::Kaggle { .. } => true,
-            ImportSource::Path { .. } | ImportSource::Blob { .. } | ImportSource::Unknown => false,
+            ImportSource::Path { .. }
+            | ImportSource::Blob { .. }
+            | ImportSource::Manifest { .. }
+            | ImportSource::Unknown => false,
         }
     }
 }
@@ -101,6 +122,40 @@ pub enum JobSpec {
         /// Only add images: what both lines have keeps the label it has in `into`.
         #[serde(default)]
         only_add: bool,
+        /// Take only this part of it.
+        #[serde(default)]
+        window: Option<Window>,
+    },
+    /// Give images of a line other labels.
+    Relabel {
+        /// Which line.
+        lineage: Lineage,
+        /// Which images, and which labels.
+        relabelling: Relabelling,
+        /// Accept the change-set at once.
+        accept: bool,
+    },
+    /// Take train images of large classes out of a line, so that all classes have as many.
+    Balance {
+        /// Which line.
+        lineage: Lineage,
+        /// The most train images that a class keeps; those of the smallest class when absent.
+        #[serde(default)]
+        per_class: Option<u64>,
+        /// Decides which ones stay.
+        #[serde(default)]
+        seed: u64,
+        /// Accept the change-set at once.
+        accept: bool,
+    },
+    /// Look for images whose label is wrong.
+    LabelCheck {
+        /// In which version.
+        dataset: DatasetRef,
+        /// Parts that the images are dealt to, 2–20.
+        folds: u32,
+        /// Network, weights and input of the features, and how each part's classifier learns.
+        recipe: Recipe,
     },
     /// Decode a dataset version into a pack.
     Preprocess {
@@ -150,6 +205,9 @@ impl JobSpec {
         match self {
             JobSpec::Import { .. } => "import",
             JobSpec::Propose { .. } => "propose",
+            JobSpec::Relabel { .. } => "relabel",
+            JobSpec::Balance { .. } => "balance",
+            JobSpec::LabelCheck { .. } => "label_check",
             JobSpec::Preprocess { .. } => "preprocess",
             JobSpec::Train { .. } => "train",
             JobSpec::Evaluate { .. } => "evaluate",
@@ -327,6 +385,13 @@ pub enum JobOutcome {
     Model {
         /// Its number.
         number: ModelNumber,
+    },
+    /// A check of labels.
+    LabelCheck {
+        /// Images that were looked at.
+        images: u64,
+        /// Those whose label may be wrong.
+        issues: u64,
     },
     /// Clusters of the deferred queue.
     Clusters {

@@ -9,14 +9,19 @@
 //! * enums that carry data are internally tagged with `kind`, so that the rule above holds for them.
 
 pub mod access;
+pub mod balance;
 pub mod blob;
+pub mod classes;
 pub mod dataset;
 pub mod error;
 pub mod event;
+pub mod exchange;
 pub mod feedback;
 pub mod health;
+pub mod history;
 pub mod ids;
 pub mod job;
+pub mod label_check;
 pub mod model;
 pub mod page;
 pub mod prediction;
@@ -31,6 +36,7 @@ pub mod schedule;
 pub mod service;
 pub mod source;
 pub mod time;
+pub mod window;
 #[cfg(feature = "wire")]
 pub mod wire;
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::classes::UnknownLabels;
 use crate::rules::{ClassRule, UpdatePolicy};
 use crate::{ProjectName, Time};
 
@@ -47,6 +48,8 @@ pub struct ProjectSettings {
     /// the confidence is at least this, 0–1. Off unless set: a model that learns from its own answers
     /// is confirmed in its errors, and the images it is sure of teach it least.
     pub keep_confident: Option<f32>,
+    /// What becomes of imported images whose label is not in the class list.
+    pub unknown_labels: UnknownLabels,
 }
 
 impl Default for ProjectSettings {
@@ -60,6 +63,7 @@ impl Default for ProjectSettings {
             update_policy: UpdatePolicy::default(),
             audit_percent: 1.0,
             keep_confident: None,
+            unknown_labels: UnknownLabels::default(),
         }
     }
 }

@@ -29,6 +29,31 @@ pub enum Init {
     Unknown,
 }
 
+/// How much the errors of each class count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeights {
+    /// All the same.
+    #[default]
+    Even,
+    /// In inverse proportion to the class's train images, so that all classes together count the same.
+    Balanced,
+    /// A way this build does not know; it trains nothing.
+    #[serde(other)]
+    Unknown,
+}
+
+impl ClassWeights {
+    /// The word used on screens and in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ClassWeights::Even => "even",
+            ClassWeights::Balanced => "balanced",
+            ClassWeights::Unknown => "unknown",
+        }
+    }
+}
+
 /// Everything that decides what a training does, but for the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -53,6 +78,8 @@ pub struct Recipe {
     pub dropout: f64,
     /// Whether mirrored copies of the train images are learnt from too.
     pub mirror: bool,
+    /// How much the errors of each class count.
+    pub class_weights: ClassWeights,
     /// Epochs without a better validation loss before the training stops; 0 never stops it.
     pub patience: u32,
     /// Seeds initial weights, order and dropout.
@@ -72,6 +99,7 @@ impl Default for Recipe {
             label_smoothing: 0.05,
             dropout: 0.5,
             mirror: true,
+            class_weights: ClassWeights::Even,
             patience: 10,
             seed: 1,
         }

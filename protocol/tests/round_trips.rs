@@ -112,6 +112,11 @@ proptest! {
     }
 
     #[test]
+    fn labels(list in class_list(), issue in label_issue()) {
+        round_trip(&(list, issue));
+    }
+
+    #[test]
     fn feedback_and_labels(feedback in feedback(), item in label_item()) {
         round_trip(&feedback);
         round_trip(&item);

@@ -120,6 +120,8 @@ fn propose(state: &State, now: Time) -> Result<ChangeSetId> {
         duplicates: 0,
         quarantine: Vec::new(),
         quarantined: 0,
+        renames: Vec::new(),
+        window: None,
         accepted_as: None,
         decided: None,
         generation: 0,

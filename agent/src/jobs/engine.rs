@@ -449,7 +449,10 @@ pub(super) fn name(job: &Job) -> String {
     match &job.spec {
         JobSpec::Import { source, .. } => format!("{kind} of {}", source.name()),
         JobSpec::Propose { from, into, .. } => format!("{kind} from {from} into {into}"),
-        JobSpec::Preprocess { dataset, .. } | JobSpec::Train { dataset, .. } => {
+        JobSpec::Relabel { lineage, .. } | JobSpec::Balance { lineage, .. } => format!("{kind} of {lineage}"),
+        JobSpec::Preprocess { dataset, .. }
+        | JobSpec::LabelCheck { dataset, .. }
+        | JobSpec::Train { dataset, .. } => {
             format!("{kind} of {dataset}")
         }
         JobSpec::Evaluate { run } => format!("{kind} of run {run}"),

@@ -2,19 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use vigie_core::data::{clusters, pack};
+use vigie_core::data::{clusters, pack, relabel};
 use vigie_core::store::blobs::FolderBlobs;
 use vigie_core::store::catalog::Catalog;
 use vigie_core::store::{Blobs, StoreError, passport};
-use vigie_protocol::dataset::Lineage;
+use vigie_protocol::classes::Relabelling;
+use vigie_protocol::dataset::{DatasetRef, Lineage};
 use vigie_protocol::job::{FailureCause, ImportSource, Job, JobFailure, JobSpec};
-use vigie_protocol::run::{Init, Run};
+use vigie_protocol::preprocess::PreprocessSpec;
+use vigie_protocol::run::{Init, Recipe, Run};
+use vigie_protocol::window::Window;
 use vigie_protocol::{AliasName, Hash, ProjectName, RunId};
 
 use super::error::with_source;
 use super::gather::{Gathered, gather};
 use super::options::JobOptions;
-use crate::worker::{ImportInput, PackWork, Work, WorkerTask};
+use crate::worker::{ImportInput, PackWork, RelabelWork, WindowWork, Work, WorkerTask};
 
 /// What a job's next attempt is to do.
 #[derive(Debug)]
@@ -77,7 +80,14 @@ pub(super) fn resources(
     let lineage = |lineage: Lineage| Ok::<_, PlanError>(format!("lineage:{}/{lineage}", project(job)?));
     let device = format!("device:{}", options.device);
     Ok(match &job.spec {
-        JobSpec::Import { lineage: into, .. } | JobSpec::Propose { into, .. } => vec![lineage(*into)?],
+        JobSpec::Import { lineage: into, .. }
+        | JobSpec::Propose { into, .. }
+        | JobSpec::Relabel { lineage: into, .. }
+        | JobSpec::Balance { lineage: into, .. } => vec![lineage(*into)?],
+        JobSpec::LabelCheck { dataset, recipe, .. } => {
+            let manifest = catalog.dataset(project(job)?, *dataset)?.manifest;
+            vec![pack_resource(pack::id(manifest, &preprocess(recipe))), device]
+        }
         JobSpec::Preprocess { dataset, spec } => {
             let manifest = catalog.dataset(project(job)?, *dataset)?.manifest;
             vec![pack_resource(pack::id(manifest, spec))]
@@ -106,18 +116,34 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
         Ok(head.map(|head| head.manifest))
     };
     let work = match &job.spec {
+        JobSpec::Import {
+            source: ImportSource::Manifest { hash, name, format, images, replace },
+            lineage,
+            ..
+        } => Work::ImportManifest {
+            file: uploaded(options, *hash, name)?,
+            format: *format,
+            name: name.clone(),
+            images: images.as_deref().map(absolute).transpose()?,
+            base: head(project(job)?, *lineage)?,
+            replace: *replace,
+            blobs: options.blobs(),
+        },
         JobSpec::Import { source, lineage, .. } => {
             let project = project(job)?;
+            let settings = catalog.project(project)?.settings;
             Work::Import {
                 input: import_input(options, source)?,
                 name: source.name().into_owned(),
                 base: head(project, *lineage)?,
                 blobs: options.blobs(),
-                split_percent: catalog.project(project)?.settings.split_percent,
+                split_percent: settings.split_percent,
                 max_unpacked: options.max_unpacked_bytes,
+                classes: catalog.class_list(project)?,
+                unknown_labels: settings.unknown_labels,
             }
         }
-        JobSpec::Propose { from, into, accept: _, admit_all, only_add } => {
+        JobSpec::Propose { from, into, accept: _, admit_all, only_add, window } => {
             let project = project(job)?;
             let by_rule = *into == Lineage::Reference && !admit_all;
             let beside = match from.lineage {
@@ -133,7 +159,38 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
                 beside: beside.map(newest).transpose()?.flatten().map(|head| head.manifest),
                 only_add: *only_add,
                 into: head(project, *into)?,
+                window: window.map(|window| window_work(catalog, job, project, *from, window)).transpose()?,
                 blobs: options.blobs(),
+            }
+        }
+        JobSpec::Relabel { lineage, relabelling, .. } => {
+            let project = project(job)?;
+            Work::Relabel {
+                base: head(project, *lineage)?.ok_or_else(|| nothing_there(*lineage))?,
+                relabelling: relabel_work(catalog, project, *lineage, relabelling)?,
+                blobs: options.blobs(),
+            }
+        }
+        JobSpec::Balance { lineage, per_class, seed, .. } => Work::Balance {
+            base: head(project(job)?, *lineage)?.ok_or_else(|| nothing_there(*lineage))?,
+            per_class: *per_class,
+            seed: *seed,
+            blobs: options.blobs(),
+        },
+        JobSpec::LabelCheck { dataset, folds, recipe } => {
+            let project = project(job)?;
+            let manifest = catalog.dataset(project, *dataset)?.manifest;
+            let spec = preprocess(recipe);
+            let id = pack::id(manifest, &spec);
+            let (blobs, path) = (options.blobs(), options.pack(id));
+            Work::LabelCheck {
+                cache: path.with_extension("features"),
+                pack: PackWork { id, manifest, spec, blobs, path },
+                weights: initial_weights(catalog, options, project, &recipe.init)?,
+                recipe: recipe.clone(),
+                folds: *folds,
+                device: options.worker_device(),
+                threads: options.worker_threads,
             }
         }
         JobSpec::Preprocess { dataset, spec } => {
@@ -236,18 +293,78 @@ fn project(job: &Job) -> Result<&ProjectName, PlanError> {
 
 fn import_input(options: &JobOptions, source: &ImportSource) -> Result<ImportInput, PlanError> {
     match source {
-        ImportSource::Path { path } if Path::new(path).is_absolute() => Ok(ImportInput::Path(path.into())),
-        ImportSource::Path { path } => Err(refused(format!("{path:?} is not an absolute path"))),
-        ImportSource::Blob { hash, name } => {
-            let blobs = FolderBlobs::open(&options.blobs())?;
-            match blobs.size(*hash)? {
-                Some(_) => Ok(ImportInput::Zip(blobs.path_of(*hash))),
-                None => Err(refused(format!("the upload of {name:?} is not there; upload it again"))),
-            }
-        }
+        ImportSource::Path { path } => Ok(ImportInput::Path(absolute(path)?)),
+        ImportSource::Blob { hash, name } => Ok(ImportInput::Zip(uploaded(options, *hash, name)?)),
         ImportSource::Url { .. } | ImportSource::Kaggle { .. } => Ok(ImportInput::Remote(source.clone())),
-        ImportSource::Unknown => Err(refused("this agent does not know that kind of source; update it")),
+        ImportSource::Manifest { .. } | ImportSource::Unknown => {
+            Err(refused("this agent does not know that kind of source; update it"))
+        }
     }
+}
+
+fn absolute(path: &str) -> Result<PathBuf, PlanError> {
+    let absolute = Path::new(path).is_absolute();
+    absolute.then(|| path.into()).ok_or_else(|| refused(format!("{path:?} is not an absolute path")))
+}
+
+/// Where an upload lies.
+fn uploaded(options: &JobOptions, hash: Hash, name: &str) -> Result<PathBuf, PlanError> {
+    let blobs = FolderBlobs::open(&options.blobs())?;
+    match blobs.size(hash)? {
+        Some(_) => Ok(blobs.path_of(hash)),
+        None => Err(refused(format!("the upload of {name:?} is not there; upload it again"))),
+    }
+}
+
+/// A window with what it needs to know of its line: the versions up to the one that is taken from.
+fn window_work(
+    catalog: &Catalog,
+    job: &Job,
+    project: &ProjectName,
+    from: DatasetRef,
+    window: Window,
+) -> Result<WindowWork, PlanError> {
+    let mut history = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = catalog.datasets(project, Some(from.lineage), cursor.as_ref(), 1_000)?;
+        let versions = page.items.into_iter().filter(|version| version.dataset.number <= from.number);
+        history.extend(versions.map(|version| (version.created, version.manifest)));
+        match page.next {
+            Some(next) => cursor = Some(next),
+            // Whenever it runs, the days are counted from when it was asked for.
+            None => return Ok(WindowWork { window, asked: job.created, history }),
+        }
+    }
+}
+
+fn relabel_work(
+    catalog: &Catalog,
+    project: &ProjectName,
+    lineage: Lineage,
+    relabelling: &Relabelling,
+) -> Result<RelabelWork, PlanError> {
+    relabel::check(relabelling).map_err(PlanError::Refused)?;
+    Ok(match relabelling {
+        Relabelling::Classes { renames } => RelabelWork::Classes(renames.clone()),
+        Relabelling::Images { labels } => RelabelWork::Images(labels.clone()),
+        Relabelling::Undo { version } => {
+            let manifest = |number| -> Result<Hash, StoreError> {
+                Ok(catalog.dataset(project, DatasetRef { lineage, number })?.manifest)
+            };
+            let before = (*version > 1).then(|| manifest(version - 1)).transpose()?;
+            RelabelWork::Undo { before, after: manifest(*version)? }
+        }
+        Relabelling::Unknown => return Err(unknown_kind()),
+    })
+}
+
+fn nothing_there(lineage: Lineage) -> PlanError {
+    refused(format!("{lineage} has no version yet"))
+}
+
+fn preprocess(recipe: &Recipe) -> PreprocessSpec {
+    PreprocessSpec::for_network(recipe.architecture, recipe.input)
 }
 
 fn initial_weights(

@@ -8,12 +8,15 @@ use uuid::Uuid;
 use vigie_core::fail_point::{self, FailPoint};
 use vigie_core::store::StoreError;
 use vigie_core::store::catalog::{Catalog, Clustering, EventDraft, Fate, ModelDraft, Receipt, Source};
+use vigie_protocol::classes::Relabelling;
 use vigie_protocol::dataset::{
     ChangeSet, ChangeSetState, ClassChange, DatasetRef, Decision, Lineage, SplitCounts,
 };
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::job::{Job, JobOutcome, JobSpec, Lease};
+use vigie_protocol::label_check::LabelCheck;
 use vigie_protocol::run::{EpochMetrics, Run, RunState};
+use vigie_protocol::window::Window;
 use vigie_protocol::{Hash, ProjectName, RunId, Time};
 
 use crate::worker::{MadeModel, Proposed, WorkDone};
@@ -55,24 +58,29 @@ pub(super) fn land(
             land_change_set(
                 catalog,
                 job,
-                &Draft { project, lineage: *lineage, base, origin, accept, now },
+                &Draft { project, lineage: *lineage, base, origin, window: None, accept, now },
                 proposed,
             )
         }
-        (WorkDone::Proposed(proposed), JobSpec::Propose { from, into, accept, admit_all: _, only_add }) => {
-            let origin = format!("update from {from}{}", left_waiting(&proposed.waiting));
+        (
+            WorkDone::Proposed(proposed),
+            JobSpec::Propose { from, into, accept, admit_all: _, only_add, window },
+        ) => {
+            let part = window.map(|window| format!(", {window}")).unwrap_or_default();
+            let origin = format!("update from {from}{part}{}", left_waiting(&proposed.waiting));
             let accept = *accept && (!only_add || only_adds(&proposed));
             land_change_set(
                 catalog,
                 job,
-                &Draft { project, lineage: *into, base, origin, accept, now },
+                &Draft { project, lineage: *into, base, origin, window: *window, accept, now },
                 proposed,
             )
         }
         (WorkDone::Gathered(proposed, fates), JobSpec::Collect { accept }) => {
             let accept = *accept && only_adds(&proposed);
             let origin = "feedback".to_owned();
-            let draft = Draft { project, lineage: Lineage::Production, base, origin, accept, now };
+            let draft =
+                Draft { project, lineage: Lineage::Production, base, origin, window: None, accept, now };
             land_collection(catalog, job, &draft, proposed, &fates)
         }
         (WorkDone::Clustered { model, clusters }, JobSpec::Cluster { .. }) => {
@@ -84,6 +92,44 @@ pub(super) fn land(
             };
             let remark = Some(format!("{images} deferred images in {count} clusters"));
             Ok(Landed { outcome, events: Vec::new(), remark })
+        }
+        (WorkDone::Proposed(proposed), JobSpec::Relabel { lineage, relabelling, accept }) => {
+            let origin = relabelled(*lineage, relabelling);
+            let draft =
+                Draft { project, lineage: *lineage, base, origin, window: None, accept: *accept, now };
+            land_change_set(catalog, job, &draft, proposed)
+        }
+        (WorkDone::Proposed(proposed), JobSpec::Balance { lineage, per_class, seed, accept }) => {
+            let limit = per_class.map_or("those of the smallest class".to_owned(), |n| n.to_string());
+            let origin = format!("balance: at most {limit} train images a class, drawn by seed {seed}");
+            let draft =
+                Draft { project, lineage: *lineage, base, origin, window: None, accept: *accept, now };
+            land_change_set(catalog, job, &draft, proposed)
+        }
+        (
+            WorkDone::LabelsChecked { report, images, agreement, issues },
+            JobSpec::LabelCheck { dataset, folds, .. },
+        ) => {
+            let check = LabelCheck {
+                job: job.id,
+                dataset: *dataset,
+                manifest: catalog.dataset(project, *dataset)?.manifest,
+                images,
+                folds: *folds,
+                agreement,
+                issues,
+                report,
+                created: now,
+                by: job.by.clone(),
+            };
+            catalog.save_label_check(project, &check)?;
+            let text =
+                format!("{issues} labels of {dataset} may be wrong; a classifier agrees with {agreement}");
+            Ok(Landed {
+                outcome: JobOutcome::LabelCheck { images, issues },
+                events: vec![event(job, now, Subject::Dataset { dataset: *dataset }, text.clone())],
+                remark: Some(text),
+            })
         }
         (WorkDone::Pack { id, images, bytes, reused }, JobSpec::Preprocess { .. }) => Ok(Landed {
             outcome: JobOutcome::Pack { pack: id, images, bytes, reused },
@@ -131,8 +177,24 @@ struct Draft<'a> {
     lineage: Lineage,
     base: Option<u32>,
     origin: String,
+    window: Option<Window>,
     accept: bool,
     now: Time,
+}
+
+/// What a relabelling is called.
+fn relabelled(lineage: Lineage, relabelling: &Relabelling) -> String {
+    match relabelling {
+        Relabelling::Classes { renames } => match renames.first_key_value() {
+            Some((from, to)) if renames.len() == 1 => format!("rename of {from:?} to {to:?}"),
+            _ => format!("rename of {} classes", renames.len()),
+        },
+        Relabelling::Images { labels } => format!("other labels for {} images", labels.len()),
+        Relabelling::Undo { version } => {
+            format!("undo of the other labels of {}", DatasetRef { lineage, number: *version })
+        }
+        Relabelling::Unknown => "an unknown relabelling".to_owned(),
+    }
 }
 
 fn land_change_set(
@@ -143,8 +205,12 @@ fn land_change_set(
 ) -> Result<Landed, StoreError> {
     let Draft { project, lineage, base, now, .. } = *draft;
     if proposed.result.is_empty() {
-        let remark =
-            Some(format!("nothing was found that could be proposed{}", left_waiting(&proposed.waiting)));
+        let waiting = left_waiting(&proposed.waiting);
+        let left_out = match proposed.quarantined {
+            0 => String::new(),
+            files => format!("; {files} files were left out"),
+        };
+        let remark = Some(format!("nothing was found that could be proposed{waiting}{left_out}"));
         return Ok(Landed { outcome: JobOutcome::NoChange { dataset: None }, events: Vec::new(), remark });
     }
     if let Some(number) = base {
@@ -214,7 +280,7 @@ fn land_collection(
 }
 
 fn change_set(job: &Job, draft: &Draft<'_>, id: Uuid, proposed: Proposed) -> ChangeSet {
-    let Draft { project, lineage, base, origin, accept: _, now } = draft;
+    let Draft { project, lineage, base, origin, window, accept: _, now } = draft;
     let Proposed {
         manifest,
         classes,
@@ -225,6 +291,7 @@ fn change_set(job: &Job, draft: &Draft<'_>, id: Uuid, proposed: Proposed) -> Cha
         quarantine,
         quarantined,
         waiting: _,
+        renames,
     } = proposed;
     ChangeSet {
         id: id.into(),
@@ -243,6 +310,8 @@ fn change_set(job: &Job, draft: &Draft<'_>, id: Uuid, proposed: Proposed) -> Cha
         duplicates,
         quarantine,
         quarantined,
+        renames,
+        window: *window,
         accepted_as: None,
         decided: None,
         generation: 1,

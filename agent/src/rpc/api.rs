@@ -12,12 +12,16 @@ use vigie_core::store::audit::AuditDraft;
 use vigie_core::store::catalog::Receipt;
 use vigie_core::store::{State, StoreError};
 use vigie_protocol::access::Principal;
+use vigie_protocol::balance::BalancePlan;
 use vigie_protocol::blob::{BlobChunk, UploadStatus};
+use vigie_protocol::classes::{ClassList, LabelMatch};
 use vigie_protocol::dataset::{ChangeSet, ClassSizes, DatasetDifference, DatasetImage, DatasetVersion};
 use vigie_protocol::event::Event;
 use vigie_protocol::feedback::{Clusters, Feedback, FeedbackAccuracy, NewImages};
 use vigie_protocol::health::{AgentHealth, Finding};
+use vigie_protocol::history::{DatasetHistory, DatasetModelMetadata};
 use vigie_protocol::job::{Job, Lease};
+use vigie_protocol::label_check::{LabelCheck, LabelIssues};
 use vigie_protocol::model::{Alias, AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::Page;
 use vigie_protocol::prediction::{HourCount, Prediction};
@@ -159,7 +163,8 @@ macro_rules! answer_with {
 }
 
 use super::{
-    agent, blobs, datasets, feedback, jobs, labels, models, predictions, projects, rules, schedules, sources,
+    agent, blobs, classes, datasets, feedback, figures, jobs, labelling, models, predictions, projects,
+    rules, schedules, sources,
 };
 
 answer_with! {
@@ -186,6 +191,16 @@ answer_with! {
     source_set(SourceSet) -> Source = sources::set;
     source_remove(SourceRemove) -> Source = sources::remove;
     source_check(SourceCheck) -> SourceChecked = sources::check;
+
+    class_list_get(InProject) -> ClassList = classes::list;
+    class_list_set(ClassListSet) -> ClassList = classes::set_list;
+    class_check(ClassCheck) -> Vec<LabelMatch> = classes::check;
+    dataset_history(DatasetList) -> Page<DatasetHistory> = figures::history;
+    dataset_balance(DatasetBalance) -> BalancePlan = figures::balance;
+    dataset_metadata(DatasetMetadata) -> DatasetModelMetadata = figures::metadata;
+    label_check_list(LabelCheckList) -> Page<LabelCheck> = classes::checks;
+    label_issue_list(LabelIssueList) -> LabelIssues = classes::issues;
+    label_keep(LabelKeep) -> Empty = classes::keep;
 
     job_submit(JobSubmit) -> Job = jobs::submit;
     train_submit(TrainSubmit) -> TrainSubmitted = jobs::train;
@@ -221,15 +236,16 @@ answer_with! {
     schedule_history(ScheduleHistory) -> Page<Firing> = schedules::history;
     class_waiting(ClassWaiting) -> WaitingRoom = rules::waiting;
     rules_explain(InProject) -> RulesExplained = rules::explained;
+
     feedback_give(FeedbackGive) -> Feedback = feedback::give;
     feedback_withdraw(FeedbackWithdraw) -> FeedbackLeft = feedback::withdraw;
     feedback_list(FeedbackList) -> Page<Feedback> = feedback::list;
     feedback_accuracy(FeedbackAccuracyGet) -> FeedbackAccuracy = feedback::accuracy;
     feedback_new_images(InProject) -> NewImages = feedback::new_images;
-    label_classes(InProject) -> Vec<String> = labels::classes;
-    label_next(LabelNext) -> LabelPage = labels::next;
-    label_clusters(InProject) -> Clusters = labels::clusters;
-    label_cluster(LabelCluster) -> ClusterLabelled = labels::label_cluster;
+    label_classes(InProject) -> Vec<String> = labelling::classes;
+    label_next(LabelNext) -> LabelPage = labelling::next;
+    label_clusters(InProject) -> Clusters = labelling::clusters;
+    label_cluster(LabelCluster) -> ClusterLabelled = labelling::label_cluster;
 
     event_list(EventList) -> Page<Event> = agent::events;
     watch(Watch) -> Watched = agent::watch;

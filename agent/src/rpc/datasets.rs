@@ -59,7 +59,7 @@ pub(super) async fn diff(api: Api, request: DatasetDiff) -> Result<DatasetDiffer
 }
 
 /// The bytes of a version's manifest.
-fn manifest(state: &State, version: &DatasetVersion) -> Result<Vec<u8>, StoreError> {
+pub(super) fn manifest(state: &State, version: &DatasetVersion) -> Result<Vec<u8>, StoreError> {
     let hash = version.manifest;
     let missing = || StoreError::NotFound { what: format!("the manifest {} in the blobs", hash.short()) };
     state.blobs.get(hash)?.ok_or_else(missing)

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use vigie_core::data::label;
+use vigie_core::data::labels::{Matcher, class_name};
 use vigie_core::fail_point::{self, FailPoint};
 use vigie_core::store::catalog::Voted;
 use vigie_core::store::{PredictionLog, State, StoreError};
+use vigie_protocol::classes::ClassList;
 use vigie_protocol::dataset::Lineage;
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::feedback::{Feedback, FeedbackAccuracy, NewImages, Said, Vote};
@@ -125,9 +126,12 @@ impl Api {
             false if new_class => Ok(true),
             false => {
                 let error = ApiError::invalid(format!("{project} has no class {class:?}"));
-                let closest = label::closest(class, known.iter().map(String::as_str));
+                let known = ClassList { classes: known, ..ClassList::default() };
+                let closest = Matcher::new(&known).suggest(class);
                 Err(error.with_hint(match closest {
-                    Some(meant) => format!("did you mean {meant:?}? a new class has to be asked for as such"),
+                    Some(meant) => {
+                        format!("did you mean {:?}? a new class has to be asked for as such", meant.class)
+                    }
                     None => "a new class has to be asked for as such (--new)".to_owned(),
                 }))
             }
@@ -174,7 +178,7 @@ pub(super) fn known_classes(state: &State, project: &ProjectName) -> Result<BTre
 /// What is said, its class within bounds.
 fn bounded(said: Said) -> Result<Said, ApiError> {
     match said {
-        Said::Wrong { class } => Ok(Said::Wrong { class: label::label(&class).map_err(ApiError::invalid)? }),
+        Said::Wrong { class } => Ok(Said::Wrong { class: class_name(&class).map_err(ApiError::invalid)? }),
         Said::Unknown => {
             Err(ApiError::new(ErrorCode::Unsupported, "this agent does not know that kind of feedback"))
         }

@@ -1,6 +1,10 @@
 //! Jobs, leases and runs.
 
+use vigie_core::data::relabel;
+use vigie_core::train::{FOLDS, recipe};
 use vigie_protocol::access::Role;
+use vigie_protocol::classes::Relabelling;
+use vigie_protocol::exchange::ManifestFormat;
 use vigie_protocol::job::{ImportSource, Job, JobSpec, Lease};
 use vigie_protocol::page::Page;
 use vigie_protocol::run::Run;
@@ -8,6 +12,7 @@ use vigie_protocol::service::{
     Empty, JobChange, JobGet, JobList, JobLog, JobLogPage, JobSubmit, RunGet, RunList, TrainSubmit,
     TrainSubmitted,
 };
+use vigie_protocol::window::Window;
 use vigie_protocol::{ApiError, ErrorCode};
 
 use super::Api;
@@ -16,14 +21,12 @@ use crate::jobs::{JobDraft, TrainDraft};
 
 pub(super) async fn submit(api: Api, request: JobSubmit) -> Result<Job, ApiError> {
     let JobSubmit { key, project, spec, after } = request;
+    check(&spec)?;
     match (&spec, &project) {
         (JobSpec::Train { .. }, _) => {
             return Err(ApiError::invalid("a training is asked for with train_submit"));
         }
-        (JobSpec::Unknown | JobSpec::Import { source: ImportSource::Unknown, .. }, _) => {
-            return Err(ApiError::new(ErrorCode::Unsupported, "this agent does not know that kind of job")
-                .with_hint("update the agent"));
-        }
+        (JobSpec::Unknown, _) => return Err(unknown()),
         (JobSpec::Gc { dry_run: false }, _) if api.session.principal.role < Role::Admin => {
             return Err(ApiError::new(ErrorCode::Forbidden, "removing blobs needs the role admin")
                 .with_hint("a dry run does not"));
@@ -43,6 +46,35 @@ pub(super) async fn submit(api: Api, request: JobSubmit) -> Result<Job, ApiError
     })
     .await
     .map(Job::redacted)
+}
+
+/// What of a job can be refused before it begins.
+fn check(spec: &JobSpec) -> Result<(), ApiError> {
+    match spec {
+        JobSpec::Import { source: ImportSource::Unknown, .. }
+        | JobSpec::Import {
+            source: ImportSource::Manifest { format: ManifestFormat::Unknown, .. }, ..
+        }
+        | JobSpec::Propose { window: Some(Window::Unknown), .. }
+        | JobSpec::Relabel { relabelling: Relabelling::Unknown, .. } => Err(unknown()),
+        JobSpec::Relabel { relabelling, .. } => relabel::check(relabelling).map_err(ApiError::invalid),
+        JobSpec::Balance { per_class: Some(0), .. } => {
+            Err(ApiError::invalid("a class must keep at least one train image"))
+        }
+        JobSpec::LabelCheck { folds, recipe, .. } => {
+            if !FOLDS.contains(folds) {
+                let text = format!("a label check has {} to {} folds", FOLDS.start(), FOLDS.end());
+                return Err(ApiError::invalid(text));
+            }
+            recipe::validate(recipe).map_err(|error| ApiError::invalid(error.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unknown() -> ApiError {
+    ApiError::new(ErrorCode::Unsupported, "this agent does not know that kind of job")
+        .with_hint("update the agent")
 }
 
 pub(super) async fn train(api: Api, request: TrainSubmit) -> Result<TrainSubmitted, ApiError> {

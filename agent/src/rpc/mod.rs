@@ -6,11 +6,13 @@
 mod agent;
 pub mod api;
 pub mod blobs;
+mod classes;
 mod datasets;
 mod feedback;
+pub mod figures;
 pub mod guard;
 mod jobs;
-mod labels;
+mod labelling;
 mod models;
 pub mod mutation;
 mod predictions;

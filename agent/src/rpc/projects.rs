@@ -70,6 +70,7 @@ fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
         class_rule,
         update_percent,
         update_policy: _,
+        unknown_labels: _,
         audit_percent,
         keep_confident,
     } = settings;

@@ -2,6 +2,7 @@
 //! answers of real parts.
 
 mod answers;
+mod labels;
 mod roles;
 
 use std::path::PathBuf;

@@ -237,6 +237,7 @@ fn update(
         // What nobody reviews only adds. And what an author published does not undo what people
         // corrected.
         only_add: accept || lineage == Lineage::Source,
+        window: None,
     };
     // A struct of plain values always encodes.
     let looked = serde_json::to_vec(looked).unwrap_or_default();

@@ -101,6 +101,8 @@ impl Test {
             duplicates: 0,
             quarantine: Vec::new(),
             quarantined: 0,
+            renames: Vec::new(),
+            window: None,
             accepted_as: None,
             decided: None,
             generation: 1,
@@ -166,8 +168,8 @@ impl Test {
 
 fn short(spec: &JobSpec) -> String {
     match spec {
-        JobSpec::Propose { from, into, accept, admit_all, only_add } => {
-            assert!(!admit_all);
+        JobSpec::Propose { from, into, accept, admit_all, only_add, window } => {
+            assert!(!admit_all && window.is_none());
             format!("{from} into {into}, accept {accept}, only add {only_add}")
         }
         JobSpec::Preprocess { dataset, .. } => format!("preprocess of {dataset}"),

@@ -105,7 +105,7 @@ impl Agent {
         };
         let (from, into) = (head.dataset, Lineage::Reference);
         // What is accepted unseen only adds.
-        let spec = JobSpec::Propose { from, into, accept, admit_all: false, only_add: accept };
+        let spec = JobSpec::Propose { from, into, accept, admit_all: false, only_add: accept, window: None };
         self.submit(firing, spec, format!("bringing what {from} has into {into}")).await
     }
 
@@ -125,12 +125,7 @@ impl Agent {
 
     async fn submit(&self, firing: &Firing, spec: JobSpec, detail: String) -> Result<Acted, ApiError> {
         let receipt = keys::derived("schedule.job", &[firing.id.uuid().as_bytes()], Time::now());
-        let draft = JobDraft {
-            project: firing.project.clone(),
-            spec,
-            after: Vec::new(),
-            by: who(firing),
-        };
+        let draft = JobDraft { project: firing.project.clone(), spec, after: Vec::new(), by: who(firing) };
         let job = self.0.jobs.submit(draft, Some(receipt)).await?;
         Ok(Acted::Submitted { jobs: vec![job.id], detail })
     }

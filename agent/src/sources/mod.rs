@@ -91,7 +91,10 @@ impl Sources {
         match source {
             ImportSource::Url { url, .. } => Ask::of(url).and_then(|_| self.http()).map(drop),
             ImportSource::Kaggle { .. } => self.http().map(drop),
-            ImportSource::Path { .. } | ImportSource::Blob { .. } | ImportSource::Unknown => Ok(()),
+            ImportSource::Path { .. }
+            | ImportSource::Blob { .. }
+            | ImportSource::Manifest { .. }
+            | ImportSource::Unknown => Ok(()),
         }
         .map_err(|error| error.refusal())
     }
@@ -152,7 +155,10 @@ impl Sources {
                 let name = format!("kaggle:{dataset}@{version}");
                 (kaggle.download(dataset, version).await?, name, None, true)
             }
-            ImportSource::Path { .. } | ImportSource::Blob { .. } | ImportSource::Unknown => {
+            ImportSource::Path { .. }
+            | ImportSource::Blob { .. }
+            | ImportSource::Manifest { .. }
+            | ImportSource::Unknown => {
                 let what = "what is on this machine needs no download".to_owned();
                 return Err(SourceError::Odd { place: source.name().into_owned(), what });
             }

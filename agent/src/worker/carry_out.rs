@@ -1,26 +1,27 @@
 //! Carries a task out with core's functions.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use vigie_core::data::admission::{Admission, Admitted, Feeding};
 use vigie_core::data::changeset::{self, Proposal};
 use vigie_core::data::import::{ImportFile, ImportPlan, import};
 use vigie_core::data::pack::{self, Pack};
+use vigie_core::data::window;
 use vigie_core::evaluate::{EvaluatePlan, evaluate};
 use vigie_core::observe::{Level, Observer};
-use vigie_core::store::Blobs;
 use vigie_core::store::blobs::FolderBlobs;
 use vigie_core::store::manifest::Manifest;
-use vigie_core::store::passport;
+use vigie_core::store::{Blobs, passport};
 use vigie_core::train::{TrainPlan, train};
+use vigie_protocol::classes::Rename;
 use vigie_protocol::job::JobFailure;
 use vigie_protocol::model::Passport;
 use vigie_protocol::{Hash, Time};
 
 use super::failure::{Failure, refused};
-use super::labels;
 use super::part::Part;
-use super::task::{ImportInput, MadeModel, PackWork, Proposed, Work, WorkDone};
+use super::task::{ImportInput, MadeModel, PackWork, Proposed, WindowWork, Work, WorkDone};
+use super::{curate, labels};
 
 /// The longest path or reason of a file left out, in bytes: a thousand of them fit in a frame.
 const MAX_QUARANTINE_TEXT: usize = 1_000;
@@ -37,12 +38,16 @@ const PACK_SHARE: f32 = 0.15;
 /// The failure that the job shows.
 pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone, JobFailure> {
     let done = match work {
-        Work::Import { input, name, base, blobs, split_percent, max_unpacked } => {
-            carry_out_import(input, name, *base, blobs, *split_percent, *max_unpacked, observer)
-        }
+        Work::Import { .. } => carry_out_import(work, observer),
+        Work::ImportManifest { .. } => curate::import_rows(work, observer),
         Work::Propose { .. } => carry_out_propose(work, observer),
         Work::Collect { .. } => labels::carry_out_collect(work, observer),
         Work::Cluster { .. } => labels::carry_out_cluster(work, observer),
+        Work::Relabel { base, relabelling, blobs } => curate::relabel(*base, relabelling, blobs),
+        Work::Balance { base, per_class, seed, blobs } => {
+            curate::balance_down(*base, *per_class, *seed, blobs)
+        }
+        Work::LabelCheck { .. } => curate::check_labels(work, observer),
         Work::Preprocess { pack } => carry_out_preprocess(pack, observer),
         Work::Train { .. } => carry_out_train(work, observer),
         Work::Evaluate { .. } => carry_out_evaluate(work, observer),
@@ -50,15 +55,12 @@ pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone
     done.map_err(JobFailure::from)
 }
 
-fn carry_out_import(
-    input: &ImportInput,
-    name: &str,
-    base: Option<Hash>,
-    blobs: &Path,
-    split_percent: [u8; 3],
-    max_unpacked: u64,
-    observer: &dyn Observer,
-) -> Result<WorkDone, Failure> {
+fn carry_out_import(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+    let Work::Import { input, name, base, blobs, split_percent, max_unpacked, classes, unknown_labels } =
+        work
+    else {
+        return Err(refused("the task is no import"));
+    };
     let blobs = FolderBlobs::open(blobs)?;
     let source = match input {
         ImportInput::Path(path) if !path.exists() => {
@@ -70,24 +72,41 @@ fn carry_out_import(
             return Err(refused(format!("{} was not downloaded", source.name())));
         }
     };
-    let mut plan = ImportPlan::new(source, name, base_manifest(&blobs, base)?, split_percent);
-    plan.limits.max_unpacked = max_unpacked;
+    let mut plan = ImportPlan::new(source, name, base_manifest(&blobs, *base)?, *split_percent);
+    plan.limits.max_unpacked = *max_unpacked;
+    plan.classes = classes.clone();
+    plan.unknown_labels = *unknown_labels;
     let proposal = import(&plan, &blobs, observer)?;
+    note_proposal(&proposal, observer);
+    Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
+}
+
+/// What an import left out, and what it renamed, for the job's log.
+pub(super) fn note_proposal(proposal: &Proposal, observer: &dyn Observer) {
     if proposal.quarantined > 0 {
         observer.note(Level::Warn, &format!("{} files were left out", proposal.quarantined));
         for left_out in proposal.quarantine.iter().take(20) {
             observer.note(Level::Warn, &format!("left out {}: {}", left_out.origin, left_out.reason));
         }
     }
-    Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
+    for Rename { from, to, images, kind: _ } in proposal.renames.iter().take(20) {
+        observer.note(Level::Info, &format!("{images} images named {from:?} are {to:?}"));
+    }
 }
 
 fn carry_out_propose(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
-    let Work::Propose { from, from_ref, into, rule, beside, only_add, blobs } = work else {
+    let Work::Propose { from, from_ref, into, rule, beside, only_add, window, blobs } = work else {
         return Err(refused("the task is no proposal"));
     };
     let blobs = FolderBlobs::open(blobs)?;
-    let (from, into) = (manifest(&blobs, *from)?, base_manifest(&blobs, *into)?);
+    let (mut from, into) = (manifest(&blobs, *from)?, base_manifest(&blobs, *into)?);
+    if let Some(WindowWork { window, asked, history }) = window {
+        let all = from.images().len();
+        let history = history.iter().map(|(at, hash)| Ok::<_, Failure>((*at, manifest(&blobs, *hash)?)));
+        from = window::select(&from, window, *asked, history)?;
+        let taken = from.images().len();
+        observer.note(Level::Info, &format!("{taken} of the {all} images of {from_ref} are taken: {window}"));
+    }
     let beside = base_manifest(&blobs, *beside)?;
     let feeding = Feeding::of(from_ref.lineage, &from, beside.as_ref());
     let admission = Admission { rule: *rule, only_add: *only_add, into: into.as_ref(), feeding };
@@ -99,7 +118,8 @@ fn carry_out_propose(work: &Work, observer: &dyn Observer) -> Result<WorkDone, F
         let text = format!("{kept_label} images keep the label they have; only additions were asked for");
         observer.note(Level::Warn, &text);
     }
-    let proposal = changeset::propose(&entering, *from_ref, into.as_ref());
+    let proposal =
+        changeset::propose(&entering, *from_ref, window.as_ref().map(|part| &part.window), into.as_ref());
     let waiting = waiting.into_iter().take(MAX_WAITING).map(|waits| waits.class).collect();
     Ok(WorkDone::Proposed(Proposed { waiting, ..proposed(&blobs, proposal)? }))
 }
@@ -176,7 +196,7 @@ fn store_model(blobs: &FolderBlobs, passport: &Passport, weights: &PathBuf) -> R
 }
 
 /// Makes a pack unless a good one is there; says whether it was.
-fn make_pack(work: &PackWork, observer: &dyn Observer) -> Result<bool, Failure> {
+pub(super) fn make_pack(work: &PackWork, observer: &dyn Observer) -> Result<bool, Failure> {
     match Pack::open(&work.path) {
         Ok(pack) if pack.manifest() == work.manifest => return Ok(true),
         Ok(_) => observer.note(Level::Warn, "the pack is of another dataset version; making it again"),
@@ -191,7 +211,7 @@ fn make_pack(work: &PackWork, observer: &dyn Observer) -> Result<bool, Failure> 
     Ok(false)
 }
 
-fn share_of_pack(work: &PackWork) -> f32 {
+pub(super) fn share_of_pack(work: &PackWork) -> f32 {
     if work.path.exists() { 0.0 } else { PACK_SHARE }
 }
 
@@ -215,6 +235,7 @@ pub(super) fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Propos
         quarantine,
         quarantined: proposal.quarantined,
         waiting: Vec::new(),
+        renames: proposal.renames,
     })
 }
 
@@ -222,7 +243,7 @@ pub(super) fn base_manifest(blobs: &FolderBlobs, hash: Option<Hash>) -> Result<O
     hash.map(|hash| manifest(blobs, hash)).transpose()
 }
 
-fn manifest(blobs: &FolderBlobs, hash: Hash) -> Result<Manifest, Failure> {
+pub(super) fn manifest(blobs: &FolderBlobs, hash: Hash) -> Result<Manifest, Failure> {
     match blobs.get(hash)? {
         Some(bytes) => Ok(Manifest::decode(&bytes)?),
         None => Err(refused(format!("the manifest {} is missing from the blobs", hash.short()))),

@@ -107,6 +107,7 @@ fn cause_of_data(error: &DataError) -> FailureCause {
     match error {
         DataError::NoImages { .. }
         | DataError::Archive { .. }
+        | DataError::Manifest { .. }
         | DataError::TooMuch { .. }
         | DataError::Image { .. }
         | DataError::Pack { .. }

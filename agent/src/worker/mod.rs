@@ -13,6 +13,7 @@
 //! job that wants too much fails in its own process.
 
 mod carry_out;
+mod curate;
 mod failure;
 pub mod frames;
 mod labels;
@@ -30,7 +31,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use vigie_protocol::job::{FailureCause, JobFailure};
 
-pub use task::{ImportInput, MadeModel, PackWork, Proposed, Report, Work, WorkDone, WorkerTask};
+pub use task::{
+    ImportInput, MadeModel, PackWork, Proposed, RelabelWork, Report, WindowWork, Work, WorkDone, WorkerTask,
+};
 
 /// The environment variable that names the job a worker process works for. A restarted agent
 /// recognises the workers of its predecessor by it.

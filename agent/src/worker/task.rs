@@ -10,13 +10,16 @@ use serde::{Deserialize, Serialize};
 use vigie_core::data::collect::Offer;
 use vigie_core::store::catalog::{Fate, Source};
 use vigie_protocol::blob::GcReport;
+use vigie_protocol::classes::{ClassList, ImageLabel, Rename, UnknownLabels};
 use vigie_protocol::dataset::{ClassChange, DatasetRef, Quarantined, SplitCounts};
+use vigie_protocol::exchange::ManifestFormat;
 use vigie_protocol::job::{ImportSource, JobFailure};
 use vigie_protocol::model::{Architecture, Proportion};
 use vigie_protocol::preprocess::PreprocessSpec;
 use vigie_protocol::rules::ClassRule;
 use vigie_protocol::run::{EpochMetrics, Recipe};
-use vigie_protocol::{Hash, ModelNumber, PredictionId, RunId};
+use vigie_protocol::window::Window;
+use vigie_protocol::{Hash, ModelNumber, PredictionId, RunId, Time};
 
 /// Everything a worker is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +49,27 @@ pub enum Work {
         split_percent: [u8; 3],
         /// The most bytes that an archive may unpack to.
         max_unpacked: u64,
+        /// The classes that the project knows.
+        classes: ClassList,
+        /// What becomes of labels that it does not know.
+        unknown_labels: UnknownLabels,
+    },
+    /// Read a manifest that was written to a file, and work out what it changes.
+    ImportManifest {
+        /// The file.
+        file: PathBuf,
+        /// Its form.
+        format: ManifestFormat,
+        /// What the import is called in notes.
+        name: String,
+        /// The folder with images that are no blobs yet.
+        images: Option<PathBuf>,
+        /// The manifest of the lineage's newest version.
+        base: Option<Hash>,
+        /// Whether images that it does not name leave.
+        replace: bool,
+        /// The blob folder.
+        blobs: PathBuf,
     },
     /// Work out what one version has and another line lacks.
     Propose {
@@ -61,6 +85,8 @@ pub enum Work {
         beside: Option<Hash>,
         /// Leave what `into` has under another label as it is.
         only_add: bool,
+        /// The part of the version that is taken, when not all of it.
+        window: Option<WindowWork>,
         /// The blob folder.
         blobs: PathBuf,
     },
@@ -97,6 +123,43 @@ pub enum Work {
         blobs: PathBuf,
         /// `cpu` or `cuda:0`, as this process sees it.
         device: String,
+    },
+    /// Work out what other labels make of a version.
+    Relabel {
+        /// The manifest of the lineage's newest version.
+        base: Hash,
+        /// Which images, and which labels.
+        relabelling: RelabelWork,
+        /// The blob folder.
+        blobs: PathBuf,
+    },
+    /// Work out which train images leave so that all classes have as many.
+    Balance {
+        /// The manifest of the lineage's newest version.
+        base: Hash,
+        /// The most train images that a class keeps.
+        per_class: Option<u64>,
+        /// Decides which ones stay.
+        seed: u64,
+        /// The blob folder.
+        blobs: PathBuf,
+    },
+    /// Look for labels that are wrong, making the pack first when it is missing.
+    LabelCheck {
+        /// What is looked at.
+        pack: PackWork,
+        /// Network and input of the features, and how classifiers learn.
+        recipe: Recipe,
+        /// Safetensors file with the backbone.
+        weights: PathBuf,
+        /// Where features are kept.
+        cache: PathBuf,
+        /// Parts that the images are dealt to.
+        folds: u32,
+        /// `cpu` or `cuda:0`, as this process sees it.
+        device: String,
+        /// Threads for computing on the CPU.
+        threads: usize,
     },
     /// Decode a version into a pack.
     Preprocess {
@@ -138,6 +201,33 @@ pub enum Work {
         threads: usize,
         /// Goes into the passport: agent version and device.
         made_by: String,
+    },
+}
+
+/// A window, and what it needs to know of its line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowWork {
+    /// Which images.
+    pub window: Window,
+    /// When it was asked for.
+    pub asked: Time,
+    /// The line's versions with their manifests, newest first, from the one that is taken from.
+    pub history: Vec<(Time, Hash)>,
+}
+
+/// Which images get which labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RelabelWork {
+    /// Those of some classes.
+    Classes(BTreeMap<String, String>),
+    /// Some.
+    Images(Vec<ImageLabel>),
+    /// Those that a version relabelled.
+    Undo {
+        /// The manifest of the version before it.
+        before: Option<Hash>,
+        /// Its manifest.
+        after: Hash,
     },
 }
 
@@ -243,6 +333,17 @@ pub enum WorkDone {
         /// The predictions of each cluster.
         clusters: Vec<Vec<PredictionId>>,
     },
+    /// Of a check of labels.
+    LabelsChecked {
+        /// The blob with the candidates.
+        report: Hash,
+        /// Images that were looked at.
+        images: u64,
+        /// Share of images whose label is what the classifier says.
+        agreement: Proportion,
+        /// Candidates.
+        issues: u64,
+    },
     /// Of garbage collection, which the agent does itself.
     Collected(GcReport),
 }
@@ -268,6 +369,8 @@ pub struct Proposed {
     pub quarantined: u64,
     /// Classes that wait and were left out; at most 100.
     pub waiting: Vec<String>,
+    /// Images that got another label than they came with; at most 1,000 labels.
+    pub renames: Vec<Rename>,
 }
 
 /// A model version that waits for its number.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
+use vigie_protocol::classes::{Rename, RenameKind};
 use vigie_protocol::dataset::{ChangeSet, ChangeSetState, ClassChange, Decision};
 use vigie_protocol::service::{ChangeSetDecide, ChangeSetGet, ChangeSetList};
 use vigie_protocol::{ChangeSetId, IdempotencyKey};
@@ -158,6 +159,8 @@ fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
         duplicates,
         quarantine,
         quarantined,
+        renames,
+        window,
         accepted_as: _,
         decided,
         generation: _,
@@ -174,6 +177,7 @@ fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
             },
         )
         .field("Origin", origin.as_str())
+        .maybe("Window", window.as_ref())
         .field("Proposed", format!("{} by {by}", when(style.now, *created)))
         .field("Size then", bytes(*size))
         .field("Unchanged", count(*unchanged))
@@ -185,6 +189,9 @@ fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
     }
     sheet =
         sheet.table("Changes", changes_table(classes)).table("The version it makes", classes_table(result));
+    if !renames.is_empty() {
+        sheet = sheet.table("Renamed", renames_table(renames));
+    }
     if *quarantined > 0 {
         let mut left_out = Table::new([Column::flexible("FILE"), Column::flexible("WHY")], "none");
         for file in quarantine {
@@ -198,6 +205,29 @@ fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
         sheet = sheet.table(title, left_out);
     }
     sheet
+}
+
+/// Images that got another label than they came with.
+fn renames_table(renames: &[Rename]) -> Table {
+    let mut table = Table::new(
+        [
+            Column::flexible("LABEL"),
+            Column::flexible("BECAME"),
+            Column::figure("IMAGES"),
+            Column::text("WHY"),
+        ],
+        "none",
+    );
+    for Rename { from, to, images, kind } in renames {
+        let why = match kind {
+            RenameKind::Alias => "an alias",
+            RenameKind::Folded => "written otherwise",
+            RenameKind::Asked => "asked for",
+            RenameKind::Unknown => "unknown",
+        };
+        table.row([Cell::from(from.as_str()), to.as_str().into(), count(*images).into(), why.into()]);
+    }
+    table
 }
 
 /// What happens to each class.

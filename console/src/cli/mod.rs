@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 pub mod blobs;
 mod changesets;
+mod classes;
 mod completions;
 mod config;
 pub mod datasets;
@@ -140,6 +141,8 @@ pub enum Command {
     Datasets(datasets::Datasets),
     /// Follow where images come from: folders, zip files, URLs, Kaggle datasets
     Sources(sources::Sources),
+    /// Name the classes, and put labels right that are written otherwise
+    Classes(classes::Classes),
     /// Review proposed dataset versions
     Changesets(changesets::Changesets),
     /// See, follow, cancel and retry background work
@@ -190,6 +193,7 @@ impl Command {
             Command::Projects(command) => command.run(app).await,
             Command::Datasets(command) => command.run(app).await,
             Command::Sources(command) => command.run(app).await,
+            Command::Classes(command) => command.run(app).await,
             Command::Changesets(command) => command.run(app).await,
             Command::Jobs(command) => command.run(app).await,
             Command::Runs(command) => command.run(app).await,

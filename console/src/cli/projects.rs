@@ -1,6 +1,7 @@
 //! `vigie projects`.
 
 use clap::{Args, Subcommand};
+use vigie_protocol::classes::UnknownLabels;
 use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
 use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
 use vigie_protocol::{IdempotencyKey, ProjectName};
@@ -64,12 +65,19 @@ struct Changes {
     /// Shares of train, valid and test in new dataset versions, in percent
     #[arg(long, value_name = "TRAIN,VALID,TEST", value_parser = split)]
     split: Option<[u8; 3]>,
+    /// What becomes of imported images whose label is not in the class list: quarantine or keep
+    #[arg(long, value_name = "POLICY", value_parser = unknown_labels)]
+    unknown_labels: Option<UnknownLabels>,
 }
 
 impl Changes {
     fn is_empty(&self) -> bool {
-        let Self { description, keep_pictures, picture_days, split } = self;
-        description.is_none() && keep_pictures.is_none() && picture_days.is_none() && split.is_none()
+        let Self { description, keep_pictures, picture_days, split, unknown_labels } = self;
+        description.is_none()
+            && keep_pictures.is_none()
+            && picture_days.is_none()
+            && split.is_none()
+            && unknown_labels.is_none()
     }
 
     fn apply(self, description: &mut String, settings: &mut ProjectSettings) {
@@ -77,6 +85,7 @@ impl Changes {
         settings.keep_pictures = self.keep_pictures.unwrap_or(settings.keep_pictures);
         settings.picture_days = self.picture_days.unwrap_or(settings.picture_days);
         settings.split_percent = self.split.unwrap_or(settings.split_percent);
+        settings.unknown_labels = self.unknown_labels.unwrap_or(settings.unknown_labels);
     }
 }
 
@@ -142,7 +151,8 @@ fn table(projects: &[Project], style: &Style) -> Table {
 
 fn sheet(project: &Project, style: &Style) -> Sheet {
     let Project { name, description, created, by, settings, generation: _ } = project;
-    let ProjectSettings { keep_pictures, picture_days, split_percent: [train, valid, test] } = settings;
+    let ProjectSettings { keep_pictures, picture_days, split_percent: [train, valid, test], unknown_labels } =
+        settings;
     let pictures = match keep_pictures {
         PicturePolicy::None => "none is kept".to_owned(),
         PicturePolicy::Sampled { percent } => format!("{percent} % are kept"),
@@ -159,6 +169,14 @@ fn sheet(project: &Project, style: &Style) -> Sheet {
         .field("Created", format!("{} by {by}", when(style.now, *created)))
         .field("Pictures", pictures + &days)
         .field("Split", format!("{train} % train, {valid} % valid, {test} % test"))
+        .field(
+            "Unknown labels",
+            match unknown_labels {
+                UnknownLabels::Quarantine => "their images are left out",
+                UnknownLabels::Keep => "are kept",
+                UnknownLabels::Unknown => "a policy this console does not know",
+            },
+        )
 }
 
 fn picture_policy(text: &str) -> Result<PicturePolicy, String> {
@@ -171,6 +189,14 @@ fn picture_policy(text: &str) -> Result<PicturePolicy, String> {
             .filter(|percent| (1..=99).contains(percent))
             .map(|percent| PicturePolicy::Sampled { percent })
             .ok_or_else(|| format!("{text:?} is neither none, all nor a share from 1% to 99%")),
+    }
+}
+
+fn unknown_labels(text: &str) -> Result<UnknownLabels, String> {
+    match text {
+        "quarantine" => Ok(UnknownLabels::Quarantine),
+        "keep" => Ok(UnknownLabels::Keep),
+        _ => Err(format!("{text:?} is neither quarantine nor keep")),
     }
 }
 

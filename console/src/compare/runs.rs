@@ -83,7 +83,7 @@ pub fn start(init: &Init) -> String {
 }
 
 /// Everything that decides what a training does, by name.
-fn fields(run: &Run) -> [(&'static str, String); 13] {
+fn fields(run: &Run) -> [(&'static str, String); 14] {
     // Without a rest pattern: the compiler asks for a field that is new.
     let Recipe {
         architecture,
@@ -96,6 +96,7 @@ fn fields(run: &Run) -> [(&'static str, String); 13] {
         label_smoothing,
         dropout,
         mirror,
+        class_weights,
         patience,
         seed,
     } = &run.recipe;
@@ -111,6 +112,7 @@ fn fields(run: &Run) -> [(&'static str, String); 13] {
         ("label_smoothing", label_smoothing.to_string()),
         ("dropout", dropout.to_string()),
         ("mirror", mirror.to_string()),
+        ("class_weights", class_weights.as_str().to_owned()),
         ("patience", patience.to_string()),
         ("seed", seed.to_string()),
     ]

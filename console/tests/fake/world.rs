@@ -422,6 +422,8 @@ impl World {
         match spec {
             JobSpec::Import { lineage, .. } => self.version(*lineage),
             JobSpec::Propose { into, .. } => self.version(*into),
+            JobSpec::Relabel { lineage, .. } | JobSpec::Balance { lineage, .. } => self.version(*lineage),
+            JobSpec::LabelCheck { .. } => JobOutcome::LabelCheck { images: 20, issues: 2 },
             JobSpec::Preprocess { .. } => {
                 JobOutcome::Pack { pack: Hash::of(b"pack"), images: 20, bytes: 3_000_000, reused: false }
             }
@@ -462,6 +464,7 @@ impl World {
             change_set,
             classes: CLASSES.map(|class| (class.to_owned(), counts)).into_iter().collect::<BTreeMap<_, _>>(),
             bytes: 12_345,
+            window: None,
         });
         JobOutcome::ChangeSet { change_set, dataset: Some(dataset) }
     }

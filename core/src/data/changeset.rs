@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use vigie_protocol::Hash;
+use vigie_protocol::classes::Rename;
 use vigie_protocol::dataset::{ClassChange, DatasetImage, DatasetRef, Quarantined, SplitCounts};
+use vigie_protocol::window::Window;
 
+use super::labels::{admission, given_label};
 use crate::store::manifest::{Manifest, class_changes};
 
 /// How many files left out are listed by name.
@@ -31,6 +34,9 @@ pub struct Proposal {
     pub quarantine: Vec<Quarantined>,
     /// How many files were left out.
     pub quarantined: u64,
+    /// Images that got another label than they came with, by label; at most
+    /// [`RENAMES_LISTED`](super::relabel::RENAMES_LISTED).
+    pub renames: Vec<Rename>,
 }
 
 impl Proposal {
@@ -51,6 +57,7 @@ impl Proposal {
             ignored: 0,
             quarantine: Vec::new(),
             quarantined: 0,
+            renames: Vec::new(),
         }
     }
 
@@ -64,17 +71,31 @@ impl Proposal {
 }
 
 /// Proposes what `from` has and `into` lacks: the union of both, with the labels of `from` where
-/// they differ.
+/// they differ. `from` is the part of the version that the window takes, when there is one.
 ///
 /// An image keeps the split it has in `into`, else the one it has in `from`: what was held out in
 /// one line is never learned from in another, and splits given by a dataset's author survive.
-pub fn propose(from: &Manifest, from_ref: DatasetRef, into: Option<&Manifest>) -> Proposal {
-    let offered = from
-        .images()
-        .iter()
-        .map(|image| DatasetImage { admission: format!("from {from_ref}"), ..image.clone() })
-        .collect();
+pub fn propose(
+    from: &Manifest,
+    from_ref: DatasetRef,
+    window: Option<&Window>,
+    into: Option<&Manifest>,
+) -> Proposal {
+    let how = origin_text(from_ref, window);
+    let offer = |image: &DatasetImage| {
+        let (_, given) = given_label(&image.admission);
+        DatasetImage { admission: admission(&how, given), ..image.clone() }
+    };
+    let offered = from.images().iter().map(offer).collect();
     merge(into, offered, false)
+}
+
+/// Where the images of an update come from: `from production@v7, last 1000 images`.
+fn origin_text(from: DatasetRef, window: Option<&Window>) -> String {
+    match window {
+        Some(window) => format!("from {from}, {window}"),
+        None => format!("from {from}"),
+    }
 }
 
 /// The union of a base and the images offered to it (each hash once), or with `replace` the
@@ -118,13 +139,15 @@ pub fn split_counts(images: &[DatasetImage]) -> BTreeMap<String, SplitCounts> {
     counts
 }
 
+/// Images for the tests of this room.
 #[cfg(test)]
-mod tests {
+pub(super) mod samples {
     use vigie_protocol::dataset::{Quality, Split};
 
     use super::*;
 
-    fn image(name: &str, label: &str, split: Split) -> DatasetImage {
+    /// An image whose content is its name.
+    pub fn image(name: &str, label: &str, split: Split) -> DatasetImage {
         DatasetImage {
             image: Hash::of(name.as_bytes()),
             label: label.to_owned(),
@@ -142,6 +165,14 @@ mod tests {
             admission: "imported".to_owned(),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use vigie_protocol::dataset::Split;
+
+    use super::samples::image;
+    use super::*;
 
     fn manifest(images: &[(&str, &str, Split)]) -> Manifest {
         Manifest::new(images.iter().map(|&(name, label, split)| image(name, label, split)).collect())
@@ -153,7 +184,7 @@ mod tests {
         let from = manifest(&[("1", "owl", Test), ("2", "kite", Test), ("3", "owl", Train)]);
         let into = manifest(&[("1", "owl", Train), ("2", "owl", Valid), ("9", "wren", Train)]);
         let source = "source@v2".parse().expect("ref");
-        let proposal = propose(&from, source, Some(&into));
+        let proposal = propose(&from, source, None, Some(&into));
         assert_eq!(proposal.unchanged, 1);
         assert_eq!(proposal.manifest.images().len(), 4);
         let found = |name: &str| {
@@ -167,8 +198,12 @@ mod tests {
         assert!(!proposal.only_adds());
         assert_eq!(proposal.bytes, 40);
 
-        let fresh = propose(&from, source, None);
+        let fresh = propose(&from, source, None, None);
         assert!(fresh.only_adds());
+        let window = Window::Last { images: 2 };
+        let windowed = propose(&from, source, Some(&window), None);
+        let admissions = windowed.manifest.images().iter().map(|image| image.admission.as_str());
+        assert!(admissions.eq(["from source@v2, last 2 images"; 3]));
         assert_eq!(fresh.result["owl"], SplitCounts { train: 1, valid: 0, test: 1 });
     }
 

@@ -29,6 +29,14 @@ pub enum DataError {
         /// What is wrong with it.
         detail: String,
     },
+    /// The file cannot be read as a manifest.
+    #[error("{name} is not a manifest that can be read: {detail}")]
+    Manifest {
+        /// What was imported.
+        name: String,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The source is larger than the import's limits.
     #[error("{name} {what}; raise the import's limits if you trust it")]
     TooMuch {

@@ -5,15 +5,19 @@
 //! project's rules) accept, and the store's catalog makes the version.
 
 pub mod admission;
+pub mod balance;
 mod behind;
 pub mod changeset;
 pub mod clusters;
 pub mod collect;
+pub mod confident;
 mod error;
 pub mod import;
-pub mod label;
+pub mod labels;
 pub mod pack;
+pub mod relabel;
 mod room;
 pub mod split;
+pub mod window;
 
 pub use error::DataError;

@@ -183,8 +183,8 @@ impl<'a> Mark<'a> {
     fn jobs(&mut self, catalog: &Catalog, since: Time) -> Result<Time> {
         let mut since = since;
         for job in catalog.unfinished_jobs()? {
-            if let JobSpec::Import { source: ImportSource::Blob { hash, .. }, .. } = &job.spec {
-                self.marked.insert(*hash);
+            if let Some(hash) = uploaded(&job.spec) {
+                self.marked.insert(hash);
             }
             since = job.started.map_or(since, |started| since.min(started));
         }
@@ -213,6 +213,13 @@ impl<'a> Mark<'a> {
                     if feedback.state.needs_picture() {
                         self.marked.insert(feedback.image);
                     }
+                    Ok(())
+                },
+            )?;
+            each(
+                |cursor| catalog.label_checks(name, cursor, PAGE),
+                |check| {
+                    self.marked.insert(check.report);
                     Ok(())
                 },
             )?;
@@ -289,6 +296,17 @@ impl<'a> Mark<'a> {
         self.observer.note(Level::Error, &text);
         self.unread = true;
         self.damaged.push(text);
+    }
+}
+
+/// The upload that a job reads.
+pub(super) fn uploaded(spec: &JobSpec) -> Option<Hash> {
+    match spec {
+        JobSpec::Import {
+            source: ImportSource::Blob { hash, .. } | ImportSource::Manifest { hash, .. },
+            ..
+        } => Some(*hash),
+        _ => None,
     }
 }
 

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use vigie_protocol::Hash;
 use vigie_protocol::dataset::{DatasetImage, Split};
+use vigie_protocol::history::SplitFigures;
 use vigie_protocol::page::{Page, PageCursor};
 
 pub use self::difference::{Differences, class_changes};
@@ -49,6 +50,22 @@ impl Manifest {
     pub fn classes(&self) -> Vec<String> {
         let classes: BTreeSet<&str> = self.images.iter().map(|image| image.label.as_str()).collect();
         classes.into_iter().map(str::to_owned).collect()
+    }
+
+    /// What is known of each split without its images: how many, and a hash of which and how labelled.
+    pub fn splits(&self) -> Vec<SplitFigures> {
+        let figures = |split| {
+            let mut hasher = blake3::Hasher::new_derive_key("vigie split v1");
+            let mut images = 0;
+            for image in self.images.iter().filter(|image| image.split == split) {
+                hasher.update(image.image.as_bytes());
+                hasher.update(&(image.label.len() as u64).to_le_bytes());
+                hasher.update(image.label.as_bytes());
+                images += 1;
+            }
+            SplitFigures { split, images, hash: hasher.finalize().into() }
+        };
+        Split::ALL.map(figures).to_vec()
     }
 
     /// The bytes of its blob.

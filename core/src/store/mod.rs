@@ -20,6 +20,7 @@ mod figures;
 mod flush;
 pub mod gc;
 mod key;
+pub mod label_report;
 pub mod log;
 pub mod manifest;
 pub mod passport;

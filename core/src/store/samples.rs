@@ -9,7 +9,9 @@ use uuid::{NoContext, Timestamp, Uuid};
 use vigie_protocol::dataset::{
     ChangeSet, ChangeSetState, DatasetImage, DatasetRef, Decision, Lineage, Quality, Split, SplitCounts,
 };
+use vigie_protocol::exchange::ManifestFormat;
 use vigie_protocol::job::{ImportSource, Job, JobSpec, JobState, Progress};
+use vigie_protocol::label_check::LabelCheck;
 use vigie_protocol::model::{Architecture, Evaluation, Golden, Passport, Proportion};
 use vigie_protocol::prediction::{Prediction, Scored, Timings};
 use vigie_protocol::preprocess::{Interpolation, PREPROCESS_REVISION, PreprocessSpec};
@@ -18,6 +20,7 @@ use vigie_protocol::run::{Recipe, Run, RunState};
 use vigie_protocol::{ChangeSetId, Hash, JobId, ModelNumber, ProjectName, RunId, Time};
 
 use super::catalog::ModelDraft;
+use super::label_report::{self, LabelReport};
 use super::manifest::Manifest;
 use super::{Blobs, PredictionLog, State};
 
@@ -63,6 +66,8 @@ pub(super) fn change_set(project: &str, lineage: Lineage, base: Option<u32>) -> 
         duplicates: 0,
         quarantine: Vec::new(),
         quarantined: 0,
+        renames: Vec::new(),
+        window: None,
         accepted_as: None,
         decided: None,
         generation: 0,
@@ -186,6 +191,22 @@ pub(super) fn passport(run: RunId, weights: Hash, golden: Hash) -> Passport {
     }
 }
 
+/// A check of the first source version that found nothing.
+pub(super) fn label_check(job: JobId, report: Hash) -> LabelCheck {
+    LabelCheck {
+        job,
+        dataset: DatasetRef { lineage: Lineage::Source, number: 1 },
+        manifest: Hash::of(b"manifest"),
+        images: 1,
+        folds: 5,
+        agreement: Proportion { value: 1.0, low: 0.2, high: 1.0, n: 1 },
+        issues: 0,
+        report,
+        created: at(9),
+        by: "ada".to_owned(),
+    }
+}
+
 /// A manifest of these images.
 pub(super) fn manifest(images: &[Hash]) -> Manifest {
     let image = |image: &Hash| DatasetImage {
@@ -239,7 +260,19 @@ pub(super) fn full_state(dir: &Path) -> (State, Vec<Hash>) {
     let kept = Prediction { image: picture, picture_kept: true, ..prediction(1_000_000, 1, "owl", 0.5) };
     let not_kept = Prediction { image: put("not kept"), ..prediction(1_000_000, 1, "owl", 0.5) };
     state.log.append(&[(name("birds"), kept), (name("birds"), not_kept)]).unwrap();
+    let report = state.blobs.put(&label_report::encode(&LabelReport::default())).unwrap();
+    let checking = catalog.insert_job(&job(Some("birds")), None).unwrap();
+    catalog.save_label_check(&name("birds"), &label_check(checking.id, report)).unwrap();
+    let source = ImportSource::Manifest {
+        hash: put("rows"),
+        name: "birds.jsonl".to_owned(),
+        format: ManifestFormat::Jsonl,
+        images: None,
+        replace: false,
+    };
+    let spec = JobSpec::Import { source, lineage: Lineage::Source, accept: false };
+    catalog.insert_job(&Job { spec, ..job(Some("birds")) }, None).unwrap();
     state.blobs.sync().unwrap();
-    referenced.extend([accepted, proposed, passport, picture]);
+    referenced.extend([accepted, proposed, passport, picture, report, put("rows")]);
     (state, referenced)
 }

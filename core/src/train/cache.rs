@@ -44,6 +44,11 @@ impl FeatureCache {
         Ok(cache)
     }
 
+    /// Rows when it is complete.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Rows that are durable.
     pub fn done(&self) -> usize {
         self.values.len() / self.width

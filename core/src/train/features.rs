@@ -57,7 +57,16 @@ pub struct Features {
 
 /// Everything that decides the features of a run, as one hash.
 pub fn key(pack: &Pack, recipe: &Recipe, preprocess: &PreprocessSpec, weights: Hash) -> Hash {
-    let mut hasher = blake3::Hasher::new_derive_key("vigie features v1");
+    key_for("vigie features v1", pack, recipe, preprocess, weights)
+}
+
+/// The same for the features of every image.
+pub fn key_of_all(pack: &Pack, recipe: &Recipe, preprocess: &PreprocessSpec, weights: Hash) -> Hash {
+    key_for("vigie features of all images v1", pack, recipe, preprocess, weights)
+}
+
+fn key_for(what: &str, pack: &Pack, recipe: &Recipe, preprocess: &PreprocessSpec, weights: Hash) -> Hash {
+    let mut hasher = blake3::Hasher::new_derive_key(what);
     hasher.update(pack.manifest().as_bytes());
     hasher.update(preprocess.hash().as_bytes());
     hasher.update(weights.as_bytes());
@@ -83,28 +92,7 @@ pub fn extract(
     // Splits follow each other in a pack: the rows are train, valid, then train mirrored.
     let plain = train.len() + valid.len();
     let rows = plain + if mirror { train.len() } else { 0 };
-    let mut cache = FeatureCache::open(cache.0, cache.1, width, rows)?;
-
-    if !cache.next().is_empty() {
-        let extractor = extractor()?;
-        while !cache.next().is_empty() {
-            let chunk = cache.next();
-            let mut values = Vec::with_capacity(chunk.len() * width);
-            for start in chunk.clone().step_by(BATCH) {
-                if !progress(start, rows) {
-                    return Err(TrainError::Cancelled);
-                }
-                let batch = start..chunk.end.min(start + BATCH);
-                values.extend(extractor.features(&pixels(pack, batch, plain))?);
-            }
-            if !values.iter().all(|value| value.is_finite()) {
-                return Err(TrainError::Features("are not finite numbers"));
-            }
-            cache.append(&values)?;
-        }
-    }
-    progress(rows, rows);
-
+    let cache = fill(pack, FeatureCache::open(cache.0, cache.1, width, rows)?, plain, extractor, progress)?;
     let mut values = cache.into_values();
     let mirrored = values.split_off(plain * width);
     let valid_values = values.split_off(train.len() * width);
@@ -119,6 +107,54 @@ pub fn extract(
         valid: FeatureTable { width, values: valid_values, labels: labels(valid).collect() },
         classes: pack.classes().len(),
     })
+}
+
+/// The features of every image of a pack, in the order of its rows. What `cache` lacks is computed.
+///
+/// # Errors
+/// As [`extract`].
+pub fn extract_all(
+    pack: &Pack,
+    cache: (&Path, Hash),
+    width: usize,
+    extractor: impl FnOnce() -> Result<Arc<dyn FeatureExtractor>, TrainError>,
+    progress: impl Fn(usize, usize) -> bool,
+) -> Result<FeatureTable, TrainError> {
+    let rows = pack.len();
+    let cache = fill(pack, FeatureCache::open(cache.0, cache.1, width, rows)?, rows, extractor, progress)?;
+    let labels = (0..rows).map(|row| pack.label(row)).collect();
+    Ok(FeatureTable { width, values: cache.into_values(), labels })
+}
+
+/// Computes the rows that a cache lacks; those from `plain` on are mirrored.
+fn fill(
+    pack: &Pack,
+    mut cache: FeatureCache,
+    plain: usize,
+    extractor: impl FnOnce() -> Result<Arc<dyn FeatureExtractor>, TrainError>,
+    progress: impl Fn(usize, usize) -> bool,
+) -> Result<FeatureCache, TrainError> {
+    let rows = cache.rows();
+    if !cache.next().is_empty() {
+        let extractor = extractor()?;
+        while !cache.next().is_empty() {
+            let chunk = cache.next();
+            let mut values = Vec::new();
+            for start in chunk.clone().step_by(BATCH) {
+                if !progress(start, rows) {
+                    return Err(TrainError::Cancelled);
+                }
+                let batch = start..chunk.end.min(start + BATCH);
+                values.extend(extractor.features(&pixels(pack, batch, plain))?);
+            }
+            if !values.iter().all(|value| value.is_finite()) {
+                return Err(TrainError::Features("are not finite numbers"));
+            }
+            cache.append(&values)?;
+        }
+    }
+    progress(rows, rows);
+    Ok(cache)
 }
 
 /// The pixels of feature rows; those from `plain` on are mirrored.

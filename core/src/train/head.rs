@@ -11,7 +11,7 @@ use vigie_protocol::run::Recipe;
 
 use super::features::FeatureTable;
 use super::recipe::Schedule;
-use crate::evaluate::probability::negative_log_likelihood;
+use crate::evaluate::probability::{negative_log_likelihood, softmax};
 
 /// Rows that are measured at a time.
 const MEASURED: usize = 1024;
@@ -66,6 +66,8 @@ pub struct Learner<'a> {
     weight: Parameter<2>,
     bias: Parameter<1>,
     steps: u64,
+    /// One a class.
+    class_weights: Vec<f32>,
 }
 
 /// A tensor that is learnt, and its moments.
@@ -105,8 +107,16 @@ impl<'a> Learner<'a> {
                 state: moments(&first.bias, &second.bias, *steps, vector, &device),
             },
             steps: *steps,
+            class_weights: vec![1.0; classes],
             device,
         }
+    }
+
+    /// The same, with the errors of each class counting by its weight. The weights of a training's rows
+    /// sum to their number, so that the loss keeps its scale.
+    #[must_use]
+    pub fn weighted(self, class_weights: Vec<f32>) -> Self {
+        Self { class_weights, ..self }
     }
 
     /// One pass over a standardised table, in an order that seed and epoch decide. The answer is the
@@ -151,6 +161,19 @@ impl<'a> Learner<'a> {
         (loss / n, right as f64 / n)
     }
 
+    /// What the head says of a standardised table: a row of probabilities for each of its rows.
+    pub fn probabilities(&self, table: &FeatureTable) -> Vec<f32> {
+        let mut all = Vec::with_capacity(table.len() * self.classes);
+        for (rows, labels) in table.values.chunks(MEASURED * self.width).zip(table.labels.chunks(MEASURED)) {
+            let input = tensor::<2>(rows, [labels.len(), self.width], &self.device);
+            let logits = values(self.logits(input, self.weight.value.clone(), self.bias.value.clone()));
+            for row in logits.chunks_exact(self.classes) {
+                all.extend(softmax(row, 1.0).into_iter().map(|probability| probability as f32));
+            }
+        }
+        all
+    }
+
     /// All that the next epoch depends on.
     pub fn state(&self) -> HeadState {
         let Self {
@@ -169,7 +192,7 @@ impl<'a> Learner<'a> {
         }
     }
 
-    /// Learns from a batch; the answer is the sum of its rows' losses.
+    /// Learns from a batch; the answer is the weighted sum of its rows' losses.
     fn step(&mut self, table: &FeatureTable, batch: &[usize], random: &mut ChaCha8Rng) -> f64 {
         let device = self.device.clone().autodiff();
         let n = batch.len();
@@ -182,7 +205,7 @@ impl<'a> Learner<'a> {
         let losses = -(log_probability * target).sum_dim(1);
         // Summed here in order: a parallel sum need not give the same bits twice.
         let sum: f64 = values(losses.clone().inner()).into_iter().map(f64::from).sum();
-        let gradients = losses.sum().div_scalar(n as f64).backward();
+        let gradients = losses.sum().div_scalar(self.weight_of(table, batch)).backward();
 
         let rate = self.schedule.rate(self.steps);
         self.weight.step(rate, weight.grad(&gradients));
@@ -209,13 +232,19 @@ impl<'a> Learner<'a> {
         rows
     }
 
+    /// What a batch's rows count together: PyTorch's weighted mean, and one each without weights.
+    fn weight_of(&self, table: &FeatureTable, batch: &[usize]) -> f64 {
+        batch.iter().map(|&i| f64::from(self.class_weights[table.labels[i] as usize])).sum()
+    }
+
     /// One-hot rows with the recipe's share spread over all classes (Szegedy et al. 2016,
-    /// arXiv:1512.00567).
+    /// arXiv:1512.00567), each class by its weight.
     fn targets(&self, table: &FeatureTable, batch: &[usize]) -> Vec<f32> {
         let spread = (self.recipe.label_smoothing / self.classes as f64) as f32;
         let mut targets = vec![spread; batch.len() * self.classes];
         for (row, &i) in targets.chunks_exact_mut(self.classes).zip(batch) {
             row[table.labels[i] as usize] += 1.0 - self.recipe.label_smoothing as f32;
+            row.iter_mut().zip(&self.class_weights).for_each(|(target, weight)| *target *= weight);
         }
         targets
     }
@@ -257,4 +286,65 @@ fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) ->
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().try_into_vec().expect("the data was just made f32")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::data::balance::class_weight;
+
+    #[derive(Deserialize)]
+    struct Weighted {
+        labels: Vec<u32>,
+        logits: Vec<Vec<f32>>,
+        weights: Vec<f32>,
+        loss: f64,
+    }
+
+    /// Features that are the logits, and a head that passes them on: the loss of a step is then that of
+    /// the logits.
+    #[test]
+    fn the_weighted_loss_is_scikit_learns() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/confident/weighted_loss.json");
+        let text = std::fs::read_to_string(path).expect("the fixture");
+        let case: Weighted = serde_json::from_str(&text).expect("its form");
+        let counts =
+            [0, 1, 2].map(|class| case.labels.iter().filter(|&&label| label == class).count() as u64);
+        let weights = counts.map(|count| class_weight(count, 10, 3) as f32);
+        assert_eq!(weights.as_slice(), case.weights, "scikit-learn's \"balanced\"");
+
+        let table = FeatureTable { width: 3, values: case.logits.concat(), labels: case.labels };
+        let mut state = HeadState::new(3, 3);
+        state.head.weight = vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+        let recipe = Recipe {
+            batch: 10,
+            epochs: 1,
+            dropout: 0.0,
+            label_smoothing: 0.0,
+            learning_rate: 1e-3,
+            ..Recipe::default()
+        };
+        let learner = || Learner::new(&recipe, &state, 3, 10);
+        let loss = |mut learner: Learner<'_>| learner.epoch(&table, 1, |_| true).expect("not stopped");
+        let weighted = loss(learner().weighted(weights.to_vec()));
+        assert!((weighted - case.loss).abs() < 1e-6, "{weighted} {}", case.loss);
+        let even = loss(learner());
+        assert!((even - case.loss).abs() > 0.05, "{even}: weights make a difference");
+        assert_eq!(loss(learner().weighted(vec![1.0; 3])), even);
+    }
+
+    #[test]
+    fn probabilities_are_those_of_the_head() {
+        let mut state = HeadState::new(2, 2);
+        state.head.weight = vec![1.0, 0.0, 0.0, 1.0];
+        let recipe = Recipe::default();
+        let learner = Learner::new(&recipe, &state, 2, 2);
+        let table = FeatureTable { width: 2, values: vec![0.0, 0.0, 3f32.ln(), 0.0], labels: vec![0, 1] };
+        let found = learner.probabilities(&table);
+        for (found, expected) in found.iter().zip([0.5, 0.5, 0.75, 0.25]) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+    }
 }

@@ -4,14 +4,15 @@ use std::path::Path;
 use std::time::Instant;
 
 use vigie_protocol::dataset::Split;
-use vigie_protocol::run::{EpochMetrics, Recipe};
+use vigie_protocol::run::{ClassWeights, EpochMetrics, Recipe};
 use vigie_protocol::{Hash, Time};
 
 use super::checkpoint::Checkpoint;
-use super::features::Features;
+use super::features::{FeatureTable, Features};
 use super::head::{HeadState, Learner};
 use super::standard::Standard;
 use super::{TrainError, TrainResult};
+use crate::data::balance::class_weight;
 use crate::observe::{Level, Observer, Step};
 
 /// What a head is learnt by.
@@ -66,7 +67,8 @@ pub fn learn(
             best_epoch: 0,
         },
     };
-    let mut learner = Learner::new(recipe, &checkpoint.state, train.width, train.len());
+    let mut learner = Learner::new(recipe, &checkpoint.state, train.width, train.len())
+        .weighted(class_weights(recipe, train, classes.len()));
 
     while !checkpoint.finished() {
         let start = Instant::now();
@@ -118,6 +120,18 @@ pub fn learn(
     let total = checkpoint.epochs.len() as u64;
     observer.step(Step { stage: "trained", done: total, total, unit: "epochs", fraction: 1.0 });
     Ok(TrainResult { best_epoch: checkpoint.best_epoch, epochs: checkpoint.epochs, resumed_from })
+}
+
+/// How much the errors of each class count.
+fn class_weights(recipe: &Recipe, train: &FeatureTable, classes: usize) -> Vec<f32> {
+    if recipe.class_weights != ClassWeights::Balanced {
+        return vec![1.0; classes];
+    }
+    let mut counts = vec![0u64; classes];
+    train.labels.iter().for_each(|&label| counts[label as usize] += 1);
+    let present = counts.iter().filter(|&&count| count > 0).count();
+    let weight = |count| class_weight(count, train.len() as u64, present) as f32;
+    counts.into_iter().map(weight).collect()
 }
 
 fn check(features: &Features) -> Result<(), TrainError> {
@@ -175,7 +189,6 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    use super::super::features::FeatureTable;
     use super::*;
 
     const WIDTH: usize = 24;
@@ -318,6 +331,35 @@ mod tests {
         let again = run(folder.path(), &recipe(), features(), &watcher).unwrap();
         assert_eq!((again.epochs, again.resumed_from), (first.epochs, Some(6)));
         assert!(watcher.epochs.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn balanced_weights_lift_the_rare_class() {
+        // One image in ten of class 0 is left in the train split.
+        let mut features = features();
+        let kept: Vec<usize> = (0..features.train.len())
+            .filter(|&i| features.train.labels[i] != 0 || i.is_multiple_of(30))
+            .collect();
+        features.train = FeatureTable {
+            width: WIDTH,
+            values: kept.iter().flat_map(|&i| features.train.row(i).to_vec()).collect(),
+            labels: kept.iter().map(|&i| features.train.labels[i]).collect(),
+        };
+        // Judged by the rare class alone.
+        let rare: Vec<usize> = (0..features.valid.len()).filter(|&i| features.valid.labels[i] == 0).collect();
+        features.valid = FeatureTable {
+            width: WIDTH,
+            values: rare.iter().flat_map(|&i| features.valid.row(i).to_vec()).collect(),
+            labels: vec![0; rare.len()],
+        };
+        let accuracy = |class_weights| {
+            let folder = tempfile::tempdir().unwrap();
+            let recipe = Recipe { class_weights, ..recipe() };
+            let result = run(folder.path(), &recipe, features.clone(), &Watcher::new(usize::MAX)).unwrap();
+            result.epochs.last().unwrap().valid_accuracy
+        };
+        let (even, balanced) = (accuracy(ClassWeights::Even), accuracy(ClassWeights::Balanced));
+        assert!(balanced > even, "{balanced} {even}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod export;
 mod features;
 mod head;
 mod learn;
+mod out_of_fold;
 pub mod recipe;
 mod standard;
 
@@ -32,6 +33,7 @@ use vigie_protocol::{Hash, Time};
 pub use self::error::TrainError;
 pub use self::export::export_model;
 use self::learn::LearnPlan;
+pub use self::out_of_fold::{FOLDS, FoldPlan, OutOfFold, out_of_fold};
 use crate::data::pack::Pack;
 use crate::infer::{self, WeightsFrom};
 use crate::nets;

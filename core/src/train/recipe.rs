@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 use std::ops::RangeInclusive;
 
 use vigie_protocol::model::Architecture;
-use vigie_protocol::run::{Init, Recipe};
+use vigie_protocol::run::{ClassWeights, Init, Recipe};
 
 use super::TrainError;
 
@@ -24,6 +24,7 @@ pub fn validate(recipe: &Recipe) -> Result<(), TrainError> {
         label_smoothing,
         dropout,
         mirror: _,
+        class_weights,
         patience: _,
         seed: _,
     } = recipe;
@@ -37,6 +38,9 @@ pub fn validate(recipe: &Recipe) -> Result<(), TrainError> {
     }
     if *init == Init::Unknown {
         return refuse("init", "is one this build does not know; take pretrained weights".to_owned());
+    }
+    if *class_weights == ClassWeights::Unknown {
+        return refuse("class_weights", "are of a kind this build does not know".to_owned());
     }
     within("input", *input, 32..=512)?;
     if !input.is_multiple_of(32) {
@@ -104,9 +108,10 @@ mod tests {
     #[test]
     fn recipes_out_of_bounds_are_refused_by_field() {
         type Spoil = fn(&mut Recipe);
-        let table: [(&str, Spoil); 13] = [
+        let table: [(&str, Spoil); 14] = [
             ("architecture", |r| r.architecture = Architecture::Unknown),
             ("init", |r| r.init = Init::Random),
+            ("class_weights", |r| r.class_weights = ClassWeights::Unknown),
             ("input", |r| r.input = 0),
             ("input", |r| r.input = 100),
             ("input", |r| r.input = 544),

@@ -1,11 +1,13 @@
 //! A sample of every answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::requests::samples;
 use super::{Sample, at, hash, id, name, text};
 use crate::access::{Principal, Role};
+use crate::balance::{Balance, BalancePlan, ClassBalance};
 use crate::blob::{BlobChunk, UploadStatus};
+use crate::classes::{ClassList, LabelMatch, MatchKind, Rename, RenameKind, Suggestion};
 use crate::dataset::{
     ChangeKind, ChangeSet, ChangeSetState, ClassChange, ClassSizes, DatasetDifference, DatasetImage,
     DatasetRef, DatasetVersion, Decision, ImageChange, Lineage, Placement, Quality, Quarantined, Split,
@@ -19,7 +21,9 @@ use crate::feedback::{
 use crate::health::{
     AgentHealth, Environment, EnvironmentColour, Finding, GpuStats, HostStats, ServiceHealth, ServiceState,
 };
+use crate::history::{DatasetHistory, DatasetModelMetadata, SplitFigures};
 use crate::job::{Job, JobState, Lease, LogLine};
+use crate::label_check::{LabelCheck, LabelIssue, LabelIssues};
 use crate::model::{
     Alias, AliasMove, Architecture, GateVerdict, ModelVersion, MoveKind, Passport, Proportion,
 };
@@ -30,12 +34,14 @@ use crate::rules::{
     ChainStep, ClassCount, ClassRule, Growth, RulesExplained, UpdatePolicy, UpdateRule, WaitingClass,
     WaitingRoom,
 };
+use crate::run::Recipe;
 use crate::schedule::{
     FiredJob, Firing, FiringCause, FiringState, PlannedFiring, Schedule, ScheduleAction, ScheduleProgress,
     ScheduleSpec, ScheduleStatus,
 };
 use crate::service::*;
 use crate::source::{Acceptance, Imported, Pending, Revision, Source, SourceOrigin, SourceState};
+use crate::window::Window;
 use crate::{AliasName, ModelNumber};
 
 samples! {
@@ -103,6 +109,7 @@ samples! {
         change_set: id(2),
         classes: counts(),
         bytes: 123_456,
+        window: Some(Window::Days { days: 30 }),
     };
     DatasetImage => DatasetImage {
         image: hash(5),
@@ -155,6 +162,8 @@ samples! {
         duplicates: 1,
         quarantine: vec![Quarantined { origin: text("owls/2.txt"), reason: text("not an image") }],
         quarantined: 1,
+        renames: vec![Rename { from: text("Owl"), to: text("owl"), images: 3, kind: RenameKind::Folded }],
+        window: Some(Window::Days { days: 30 }),
         accepted_as: Some(3),
         decided: Some(Decision { at: at(9), by: text("bob"), reason: Some(text("looked at each")) }),
         generation: 2,
@@ -189,6 +198,86 @@ samples! {
         generation: 4,
     };
     SourceChecked => SourceChecked { source: Source::sample(), job: Some(Job::sample()) };
+    ClassList => ClassList {
+        classes: BTreeSet::from([text("jay"), text("owl")]),
+        aliases: BTreeMap::from([(text("Strix"), text("owl"))]),
+        generation: 2,
+        changed: Some(at(1)),
+        by: Some(text("alice")),
+    };
+    LabelMatch => LabelMatch {
+        label: text("owll"),
+        images: 3,
+        kind: MatchKind::Missing,
+        class: Some(text("owl")),
+        suggestion: Some(Suggestion { class: text("owl"), distance: 1 }),
+    };
+    DatasetHistory => DatasetHistory {
+        version: DatasetVersion::sample(),
+        origin: text("update from source@v2"),
+        change: owls(),
+        unchanged: 10,
+        quarantined: 1,
+        reason: Some(text("looked at each")),
+    };
+    BalancePlan => BalancePlan {
+        dataset: DatasetRef::sample(),
+        balance: Balance::Weights,
+        classes: BTreeMap::from([(text("owl"), ClassBalance { now: 7, after: 7, weight: 0.5 })]),
+        epoch: 7,
+        epoch_after: 7,
+    };
+    DatasetModelMetadata => DatasetModelMetadata {
+        project: name("birds"),
+        dataset: DatasetRef::sample(),
+        manifest: hash(1),
+        dataset_created: at(0),
+        dataset_classes: vec![text("jay"), text("owl")],
+        bytes: 123_456,
+        splits: vec![SplitFigures { split: Split::Train, images: 7, hash: hash(8) }],
+        model: ModelNumber(7),
+        trained_on: DatasetRef::sample(),
+        model_classes: vec![text("jay"), text("owl")],
+        architecture: Architecture::EfficientnetB0,
+        run: id(4),
+        epoch: 1,
+        recipe: Recipe::sample(),
+        preprocess: hash(6),
+        weights: hash(3),
+        passport: hash(2),
+        temperature: 1.25,
+        accuracy: Proportion::sample(),
+        top3_accuracy: Proportion::sample(),
+        balanced_accuracy: 0.75,
+        macro_f1: 0.625,
+        log_loss: 0.5,
+        calibration_error: 0.03125,
+        made_by: text("vigie-agent 0.1.0 on cpu"),
+        model_created: at(5),
+    };
+    LabelCheck => LabelCheck {
+        job: id(3),
+        dataset: DatasetRef::sample(),
+        manifest: hash(1),
+        images: 12,
+        folds: 5,
+        agreement: Proportion::sample(),
+        issues: 2,
+        report: hash(7),
+        created: at(5),
+        by: text("alice"),
+    };
+    LabelIssue => LabelIssue {
+        image: hash(5),
+        label: text("owl"),
+        suggested: text("jay"),
+        score: 0.125,
+        label_probability: 0.125,
+        suggested_probability: 0.875,
+        split: Split::Valid,
+        origin: text("owls/1.jpg"),
+    };
+    LabelIssues => LabelIssues { check: LabelCheck::sample(), issues: Page::sample() };
 
     TrainSubmitted => TrainSubmitted { job: Job::sample(), run: id(4) };
     JobLogPage => JobLogPage {

@@ -1,6 +1,10 @@
 //! A sample of every request.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Sample, at, hash, id, name, text};
+use crate::balance::Balance;
+use crate::classes::ImageLabel;
 use crate::dataset::{DatasetRef, Lineage, Split};
 use crate::event::WatchCursor;
 use crate::feedback::{LabelQueue, Said};
@@ -100,6 +104,40 @@ samples! {
         expected_generation: 2,
     };
     SourceCheck => SourceCheck { key: id(1), project: project(), name: name("feeder") };
+    ClassListSet => ClassListSet {
+        key: id(1),
+        project: project(),
+        expected_generation: 2,
+        classes: BTreeSet::from([text("jay"), text("owl")]),
+        aliases: BTreeMap::from([(text("Strix"), text("owl"))]),
+    };
+    ClassCheck => ClassCheck {
+        project: project(),
+        labels: vec![text("owll")],
+        dataset: Some(DatasetRef::sample()),
+    };
+    DatasetBalance => DatasetBalance {
+        project: project(),
+        dataset: DatasetRef::sample(),
+        balance: Balance::Down { per_class: Some(40) },
+    };
+    DatasetMetadata => DatasetMetadata {
+        project: project(),
+        model: ModelNumber(7),
+        dataset: Some(DatasetRef::sample()),
+    };
+    LabelCheckList => LabelCheckList { project: project(), page: PageRequest::sample() };
+    LabelIssueList => LabelIssueList {
+        project: project(),
+        check: Some(id(3)),
+        class: Some(text("owl")),
+        page: PageRequest::sample(),
+    };
+    LabelKeep => LabelKeep {
+        key: id(1),
+        project: project(),
+        labels: vec![ImageLabel { image: hash(5), label: text("owl") }],
+    };
 
     JobSubmit => JobSubmit {
         key: id(1),

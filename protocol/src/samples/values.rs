@@ -2,6 +2,7 @@
 
 use super::requests::samples;
 use super::{Sample, at, hash, id, name, text};
+use crate::classes::UnknownLabels;
 use crate::dataset::{DatasetRef, Lineage};
 use crate::event::WatchCursor;
 use crate::feedback::FeedbackFilter;
@@ -13,7 +14,7 @@ use crate::prediction::PredictionFilter;
 use crate::preprocess::{Interpolation, PreprocessSpec};
 use crate::project::{PicturePolicy, ProjectSettings};
 use crate::rules::{ClassRule, UpdatePolicy};
-use crate::run::{EpochMetrics, Init, Recipe, Run, RunState};
+use crate::run::{ClassWeights, EpochMetrics, Init, Recipe, Run, RunState};
 use crate::schedule::{CatchUp, ScheduleAction, ScheduleSpec, Trigger};
 use crate::{ModelNumber, ProjectName};
 
@@ -27,6 +28,7 @@ samples! {
         class_rule: ClassRule::Fixed { images: 40 },
         update_percent: 2.5,
         update_policy: UpdatePolicy::Accept,
+        unknown_labels: UnknownLabels::Keep,
         audit_percent: 2.5,
         keep_confident: Some(0.75),
     };
@@ -64,6 +66,7 @@ samples! {
         label_smoothing: 0.125,
         dropout: 0.25,
         mirror: false,
+        class_weights: ClassWeights::Balanced,
         patience: 2,
         seed: 9,
     };

@@ -1,13 +1,18 @@
 //! Every variant of every enum that crosses the wire.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Sample, at, dataset, hash, id, name, text};
 use crate::access::Role;
+use crate::balance::Balance;
 use crate::blob::GcReport;
+use crate::classes::{ImageLabel, MatchKind, Relabelling, RenameKind, UnknownLabels};
 use crate::dataset::{ChangeKind, ChangeSetState, DatasetRef, Lineage, Split};
 use crate::event::{Event, Severity, Subject, Update};
+use crate::exchange::ManifestFormat;
 use crate::feedback::{Consensus, FeedbackFilter, FeedbackState, LabelQueue, Said};
 use crate::health::{EnvironmentColour, ServiceState};
 use crate::job::{FailureCause, ImportSource, Job, JobOutcome, JobSpec, JobState, Wait};
@@ -15,9 +20,10 @@ use crate::model::{Architecture, MoveKind};
 use crate::preprocess::{Interpolation, PreprocessSpec};
 use crate::project::PicturePolicy;
 use crate::rules::{ClassRule, UpdatePolicy};
-use crate::run::{Init, Recipe, RunState};
+use crate::run::{ClassWeights, Init, Recipe, RunState};
 use crate::schedule::{CatchUp, EventFilter, FiringCause, FiringState, ScheduleAction, Trigger};
 use crate::source::{Acceptance, Checksum, Revision, SourceOrigin, SourceState};
+use crate::window::Window;
 use crate::{AliasName, ErrorCode, ModelNumber};
 
 /// An enum that can show all of itself.
@@ -79,6 +85,24 @@ variants! {
     open Architecture { EfficientnetLite0, EfficientnetB0, Unknown, }
     open Interpolation { Bilinear, Bicubic, Unknown, }
     open PicturePolicy { None, Sampled { percent: 10 }, All, Unknown, }
+    open UnknownLabels { Quarantine, Keep, Unknown, }
+    open MatchKind { Exact, Alias, Folded, Missing, Unknown, }
+    open RenameKind { Alias, Folded, Asked, Unknown, }
+    open ClassWeights { Even, Balanced, Unknown, }
+    open ManifestFormat { Jsonl, Csv, Unknown, }
+    open Relabelling {
+        Classes { renames: BTreeMap::from([(text("Owl"), text("owl"))]) },
+        Images { labels: vec![ImageLabel { image: hash(5), label: text("owl") }] },
+        Undo { version: 3 },
+        Unknown,
+    }
+    open Balance { Down { per_class: Some(40) }, Over, Weights, Unknown, }
+    open Window {
+        Last { images: 1_000 },
+        Days { days: 30 },
+        Reservoir { per_class: 40, seed: 9 },
+        Unknown,
+    }
     open Init {
         Pretrained { name: text("efficientnet-lite0") },
         Model { number: ModelNumber(6) },
@@ -88,6 +112,13 @@ variants! {
     open ImportSource {
         Path { path: text("/pictures/birds") },
         Blob { hash: hash(5), name: text("birds.zip") },
+        Manifest {
+            hash: hash(5),
+            name: text("birds.jsonl"),
+            format: ManifestFormat::Jsonl,
+            images: Some(text("/pictures/birds")),
+            replace: true
+        },
         Url { url: text("https://example.org/birds.zip"), checksum: Some(Checksum::Sha256([5; 32])) },
         Kaggle { dataset: dataset("alice/garden-birds"), version: Some(13) },
         Unknown,
@@ -122,8 +153,16 @@ variants! {
             into: Lineage::Reference,
             accept: false,
             admit_all: true,
-            only_add: true
+            only_add: true,
+            window: Some(Window::Last { images: 1_000 })
         },
+        Relabel {
+            lineage: Lineage::Reference,
+            relabelling: Relabelling::Undo { version: 3 },
+            accept: true
+        },
+        Balance { lineage: Lineage::Reference, per_class: Some(40), seed: 9, accept: false },
+        LabelCheck { dataset: DatasetRef::sample(), folds: 5, recipe: Recipe::sample() },
         Preprocess { dataset: DatasetRef::sample(), spec: PreprocessSpec::sample() },
         Train { dataset: DatasetRef::sample(), recipe: Recipe::sample(), run: id(4) },
         Evaluate { run: id(4) },
@@ -150,6 +189,7 @@ variants! {
         Pack { pack: hash(7), images: 12, bytes: 1_800_000, reused: true },
         Run { run: id(4), best_epoch: 1 },
         Model { number: ModelNumber(7) },
+        LabelCheck { images: 12, issues: 2 },
         Clusters { clusters: 3, images: 40 },
         Gc { report: collected() },
         Unknown,

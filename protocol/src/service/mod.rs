@@ -4,6 +4,7 @@
 mod datasets;
 mod feedback;
 mod jobs;
+mod labels;
 mod models;
 mod operations;
 mod predictions;
@@ -14,6 +15,7 @@ mod sources;
 pub use datasets::*;
 pub use feedback::*;
 pub use jobs::*;
+pub use labels::*;
 pub use models::*;
 pub use operations::*;
 pub use predictions::*;
@@ -23,12 +25,16 @@ pub use sources::*;
 
 use crate::ApiError;
 use crate::access::{Principal, Role};
+use crate::balance::BalancePlan;
 use crate::blob::{BlobChunk, UploadStatus};
+use crate::classes::{ClassList, LabelMatch};
 use crate::dataset::{ChangeSet, ClassSizes, DatasetDifference, DatasetImage, DatasetVersion};
 use crate::event::Event;
 use crate::feedback::{Clusters, Feedback, FeedbackAccuracy, NewImages};
 use crate::health::{AgentHealth, Finding};
+use crate::history::{DatasetHistory, DatasetModelMetadata};
 use crate::job::{Job, Lease};
+use crate::label_check::{LabelCheck, LabelIssues};
 use crate::model::{Alias, AliasMove, GateVerdict, ModelVersion};
 use crate::page::Page;
 use crate::prediction::{HourCount, Prediction};
@@ -147,6 +153,24 @@ methods! {
     change(Operator) source_remove: SourceRemove -> Source;
     /// Looks whether a source has something new, and imports it.
     change(Operator) source_check: SourceCheck -> SourceChecked;
+    /// The class list of a project.
+    read(Viewer) class_list_get: InProject -> ClassList;
+    /// Replaces the class list of a project.
+    change(Operator) class_list_set: ClassListSet -> ClassList;
+    /// What the class list says of labels.
+    read(Viewer) class_check: ClassCheck -> Vec<LabelMatch>;
+    /// Dataset versions with how they came about, newest first.
+    read(Viewer) dataset_history: DatasetList -> Page<DatasetHistory>;
+    /// What a way of balancing would come to.
+    read(Viewer) dataset_balance: DatasetBalance -> BalancePlan;
+    /// All that is known of a dataset version and a model version together.
+    read(Viewer) dataset_metadata: DatasetMetadata -> DatasetModelMetadata;
+    /// Label checks, newest first.
+    read(Viewer) label_check_list: LabelCheckList -> Page<LabelCheck>;
+    /// Images whose label may be wrong.
+    read(Viewer) label_issue_list: LabelIssueList -> LabelIssues;
+    /// Says that labels are right.
+    change(Labeller) label_keep: LabelKeep -> Empty;
 
     /// Asks for a job.
     change(Operator) job_submit: JobSubmit -> Job;

@@ -4,27 +4,31 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use vigie_protocol::access::{Principal, Role};
+use vigie_protocol::classes::{ClassList, ImageLabel, Relabelling, Rename, RenameKind};
 use vigie_protocol::dataset::{
     ChangeKind, ChangeSet, ChangeSetState, ClassChange, DatasetDifference, DatasetRef, Decision, ImageChange,
     Lineage, Placement, Quarantined, Split, SplitCounts,
 };
 use vigie_protocol::event::{Event, Severity, Subject, Update};
+use vigie_protocol::exchange::ManifestFormat;
 use vigie_protocol::feedback::{Consensus, Feedback, FeedbackNote, FeedbackState, LabelItem, Said, Vote};
 use vigie_protocol::health::ServiceState;
 use vigie_protocol::job::{
     FailureCause, ImportSource, Job, JobFailure, JobOutcome, JobSpec, JobState, Progress, Wait,
 };
+use vigie_protocol::label_check::LabelIssue;
 use vigie_protocol::model::{
     AliasMove, Architecture, ClassReport, Evaluation, GateCheck, GateVerdict, MoveKind, Outcome, Proportion,
 };
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::prediction::{Prediction, Scored, Timings};
 use vigie_protocol::preprocess::PreprocessSpec;
-use vigie_protocol::run::{EpochMetrics, Init, Recipe, Run, RunState};
+use vigie_protocol::run::{ClassWeights, EpochMetrics, Init, Recipe, Run, RunState};
 use vigie_protocol::service::{AgentLogLine, AgentLogPage};
 use vigie_protocol::source::{
     Acceptance, Checksum, Imported, KaggleDataset, Pending, Revision, Source, SourceOrigin, SourceState,
 };
+use vigie_protocol::window::Window;
 use vigie_protocol::{AliasName, ApiError, ErrorCode, Hash, ModelNumber, ProjectName, Time};
 
 pub fn hash() -> impl Strategy<Value = Hash> {
@@ -101,9 +105,58 @@ fn recipe() -> impl Strategy<Value = Recipe> {
                 label_smoothing,
                 dropout,
                 mirror,
+                class_weights: if mirror { ClassWeights::Even } else { ClassWeights::Balanced },
                 patience,
                 seed,
             }
+        },
+    )
+}
+
+fn window() -> impl Strategy<Value = Window> {
+    prop_oneof![
+        any::<u64>().prop_map(|images| Window::Last { images }),
+        any::<u32>().prop_map(|days| Window::Days { days }),
+        any::<[u64; 2]>().prop_map(|[per_class, seed]| Window::Reservoir { per_class, seed }),
+    ]
+}
+
+fn relabelling() -> impl Strategy<Value = Relabelling> {
+    let label = (hash(), any::<String>()).prop_map(|(image, label)| ImageLabel { image, label });
+    prop_oneof![
+        prop::collection::btree_map(any::<String>(), any::<String>(), 0..3)
+            .prop_map(|renames| Relabelling::Classes { renames }),
+        prop::collection::vec(label, 0..3).prop_map(|labels| Relabelling::Images { labels }),
+        any::<u32>().prop_map(|version| Relabelling::Undo { version }),
+    ]
+}
+
+pub fn class_list() -> impl Strategy<Value = ClassList> {
+    let names = prop::collection::btree_set(any::<String>(), 0..4);
+    let aliases = prop::collection::btree_map(any::<String>(), any::<String>(), 0..4);
+    (names, aliases, any::<(u64, Option<String>)>(), prop::option::of(time())).prop_map(
+        |(classes, aliases, (generation, by), changed)| ClassList {
+            classes,
+            aliases,
+            generation,
+            changed,
+            by,
+        },
+    )
+}
+
+pub fn label_issue() -> impl Strategy<Value = LabelIssue> {
+    let texts = any::<[String; 3]>();
+    (hash(), texts, [single(), single(), single()], 0..3usize).prop_map(
+        |(image, [label, suggested, origin], numbers, split)| LabelIssue {
+            image,
+            label,
+            suggested,
+            score: numbers[0],
+            label_probability: numbers[1],
+            suggested_probability: numbers[2],
+            split: Split::ALL[split],
+            origin,
         },
     )
 }
@@ -180,6 +233,9 @@ pub fn spec() -> impl Strategy<Value = JobSpec> {
     let source = prop_oneof![
         any::<String>().prop_map(|path| ImportSource::Path { path }),
         (hash(), any::<String>()).prop_map(|(hash, name)| ImportSource::Blob { hash, name }),
+        (hash(), any::<(String, Option<String>, bool)>()).prop_map(|(hash, (name, images, replace))| {
+            ImportSource::Manifest { hash, name, format: ManifestFormat::Csv, images, replace }
+        }),
         (any::<String>(), prop::option::of(checksum()))
             .prop_map(|(url, checksum)| ImportSource::Url { url, checksum }),
         (kaggle(), any::<Option<u64>>())
@@ -193,8 +249,26 @@ pub fn spec() -> impl Strategy<Value = JobSpec> {
             lineage: Lineage::Source,
             accept
         }),
-        (dataset(), any::<[bool; 3]>()).prop_map(|(from, [accept, admit_all, only_add])| {
-            JobSpec::Propose { from, into: Lineage::Reference, accept, admit_all, only_add }
+        (dataset(), any::<[bool; 3]>(), prop::option::of(window())).prop_map(
+            |(from, [accept, admit_all, only_add], window)| {
+                JobSpec::Propose { from, into: Lineage::Reference, accept, admit_all, only_add, window }
+            }
+        ),
+        (relabelling(), any::<bool>()).prop_map(|(relabelling, accept)| JobSpec::Relabel {
+            lineage: Lineage::Reference,
+            relabelling,
+            accept
+        }),
+        any::<(Option<u64>, u64, bool)>().prop_map(|(per_class, seed, accept)| JobSpec::Balance {
+            lineage: Lineage::Production,
+            per_class,
+            seed,
+            accept
+        }),
+        (dataset(), any::<u32>(), recipe()).prop_map(|(dataset, folds, recipe)| JobSpec::LabelCheck {
+            dataset,
+            folds,
+            recipe
         }),
         (dataset(), preprocess).prop_map(|(dataset, spec)| JobSpec::Preprocess { dataset, spec }),
         (dataset(), recipe(), id()).prop_map(|(dataset, recipe, run)| JobSpec::Train {
@@ -433,6 +507,12 @@ pub fn change_set() -> impl Strategy<Value = ChangeSet> {
         by,
         reason,
     });
+    let rename = any::<([String; 2], u64)>().prop_map(|([from, to], images)| Rename {
+        from,
+        to,
+        images,
+        kind: RenameKind::Asked,
+    });
     let names = (id(), project(), hash(), time(), any::<[String; 2]>());
     let figures = any::<([u64; 5], [Option<u32>; 2])>();
     let content = (
@@ -440,11 +520,20 @@ pub fn change_set() -> impl Strategy<Value = ChangeSet> {
         prop::collection::btree_map(any::<String>(), counts, 0..3),
         prop::collection::vec(quarantined, 0..3),
         prop::option::of(decision),
+        prop::collection::vec(rename, 0..3),
+        prop::option::of(window()),
     );
     (names, figures, content).prop_map(
         |((id, project, manifest, created, [origin, by]), figures, content)| {
             let ([bytes, unchanged, duplicates, quarantined, generation], [base, accepted_as]) = figures;
-            let (classes, result, quarantine, decided): (BTreeMap<_, _>, BTreeMap<_, _>, _, _) = content;
+            let (classes, result, quarantine, decided, renames, window): (
+                BTreeMap<_, _>,
+                BTreeMap<_, _>,
+                _,
+                _,
+                _,
+                _,
+            ) = content;
             ChangeSet {
                 id,
                 project,
@@ -462,6 +551,8 @@ pub fn change_set() -> impl Strategy<Value = ChangeSet> {
                 duplicates,
                 quarantine,
                 quarantined,
+                renames,
+                window,
                 accepted_as,
                 decided,
                 generation,

@@ -232,6 +232,7 @@ pub(super) fn proposed(name: &str) -> WorkDone {
         quarantine: Vec::new(),
         quarantined: 0,
         waiting: Vec::new(),
+        renames: Vec::new(),
     })
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tarpc::context;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use vigie_core::data::changeset::split_counts;
 use vigie_core::store::manifest::Manifest;
 use vigie_core::store::{Blobs, State};
 use vigie_protocol::access::Role;
@@ -27,15 +28,15 @@ use crate::rpc::Api;
 use crate::run::assemble;
 
 /// An agent whose parts nobody runs.
-struct Agent {
-    app: Arc<App>,
+pub(super) struct Agent {
+    pub(super) app: Arc<App>,
     log: LogRing,
     _stop: DropGuard,
     _folder: tempfile::TempDir,
 }
 
 impl Agent {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("agent.toml");
         let text = format!(
@@ -50,11 +51,11 @@ impl Agent {
         Self { app, log, _stop: stop.drop_guard(), _folder: folder }
     }
 
-    fn api(&self) -> Api {
+    pub(super) fn api(&self) -> Api {
         Api::new(super::session(Role::Operator), self.app.clone())
     }
 
-    fn project(&self) {
+    pub(super) fn project(&self) {
         let project = Project {
             name: birds(),
             description: String::new(),
@@ -66,44 +67,48 @@ impl Agent {
         self.app.state.catalog.create_project(&project, None).unwrap();
     }
 
-    /// Makes the first version of a line, of these images.
-    fn version(&self, lineage: Lineage, images: &[(u8, &str, Split)]) -> DatasetRef {
+    /// Makes the next version of a line, of these images.
+    pub(super) fn version(&self, lineage: Lineage, images: &[(u8, &str, Split)]) -> DatasetRef {
         let State { catalog, blobs, .. } = &*self.app.state;
         let images = images.iter().map(|&(n, label, split)| image(n, label, split));
-        let manifest = blobs.put(&Manifest::new(images.collect()).encode()).unwrap();
+        let decoded = Manifest::new(images.collect());
+        let manifest = blobs.put(&decoded.encode()).unwrap();
+        let base = catalog.dataset_head(&birds(), lineage).unwrap().map(|head| head.dataset.number);
         let (at, by) = (Time::now(), "ada".to_owned());
         let set = ChangeSet {
             id: ChangeSetId::new(),
             project: birds(),
             lineage,
-            base: None,
+            base,
             state: ChangeSetState::Proposed,
             origin: "a test".to_owned(),
             created: at,
             by: by.clone(),
             manifest,
             classes: BTreeMap::new(),
-            result: BTreeMap::new(),
+            result: split_counts(decoded.images()),
             bytes: 0,
             unchanged: 0,
             duplicates: 0,
             quarantine: Vec::new(),
             quarantined: 0,
+            renames: Vec::new(),
+            window: None,
             accepted_as: None,
             decided: None,
             generation: 0,
         };
         catalog.propose(&set, None).unwrap();
         catalog.accept(&birds(), set.id, None, &Decision { at, by, reason: None }, None).unwrap();
-        DatasetRef { lineage, number: 1 }
+        DatasetRef { lineage, number: base.unwrap_or(0) + 1 }
     }
 }
 
-fn birds() -> ProjectName {
+pub(super) fn birds() -> ProjectName {
     "birds".parse().unwrap()
 }
 
-fn image(n: u8, label: &str, split: Split) -> DatasetImage {
+pub(super) fn image(n: u8, label: &str, split: Split) -> DatasetImage {
     DatasetImage {
         image: Hash::from([n; 32]),
         label: label.to_owned(),

@@ -1,8 +1,13 @@
 //! `vigie datasets`.
 
+mod balance;
 mod diff;
+mod export;
+mod figures;
 mod input;
+mod labels;
 mod show;
+mod window;
 
 use std::path::Path;
 
@@ -32,6 +37,13 @@ Examples:
   vigie datasets show reference@v1
   vigie datasets images reference@v1 --class owl --split test
   vigie datasets diff reference@v1 reference@v2
+  vigie datasets update production@v9 reference --last 1000   only the newest 1,000 images
+  vigie datasets balance reference@v2 --plan weights          what would it come to?
+  vigie datasets label-check reference@v2                     which labels may be wrong?
+  vigie datasets label-accept 3f2a 91cc                       they get the suggested labels
+  vigie datasets export reference@v2 birds/                   split/class/name.jpg, and the manifest
+  vigie datasets import-manifest birds/manifest.jsonl --images birds/
+  vigie datasets history --csv logs/
 ";
 
 #[derive(Debug, Args)]
@@ -99,6 +111,8 @@ enum Verb {
         #[arg(default_value = "reference")]
         into: Lineage,
         #[command(flatten)]
+        window: window::WindowOptions,
+        #[command(flatten)]
         review: Review,
         #[command(flatten)]
         waiting: Waiting,
@@ -116,6 +130,29 @@ enum Verb {
         #[command(flatten)]
         waiting: Waiting,
     },
+    /// List versions with how they came about, or write the lines' logs as CSV
+    History(figures::History),
+    /// Show all that is known of a dataset version and a model version together, or write it as CSV
+    Metadata(figures::Metadata),
+    /// Show what it would take for all classes to weigh the same, and do it if asked
+    Balance(balance::BalanceCommand),
+    /// Look for labels that a classifier contradicts which did not learn from them
+    LabelCheck(labels::Check),
+    /// List the checks of labels, newest first
+    LabelChecks {
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// List images whose label may be wrong, the least credible labels first
+    LabelIssues(labels::Issues),
+    /// Give images the label that the check suggests, or another one
+    LabelAccept(labels::Accept),
+    /// Say that labels are right, so that no check brings them up again
+    LabelKeep(labels::Keep),
+    /// Write a version to files: pictures in folders, or its manifest
+    Export(export::Export),
+    /// Import a manifest that was exported, with its splits and labels as they are
+    ImportManifest(export::ImportManifest),
 }
 
 /// Who decides on a change-set.
@@ -167,8 +204,9 @@ impl Datasets {
                 let spec = JobSpec::Import { source, lineage, accept: !review.review };
                 finish(app, session, submit(session, project, spec).await?, waiting).await
             }
-            Verb::Update { from, into, review, waiting } => {
-                let spec = JobSpec::Propose { from, into, accept: !review.review };
+            Verb::Update { from, into, window, review, waiting } => {
+                let window = window.window();
+                let spec = JobSpec::Propose { from, into, accept: !review.review, window };
                 finish(app, session, submit(session, project, spec).await?, waiting).await
             }
             Verb::Preprocess { dataset, input, architecture, waiting } => {
@@ -176,6 +214,16 @@ impl Datasets {
                 let spec = JobSpec::Preprocess { dataset, spec };
                 finish(app, session, submit(session, project, spec).await?, waiting).await
             }
+            Verb::History(history) => history.run(app, session, project).await,
+            Verb::Metadata(metadata) => metadata.run(app, session, project).await,
+            Verb::Balance(balance) => balance.run(app, session, project).await,
+            Verb::LabelCheck(check) => check.run(app, session, project).await,
+            Verb::LabelChecks { limit } => labels::checks(app, session, project, limit).await,
+            Verb::LabelIssues(issues) => issues.run(app, session, project).await,
+            Verb::LabelAccept(accept) => accept.run(app, session, project).await,
+            Verb::LabelKeep(keep) => keep.run(app, session, project).await,
+            Verb::Export(export) => export.run(app, session, project).await,
+            Verb::ImportManifest(import) => import.run(app, session, project).await,
         }
     }
 }

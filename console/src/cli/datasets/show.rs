@@ -34,7 +34,7 @@ pub fn table(versions: &[DatasetVersion], style: &Style) -> Table {
 
 /// A version with its images per class and split.
 pub fn sheet(version: &DatasetVersion, style: &Style) -> Sheet {
-    let DatasetVersion { dataset, manifest, created, by, change_set, classes, bytes: size } = version;
+    let DatasetVersion { dataset, manifest, created, by, change_set, classes, bytes: size, window } = version;
     Sheet::new()
         .field("Version", dataset.to_string())
         .field(
@@ -43,6 +43,7 @@ pub fn sheet(version: &DatasetVersion, style: &Style) -> Sheet {
         )
         .field("Created", format!("{} by {by}", when(style.now, *created)))
         .field("Change-set", change_set.to_string())
+        .maybe("Window", window.as_ref())
         .field("Manifest", manifest.to_string())
         .table("Images", classes_table(classes))
 }

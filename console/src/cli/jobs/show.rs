@@ -1,5 +1,6 @@
 //! How jobs, their logs and leases are shown.
 
+use vigie_protocol::classes::Relabelling;
 use vigie_protocol::job::{FailureCause, Job, JobOutcome, JobSpec, JobState, Lease, LogLine, Progress};
 
 use crate::cli::blobs::gc_line;
@@ -97,6 +98,10 @@ pub fn outcome(outcome: &JobOutcome) -> String {
         }
         JobOutcome::Run { run, best_epoch } => format!("run {run}, best epoch {best_epoch}"),
         JobOutcome::Model { number } => format!("registered model {number}"),
+        JobOutcome::LabelCheck { images, issues } => {
+            let (images, issues) = (count(*images), count(*issues));
+            format!("{issues} of {images} labels may be wrong; `vigie datasets label-issues` lists them")
+        }
         JobOutcome::Gc { report } => gc_line(report),
         JobOutcome::Unknown => "made something this console does not know".to_owned(),
     }
@@ -185,8 +190,27 @@ fn does(spec: &JobSpec) -> String {
         JobSpec::Import { source, lineage, accept } => {
             format!("import {} into {lineage}{}", source.name(), accepting(*accept))
         }
-        JobSpec::Propose { from, into, accept } => {
-            format!("bring what {from} has into {into}{}", accepting(*accept))
+        JobSpec::Propose { from, into, accept, window } => {
+            let window = window.map(|window| format!(" ({window})")).unwrap_or_default();
+            format!("bring what {from} has{window} into {into}{}", accepting(*accept))
+        }
+        JobSpec::Relabel { lineage, relabelling, accept } => {
+            let what = match relabelling {
+                Relabelling::Classes { renames } => format!("rename {} classes of {lineage}", renames.len()),
+                Relabelling::Images { labels } => {
+                    format!("give {} images of {lineage} other labels", labels.len())
+                }
+                Relabelling::Undo { version } => format!("undo the other labels of {lineage}@v{version}"),
+                Relabelling::Unknown => format!("give images of {lineage} other labels"),
+            };
+            what + accepting(*accept)
+        }
+        JobSpec::Balance { lineage, per_class, seed: _, accept } => {
+            let limit = per_class.map_or("as many as the smallest".to_owned(), |limit| limit.to_string());
+            format!("leave each class of {lineage} {limit} train images{}", accepting(*accept))
+        }
+        JobSpec::LabelCheck { dataset, folds, recipe: _ } => {
+            format!("look for wrong labels in {dataset}, {folds} folds")
         }
         JobSpec::Preprocess { dataset, spec } => format!("pack {dataset} at {0}×{0} pixels", spec.crop),
         JobSpec::Train { dataset, recipe, run } => {

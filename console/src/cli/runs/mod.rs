@@ -5,7 +5,7 @@ mod show;
 use clap::{Args, Subcommand};
 use vigie_protocol::dataset::{DatasetRef, Lineage};
 use vigie_protocol::model::Architecture;
-use vigie_protocol::run::{Init, Recipe};
+use vigie_protocol::run::{ClassWeights, Init, Recipe};
 use vigie_protocol::service::{DatasetList, RunGet, RunList, TrainSubmit, TrainSubmitted};
 use vigie_protocol::{IdempotencyKey, ModelNumber, ProjectName, RunId};
 
@@ -101,6 +101,9 @@ pub struct RecipeOptions {
     /// Do not learn from mirrored copies
     #[arg(long)]
     no_mirror: bool,
+    /// Let errors count the more, the smaller the class
+    #[arg(long)]
+    class_weights: bool,
     /// Epochs without a better validation loss before it stops; 0 never stops it [default: 10]
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<u32>,
@@ -132,6 +135,7 @@ impl RecipeOptions {
             label_smoothing: self.label_smoothing.unwrap_or(default.label_smoothing),
             dropout: self.dropout.unwrap_or(default.dropout),
             mirror: default.mirror && !self.no_mirror,
+            class_weights: if self.class_weights { ClassWeights::Balanced } else { default.class_weights },
             patience: self.patience.unwrap_or(default.patience),
             seed: self.seed.unwrap_or(default.seed),
         }

@@ -217,10 +217,14 @@ fn job_links(agent: AgentIndex, job: &Job) -> Vec<(String, Subject)> {
     match &job.spec {
         JobSpec::Train { dataset: of, run: filled, .. } => links.extend([dataset(*of), run(*filled)]),
         JobSpec::Evaluate { run: of } => links.push(run(*of)),
-        JobSpec::Preprocess { dataset: of, .. } | JobSpec::Propose { from: of, .. } => {
-            links.push(dataset(*of))
-        }
-        JobSpec::Import { .. } | JobSpec::Gc { .. } | JobSpec::Unknown => {}
+        JobSpec::Preprocess { dataset: of, .. }
+        | JobSpec::Propose { from: of, .. }
+        | JobSpec::LabelCheck { dataset: of, .. } => links.push(dataset(*of)),
+        JobSpec::Import { .. }
+        | JobSpec::Relabel { .. }
+        | JobSpec::Balance { .. }
+        | JobSpec::Gc { .. }
+        | JobSpec::Unknown => {}
     }
     match &job.outcome {
         Some(JobOutcome::ChangeSet { change_set, dataset: made }) => {
@@ -236,6 +240,7 @@ fn job_links(agent: AgentIndex, job: &Job) -> Vec<(String, Subject)> {
             JobOutcome::NoChange { .. }
             | JobOutcome::Pack { .. }
             | JobOutcome::Run { .. }
+            | JobOutcome::LabelCheck { .. }
             | JobOutcome::Gc { .. }
             | JobOutcome::Unknown,
         )

@@ -60,6 +60,7 @@ fn version(lineage: Lineage, number: u32, created: Time, text: &str) -> DatasetV
         change_set: ChangeSetId::new(),
         classes,
         bytes: 0,
+        window: None,
     }
 }
 

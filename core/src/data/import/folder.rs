@@ -73,7 +73,7 @@ pub(super) fn list(root: &Path, listing: &mut Listing, observer: &dyn Observer) 
 const NOT_A_FILE: &str = "not a regular file";
 
 /// Where a symbolic link leads, if that is allowed.
-fn target(link: &Path, root: &Path) -> Result<PathBuf, String> {
+pub(super) fn target(link: &Path, root: &Path) -> Result<PathBuf, String> {
     let target =
         link.canonicalize().map_err(|error| format!("a symbolic link that leads nowhere: {error}"))?;
     if !target.starts_with(root) {

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use vigie_protocol::Hash;
+use vigie_protocol::classes::RenameKind;
 use vigie_protocol::dataset::{DatasetImage, Quality, Quarantined, Split, SplitCounts};
 
 use super::layout::Placed;
 use super::listing::left_out;
 use super::{GivenSplit, ImportPlan};
 use crate::data::changeset::{Proposal, QUARANTINE_LISTED, find, merge};
+use crate::data::labels::admission;
+use crate::data::relabel::listed;
 use crate::data::split::assign;
 use crate::store::manifest::Manifest;
 
@@ -26,6 +29,7 @@ pub(super) fn gather(plan: &ImportPlan, mut found: Vec<Found>, mut refused: Vec<
     let mut offered: Vec<DatasetImage> = Vec::with_capacity(found.len());
     let mut given: Vec<Option<Split>> = Vec::with_capacity(found.len());
     let mut duplicates = 0;
+    let mut renames: BTreeMap<(&str, &str, RenameKind), u64> = BTreeMap::new();
     for same in found.chunk_by(|a, b| a.hash == b.hash) {
         let first = &same[0];
         if let Some(other) = same.iter().find(|image| image.placed.label != first.placed.label) {
@@ -46,8 +50,11 @@ pub(super) fn gather(plan: &ImportPlan, mut found: Vec<Found>, mut refused: Vec<
             split: Split::Train,
             origin: first.path.clone(),
             quality: first.quality.clone(),
-            admission: "imported".to_owned(),
+            admission: admission("imported", first.placed.given.as_ref().map(|(given, _)| given.as_str())),
         });
+        if let Some((given, why)) = &first.placed.given {
+            *renames.entry((given.as_str(), first.placed.label.as_str(), *why)).or_default() += 1;
+        }
     }
     deal(plan, &mut offered, &given);
 
@@ -55,7 +62,9 @@ pub(super) fn gather(plan: &ImportPlan, mut found: Vec<Found>, mut refused: Vec<
     let quarantined = refused.len() as u64;
     refused.truncate(QUARANTINE_LISTED);
     let merged = merge(plan.base.as_ref(), offered, plan.replace);
-    Proposal { duplicates, quarantine: refused, quarantined, ..merged }
+    let renames =
+        renames.into_iter().map(|((from, to, why), images)| (from.to_owned(), to.to_owned(), images, why));
+    Proposal { duplicates, quarantine: refused, quarantined, renames: listed(renames), ..merged }
 }
 
 /// Gives the new images among `offered` their splits. `given` are those of the layout: of copies

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use vigie_protocol::classes::RenameKind;
 use vigie_protocol::dataset::Split;
 
-use crate::data::label::label;
+use crate::data::labels::{Named, class_name};
 
 /// How the folders of a source are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,20 @@ pub(super) struct Layout {
 pub(super) struct Placed {
     pub label: String,
     pub split: Option<Split>,
+    /// The label that the source says, where the class list has another for it, and why.
+    pub given: Option<(String, RenameKind)>,
+}
+
+impl Placed {
+    fn new(label: String, split: Option<Split>) -> Self {
+        Self { label, split, given: None }
+    }
+
+    /// The same under the name that the class list has for its label.
+    pub fn named(self, named: Named) -> Self {
+        let Named { class, renamed } = named;
+        Self { given: renamed.map(|why| (self.label, why)), label: class, split: self.split }
+    }
 }
 
 impl Layout {
@@ -51,11 +66,11 @@ impl Layout {
                 Some(split) => Some(split),
                 None => return Err("outside of the train, valid and test folders".to_owned()),
             },
-            Some(name) => return Ok(Placed { label: label(name)?, split: None }),
+            Some(name) => return Ok(Placed::new(class_name(name)?, None)),
             None => return Err("not in a folder named after its class".to_owned()),
         };
         match folders.next() {
-            Some(name) => Ok(Placed { label: label(name)?, split }),
+            Some(name) => Ok(Placed::new(class_name(name)?, split)),
             None => Err("not in a folder named after its class".to_owned()),
         }
     }
@@ -108,8 +123,8 @@ mod tests {
         let layout = Layout::of(cases.iter().map(|case| case.0));
         for (path, expected) in cases {
             let found = match layout.place(path) {
-                Ok(Placed { label, split: None }) => label,
-                Ok(Placed { label, split: Some(split) }) => format!("{split}:{label}"),
+                Ok(Placed { label, split: None, given: _ }) => label,
+                Ok(Placed { label, split: Some(split), given: _ }) => format!("{split}:{label}"),
                 Err(_) => "-".to_owned(),
             };
             assert_eq!(&found, expected, "{path} in {layout:?}");

@@ -10,6 +10,7 @@ mod folder;
 mod gather;
 mod layout;
 mod listing;
+pub mod manifest;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 use vigie_protocol::Hash;
+use vigie_protocol::classes::{ClassList, UnknownLabels};
 use vigie_protocol::dataset::Quality;
 
 use self::archive::Archive;
@@ -26,6 +28,7 @@ use self::listing::{Candidate, Listing, Place, Unread};
 use super::DataError;
 use super::behind::write_behind;
 use super::changeset::{Proposal, find};
+use super::labels::Naming;
 use super::room::PixelRoom;
 use crate::fail_point::{self, FailPoint};
 use crate::observe::{Level, Observer, Step};
@@ -50,6 +53,10 @@ pub struct ImportPlan {
     pub replace: bool,
     /// How much a source may hold.
     pub limits: ImportLimits,
+    /// The classes that the project knows; an empty list takes every label as it is.
+    pub classes: ClassList,
+    /// What becomes of labels that the list lacks.
+    pub unknown_labels: UnknownLabels,
 }
 
 impl ImportPlan {
@@ -63,6 +70,8 @@ impl ImportPlan {
             given_split: GivenSplit::Keep,
             replace: false,
             limits: ImportLimits::default(),
+            classes: ClassList::default(),
+            unknown_labels: UnknownLabels::default(),
         }
     }
 }
@@ -125,7 +134,7 @@ impl Default for ImportLimits {
 
 /// Reads a source and proposes it as the next version of `plan.base`.
 ///
-/// Layouts: `<class>/…/<image>` and `<split>/<class>/…/<image>` with the splits train, valid and
+/// Labels are put right by the plan's class list. Layouts: `<class>/…/<image>` and `<split>/<class>/…/<image>` with the splits train, valid and
 /// test (or val), each also inside one wrapping folder. The blobs of all images are durable when
 /// this returns; those of images that were left out afterwards are garbage for the collector.
 ///
@@ -141,14 +150,20 @@ pub fn import(plan: &ImportPlan, blobs: &dyn Blobs, observer: &dyn Observer) -> 
     }
 
     let layout = Layout::of(candidates.iter().map(|candidate| candidate.path.as_str()));
+    let mut naming = Naming::new(&plan.classes, plan.unknown_labels);
     let mut labelled = Vec::with_capacity(candidates.len());
+    let mut nameless = false;
     for candidate in candidates {
-        match layout.place(&candidate.path) {
+        let placed = layout.place(&candidate.path).and_then(|placed| {
+            let named = naming.name(&placed.label).inspect_err(|_| nameless = true)?;
+            Ok(placed.named(named))
+        });
+        match placed {
             Ok(placed) => labelled.push((candidate, placed)),
             Err(reason) => refused.push(listing::left_out(candidate.path, reason)),
         }
     }
-    if labelled.is_empty() {
+    if labelled.is_empty() && !nameless {
         return Err(DataError::NoImages { name: plan.name.clone() });
     }
 

@@ -98,6 +98,7 @@ impl Catalog {
                 change_set: id,
                 classes: set.result.clone(),
                 bytes: set.bytes,
+                window: set.window,
             };
             set.state = ChangeSetState::Accepted;
             set.accepted_as = Some(version.dataset.number);

@@ -7,6 +7,7 @@
 mod aliases;
 mod change;
 mod change_sets;
+mod class_lists;
 mod collecting;
 mod datasets;
 mod draws;
@@ -14,6 +15,7 @@ mod erasures;
 mod events;
 mod feedback;
 mod jobs;
+mod label_checks;
 mod labels;
 mod leases;
 mod models;

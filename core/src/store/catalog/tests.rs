@@ -1,16 +1,17 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use vigie_protocol::classes::{ClassList, ImageLabel};
 use vigie_protocol::dataset::{ChangeSet, ChangeSetState, Lineage};
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::job::{Job, JobState};
 use vigie_protocol::model::MoveKind;
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::project::{Project, ProjectSettings};
-use vigie_protocol::{AliasName, Hash, IdempotencyKey, ModelNumber, RunId};
+use vigie_protocol::{AliasName, Hash, IdempotencyKey, JobId, ModelNumber, RunId};
 
 use super::*;
 use crate::store::conformance::{MemoryFacts, on_each};
-use crate::store::samples::{at, change_set, decision, job, model, name, project, run};
+use crate::store::samples::{at, change_set, decision, job, label_check, model, name, project, run};
 
 fn catalog() -> Catalog {
     let catalog = Catalog::new(Arc::new(MemoryFacts::default()));
@@ -75,6 +76,48 @@ fn projects_are_created_once_and_changed_by_generation() {
         assert_eq!(catalog.projects().unwrap().len(), 2);
         assert_eq!(catalog.project(&birds.name).unwrap(), changed);
         assert!(matches!(catalog.project(&name("none")), Err(StoreError::NotFound { .. })));
+    });
+}
+
+#[test]
+fn a_class_list_is_replaced_by_generation() {
+    on_each(|facts| {
+        let catalog = Catalog::new(facts);
+        let birds = name("birds");
+        let owls = ClassList { classes: ["owl".to_owned()].into(), ..ClassList::default() };
+        assert!(matches!(catalog.set_class_list(&birds, 0, &owls, None), Err(StoreError::NotFound { .. })));
+        catalog.create_project(&project("birds"), None).unwrap();
+        assert_eq!(catalog.class_list(&birds).unwrap(), ClassList::default());
+        let receipt = receipt("class_list_set");
+        let set = catalog.set_class_list(&birds, 0, &owls, Some(&receipt)).unwrap();
+        assert_eq!(set, ClassList { generation: 1, ..owls.clone() });
+        assert_eq!(catalog.set_class_list(&birds, 0, &owls, Some(&receipt)).unwrap(), set, "once");
+        assert!(matches!(catalog.set_class_list(&birds, 0, &owls, None), Err(StoreError::Conflict { .. })));
+        assert_eq!(catalog.class_list(&birds).unwrap(), set);
+    });
+}
+
+#[test]
+fn labels_that_are_right_are_remembered_as_they_were() {
+    on_each(|facts| {
+        let catalog = Catalog::new(facts);
+        catalog.create_project(&project("birds"), None).unwrap();
+        let (birds, image) = (name("birds"), Hash::of(b"1"));
+        let label = |label: &str| ImageLabel { image, label: label.to_owned() };
+        catalog.keep_labels(&birds, &[label("owl")], "ada", at(1)).unwrap();
+        assert!(catalog.is_label_kept(&birds, image, "owl").unwrap());
+        assert!(!catalog.is_label_kept(&birds, image, "jay").unwrap(), "another label is another question");
+        assert!(!catalog.is_label_kept(&birds, Hash::of(b"2"), "owl").unwrap());
+
+        let checks = [JobId::new(), JobId::new()];
+        for job in checks {
+            catalog.save_label_check(&birds, &label_check(job, image)).unwrap();
+            catalog.save_label_check(&birds, &label_check(job, image)).unwrap();
+        }
+        let page = catalog.label_checks(&birds, None, 10).unwrap();
+        let found: Vec<JobId> = page.items.iter().map(|check| check.job).collect();
+        assert_eq!(found, [checks[1], checks[0]], "each once, the newest first");
+        assert_eq!(catalog.label_check(&birds, checks[0]).unwrap(), page.items[1]);
     });
 }
 

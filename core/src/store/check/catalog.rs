@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use vigie_protocol::dataset::{ChangeSetState, DatasetRef, DatasetVersion, Lineage, Split, SplitCounts};
-use vigie_protocol::job::{ImportSource, Job, JobSpec};
+use vigie_protocol::job::Job;
 use vigie_protocol::model::{Alias, AliasMove, ModelVersion, MoveKind};
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::run::RunState;
@@ -13,10 +13,12 @@ use vigie_protocol::source::Pending;
 use vigie_protocol::{Hash, ModelNumber, ProjectName};
 
 use super::{Check, is_there};
+use crate::data::labels::check_list;
 use crate::store::blobs::FolderBlobs;
 use crate::store::catalog::Catalog;
+use crate::store::gc::uploaded;
 use crate::store::manifest::Manifest;
-use crate::store::{Blobs, Result, StoreError, passport};
+use crate::store::{Blobs, Result, StoreError, label_report, passport};
 
 const PAGE: usize = 500;
 
@@ -29,6 +31,8 @@ impl Check<'_> {
             part.change_sets()?;
             part.sources()?;
             part.runs()?;
+            part.label_checks()?;
+            part.class_list();
             let models = part.models()?;
             part.aliases(&models)?;
             part.feedback()?;
@@ -79,10 +83,10 @@ impl Check<'_> {
 
     /// What a job that has not ended still needs.
     fn uploads(&mut self, job: &Job) {
-        if let JobSpec::Import { source: ImportSource::Blob { hash, .. }, .. } = &job.spec
+        if let Some(hash) = uploaded(&job.spec)
             && !job.state.is_final()
         {
-            self.names(*hash, &format!("job {}", job.id));
+            self.names(hash, &format!("job {}", job.id));
         }
     }
 
@@ -226,6 +230,31 @@ impl Part<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    fn label_checks(&mut self) -> Result<()> {
+        for check in all(|cursor| self.catalog.label_checks(self.project, cursor, PAGE))? {
+            let place = format!("label check {}", check.job);
+            self.exists(&place, "its job", self.catalog.job(check.job));
+            self.exists(&place, "its dataset", self.catalog.dataset(self.project, check.dataset));
+            if let Some(report) = self.read(check.report, &place, label_report::decode)
+                && report.issues.len() as u64 != check.issues
+            {
+                self.broken(&place, "its count is not that of its report");
+            }
+        }
+        Ok(())
+    }
+
+    fn class_list(&mut self) {
+        match self.catalog.class_list(self.project) {
+            Ok(list) => {
+                if let Err(error) = check_list(&list) {
+                    self.broken("class list", error);
+                }
+            }
+            Err(error) => self.broken("class list", error),
+        }
     }
 
     fn models(&mut self) -> Result<HashSet<ModelNumber>> {

@@ -50,6 +50,17 @@ fn both_formats_are_read() {
 }
 
 #[test]
+fn a_splits_hash_is_that_of_its_images_and_labels() {
+    use Split::{Test, Train};
+    let before = images(&[(1, "owl", Train), (2, "jay", Train), (3, "owl", Test)]);
+    let after = images(&[(1, "owl", Train), (2, "kite", Train), (3, "owl", Test)]);
+    let (before, after) = (before.splits(), after.splits());
+    assert_eq!(before.iter().map(|split| split.images).collect::<Vec<_>>(), [2, 0, 1]);
+    assert_ne!(before[0].hash, after[0].hash, "a label changed");
+    assert_eq!(before[1..], after[1..]);
+}
+
+#[test]
 fn what_is_no_manifest_is_damaged() {
     let whole = sample(20).encode();
     let unsorted = Manifest { images: sample(20).images.into_iter().rev().collect() }.encode();

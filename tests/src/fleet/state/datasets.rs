@@ -46,6 +46,7 @@ impl DatasetRow {
             change_set,
             classes: plan.counts(content).as_ref().clone(),
             bytes: plan.bytes(content),
+            window: None,
         }
     }
 }
@@ -90,6 +91,8 @@ impl ChangeSetRow {
             duplicates: self.duplicates,
             quarantine: (0..self.quarantined.min(QUARANTINE_LISTED)).map(quarantined).collect(),
             quarantined: self.quarantined,
+            renames: Vec::new(),
+            window: None,
             accepted_as: self.accepted_as,
             decided: self.decided.clone(),
             generation: self.generation,

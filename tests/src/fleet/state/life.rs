@@ -100,7 +100,7 @@ impl State {
             4 => JobSpec::Gc { dry_run: true },
             _ => {
                 let from = DatasetRef { lineage: Lineage::Reference, number: dataset.number };
-                JobSpec::Propose { from, into: Lineage::Reference, accept: false }
+                JobSpec::Propose { from, into: Lineage::Reference, accept: false, window: None }
             }
         };
         let project = (!matches!(spec, JobSpec::Gc { .. })).then_some(name);

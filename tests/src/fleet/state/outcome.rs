@@ -1,9 +1,11 @@
 //! What jobs leave behind that were worked at to their end.
 
+use vigie_core::evaluate::stats::proportion;
 use vigie_protocol::blob::GcReport;
 use vigie_protocol::dataset::{ChangeSetState, DatasetRef, Decision, Lineage};
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::job::{Job, JobOutcome, JobSpec};
+use vigie_protocol::label_check::LabelCheck;
 use vigie_protocol::model::Architecture;
 use vigie_protocol::{ApiError, ChangeSetId, ProjectName, Time};
 
@@ -28,10 +30,33 @@ impl State {
                 let origin = format!("import of {}", source.name());
                 self.proposed(job, *lineage, origin, grown, *accept)?
             }
-            JobSpec::Propose { from, into, accept } => {
+            JobSpec::Propose { from, into, accept, window: _ } => {
                 let taken = self.project(&project()?)?.dataset(*from)?.content;
                 let origin = format!("update from {from}");
                 self.proposed(job, *into, origin, Some(taken), *accept)?
+            }
+            // Every label of this world is right, and its classes are as large as they are.
+            JobSpec::Relabel { lineage, .. } | JobSpec::Balance { lineage, .. } => {
+                let head = self.project(&project()?)?.head(*lineage);
+                JobOutcome::NoChange { dataset: head.map(|head| head.dataset) }
+            }
+            JobSpec::LabelCheck { dataset, folds, recipe: _ } => {
+                let project = self.project_mut(&project()?)?;
+                let content = project.dataset(*dataset)?.content;
+                let images = (content.to - content.from) as u64;
+                project.label_checks.push(LabelCheck {
+                    job: job.id,
+                    dataset: *dataset,
+                    manifest: project.plan.manifest(content),
+                    images,
+                    folds: *folds,
+                    agreement: proportion(images, images),
+                    issues: 0,
+                    report: hash(u64::from(*folds), images),
+                    created: now,
+                    by: job.by.clone(),
+                });
+                JobOutcome::LabelCheck { images, issues: 0 }
             }
             JobSpec::Preprocess { dataset, spec } => {
                 let project = self.project(&project()?)?;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vigie_protocol::access::Principal;
+use vigie_protocol::classes::ClassList;
 use vigie_protocol::event::{Severity, Subject};
+use vigie_protocol::label_check::LabelCheck;
 use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
 use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
 use vigie_protocol::{AliasName, ApiError, ChangeSetId, ErrorCode, ProjectName, RunId};
@@ -32,6 +34,9 @@ pub(super) struct InState {
     /// By number, from 1.
     pub(super) models: Vec<ModelRow>,
     pub(super) aliases: BTreeMap<AliasName, AliasRow>,
+    pub(super) class_list: ClassList,
+    /// Oldest first.
+    pub(super) label_checks: Vec<LabelCheck>,
     pub(super) log: Log,
 }
 
@@ -120,6 +125,8 @@ impl State {
             runs: BTreeMap::new(),
             models: Vec::new(),
             aliases: BTreeMap::new(),
+            class_list: ClassList::default(),
+            label_checks: Vec::new(),
             log: Log::new(Arc::new(source), period),
         };
         self.projects.insert(name, fresh);
@@ -136,7 +143,7 @@ impl State {
 }
 
 fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
-    let ProjectSettings { keep_pictures, picture_days: _, split_percent } = settings;
+    let ProjectSettings { keep_pictures, picture_days: _, split_percent, unknown_labels: _ } = settings;
     if split_percent.iter().map(|&share| u32::from(share)).sum::<u32>() != 100 || split_percent[0] == 0 {
         return Err(ApiError::invalid(
             "the shares of train, valid and test must add up to 100, train above 0",

@@ -55,7 +55,8 @@ impl Work {
     pub(super) fn new(spec: &JobSpec, project: Option<&ProjectName>, device: &str, seed: u64) -> Self {
         let seconds = match spec {
             JobSpec::Import { .. } => 180,
-            JobSpec::Propose { .. } => 45,
+            JobSpec::Propose { .. } | JobSpec::Relabel { .. } | JobSpec::Balance { .. } => 45,
+            JobSpec::LabelCheck { .. } => 240,
             JobSpec::Preprocess { .. } => 120,
             // Half a minute an epoch.
             JobSpec::Train { recipe, .. } => u64::from(recipe.epochs) * 30,
@@ -65,10 +66,14 @@ impl Work {
         let project = project.map_or("", |project| project.as_str());
         let device = format!("device:{device}");
         let resources = match spec {
-            JobSpec::Import { lineage, .. } | JobSpec::Propose { into: lineage, .. } => {
+            JobSpec::Import { lineage, .. }
+            | JobSpec::Propose { into: lineage, .. }
+            | JobSpec::Relabel { lineage, .. }
+            | JobSpec::Balance { lineage, .. } => {
                 vec![format!("lineage:{project}/{lineage}")]
             }
             JobSpec::Preprocess { dataset, .. } => vec![format!("pack:{project}/{dataset}")],
+            JobSpec::LabelCheck { dataset, .. } => vec![format!("pack:{project}/{dataset}"), device],
             JobSpec::Train { run, .. } | JobSpec::Evaluate { run } => vec![format!("run:{run}"), device],
             JobSpec::Gc { .. } => vec!["blobs".to_owned()],
             JobSpec::Unknown => Vec::new(),
@@ -107,7 +112,10 @@ impl Work {
         let fraction = self.fraction();
         let (stage, units, unit) = match spec {
             JobSpec::Import { .. } => ("reading images".to_owned(), 12_000_u32, "images"),
-            JobSpec::Propose { .. } => ("comparing".to_owned(), 24_000, "images"),
+            JobSpec::Propose { .. } | JobSpec::Relabel { .. } | JobSpec::Balance { .. } => {
+                ("comparing".to_owned(), 24_000, "images")
+            }
+            JobSpec::LabelCheck { .. } => ("computing features".to_owned(), 24_000, "images"),
             JobSpec::Preprocess { .. } => ("decoding".to_owned(), 18_000, "images"),
             JobSpec::Train { recipe, .. } => {
                 let epochs = recipe.epochs.max(1);
@@ -167,7 +175,10 @@ pub(super) fn name(job: &Job) -> String {
     match &job.spec {
         JobSpec::Import { source, .. } => format!("{kind} of {}", source.name()),
         JobSpec::Propose { from, into, .. } => format!("{kind} from {from} into {into}"),
-        JobSpec::Preprocess { dataset, .. } | JobSpec::Train { dataset, .. } => {
+        JobSpec::Relabel { lineage, .. } | JobSpec::Balance { lineage, .. } => format!("{kind} of {lineage}"),
+        JobSpec::Preprocess { dataset, .. }
+        | JobSpec::LabelCheck { dataset, .. }
+        | JobSpec::Train { dataset, .. } => {
             format!("{kind} of {dataset}")
         }
         JobSpec::Evaluate { run } => format!("{kind} of run {run}"),

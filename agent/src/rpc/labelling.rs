@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vigie_core::data::label;
+use vigie_core::data::labels::class_name;
 use vigie_core::store::catalog::Clustering;
 use vigie_core::store::{Blobs, PredictionLog, State, StoreError};
 use vigie_protocol::feedback::{
@@ -76,7 +76,7 @@ pub(super) async fn clusters(api: Api, request: InProject) -> Result<Clusters, A
 pub(super) async fn label_cluster(api: Api, request: LabelCluster) -> Result<ClusterLabelled, ApiError> {
     let LabelCluster { key, project, made, cluster, except, class, new_class } = request;
     api.project(project.clone()).await?;
-    let class = label::label(&class).map_err(ApiError::invalid)?;
+    let class = class_name(&class).map_err(ApiError::invalid)?;
     if except.len() > MAX_EXCEPT {
         return Err(ApiError::invalid(format!("at most {MAX_EXCEPT} images can be left out of an answer")));
     }

@@ -1,0 +1,147 @@
+//! The work on what a line holds: windows, other labels, balance, checks of labels.
+
+use std::path::Path;
+
+use vigie_core::data::balance;
+use vigie_core::data::changeset::Proposal;
+use vigie_core::data::confident::{Confident, find_issues};
+use vigie_core::data::import::ImportLimits;
+use vigie_core::data::import::manifest::{ManifestPlan, import_manifest};
+use vigie_core::data::pack::Pack;
+use vigie_core::data::relabel::{self, Relabel};
+use vigie_core::evaluate::stats::proportion;
+use vigie_core::observe::Observer;
+use vigie_core::store::Blobs;
+use vigie_core::store::blobs::FolderBlobs;
+use vigie_core::store::label_report::{self, LabelReport};
+use vigie_core::store::manifest::Manifest;
+use vigie_core::train::{FoldPlan, OutOfFold, out_of_fold};
+use vigie_protocol::Hash;
+use vigie_protocol::label_check::LabelIssue;
+
+use super::carry_out::{base_manifest, make_pack, manifest, note_proposal, proposed, share_of_pack};
+use super::failure::{Failure, refused};
+use super::part::Part;
+use super::task::{RelabelWork, Work, WorkDone};
+
+/// Candidates that a report holds; of more, the least credible labels.
+const ISSUES_KEPT: usize = 50_000;
+/// The longest text of a candidate, in bytes.
+const MAX_ORIGIN: usize = 1_000;
+
+/// A manifest that was written to a file.
+pub(super) fn import_rows(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+    let Work::ImportManifest { file, format, name, images, base, replace, blobs } = work else {
+        return Err(refused("the task is no import of a manifest"));
+    };
+    let blobs = FolderBlobs::open(blobs)?;
+    let plan = ManifestPlan {
+        file: file.clone(),
+        format: *format,
+        name: name.clone(),
+        images: images.clone(),
+        base: base_manifest(&blobs, *base)?,
+        replace: *replace,
+        limits: ImportLimits::default(),
+    };
+    let proposal = import_manifest(&plan, &blobs, observer)?;
+    note_proposal(&proposal, observer);
+    Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
+}
+
+/// Other labels.
+pub(super) fn relabel(base: Hash, relabelling: &RelabelWork, blobs: &Path) -> Result<WorkDone, Failure> {
+    let blobs = FolderBlobs::open(blobs)?;
+    let how = match relabelling {
+        RelabelWork::Classes(renames) => Relabel::Classes(renames.clone()),
+        RelabelWork::Images(labels) => Relabel::Images(labels.clone()),
+        RelabelWork::Undo { before, after } => {
+            Relabel::Undo { before: base_manifest(&blobs, *before)?, after: manifest(&blobs, *after)? }
+        }
+    };
+    in_line(&blobs, base, |base| relabel::relabel(base, &how))
+}
+
+/// Fewer train images of large classes.
+pub(super) fn balance_down(
+    base: Hash,
+    per_class: Option<u64>,
+    seed: u64,
+    blobs: &Path,
+) -> Result<WorkDone, Failure> {
+    in_line(&FolderBlobs::open(blobs)?, base, |base| balance::down(base, per_class, seed))
+}
+
+fn in_line(
+    blobs: &FolderBlobs,
+    base: Hash,
+    change: impl FnOnce(&Manifest) -> Proposal,
+) -> Result<WorkDone, Failure> {
+    let base = manifest(blobs, base)?;
+    Ok(WorkDone::Proposed(proposed(blobs, change(&base))?))
+}
+
+/// Labels that contradict a classifier that did not learn from them.
+pub(super) fn check_labels(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+    let Work::LabelCheck { pack: pack_work, recipe, weights, cache, folds, device, threads } = work else {
+        return Err(refused("the task is no check of labels"));
+    };
+    let share = share_of_pack(pack_work);
+    make_pack(pack_work, &Part::new(observer, 0.0, share))?;
+    let plan = FoldPlan {
+        pack: &pack_work.path,
+        recipe,
+        preprocess: &pack_work.spec,
+        weights,
+        cache,
+        folds: *folds,
+        device,
+        threads: *threads,
+    };
+    let answers = out_of_fold(&plan, &Part::new(observer, share, 1.0))?;
+    let OutOfFold { labels, probabilities, classes } = &answers;
+    let found = find_issues(labels, probabilities, *classes);
+    let agreeing = labels
+        .iter()
+        .zip(probabilities.chunks_exact(*classes))
+        .filter(|(label, row)| row.iter().all(|probability| *probability <= row[**label as usize]));
+    let agreement = proportion(agreeing.count() as u64, labels.len() as u64);
+
+    let blobs = FolderBlobs::open(&pack_work.blobs)?;
+    let (pack, manifest) = (Pack::open(&pack_work.path)?, manifest(&blobs, pack_work.manifest)?);
+    let report = LabelReport { issues: issues(&pack, &manifest, &answers, &found) };
+    let issues = report.issues.len() as u64;
+    let report = blobs.put(&label_report::encode(&report))?;
+    blobs.sync()?;
+    Ok(WorkDone::LabelsChecked { report, images: labels.len() as u64, agreement, issues })
+}
+
+/// The candidates as people see them. The only image of a class is none: who learns without it does
+/// not know the class.
+fn issues(pack: &Pack, manifest: &Manifest, answers: &OutOfFold, found: &Confident) -> Vec<LabelIssue> {
+    let OutOfFold { labels, probabilities, classes } = answers;
+    let mut counts = vec![0u64; *classes];
+    labels.iter().for_each(|&label| counts[label as usize] += 1);
+    let judged = found.candidates.iter().filter(|candidate| counts[labels[candidate.row] as usize] > 1);
+    judged
+        .take(ISSUES_KEPT)
+        .filter_map(|candidate| {
+            let (row, label) = (candidate.row, labels[candidate.row] as usize);
+            let hash = pack.image_hash(row);
+            let images = manifest.images();
+            let image = &images[images.binary_search_by_key(&hash, |image| image.image).ok()?];
+            let mut origin = image.origin.clone();
+            origin.truncate(origin.floor_char_boundary(MAX_ORIGIN));
+            Some(LabelIssue {
+                image: hash,
+                label: image.label.clone(),
+                suggested: pack.classes()[candidate.suggested].clone(),
+                score: candidate.score as f32,
+                label_probability: probabilities[row * classes + label],
+                suggested_probability: probabilities[row * classes + candidate.suggested],
+                split: image.split,
+                origin,
+            })
+        })
+        .collect()
+}
