@@ -14,8 +14,8 @@ use crate::fault::api_error;
 use crate::hub::Hub;
 use crate::jobs::JobsHandle;
 use crate::log::LogRing;
-use crate::rpc::Mutations;
 use crate::rpc::blobs::Uploads;
+use crate::rpc::{Mutations, Reviews};
 use crate::services::Services;
 use crate::serving::Serving;
 use crate::telemetry::Sample;
@@ -44,6 +44,8 @@ pub struct App {
     pub uploads: Uploads,
     /// The machine.
     pub samples: watch::Receiver<Sample>,
+    /// Reviews of change-sets that somebody reads.
+    pub reviews: Reviews,
     /// Held while an alias moves: moves of one agent happen one after another.
     pub moves: Mutex<()>,
 }

@@ -27,7 +27,7 @@ use crate::hub::Hub;
 use crate::jobs::{self, JobEngine, JobOptions, ProcessLauncher};
 use crate::log::{self, LogRing};
 use crate::rpc::blobs::Uploads;
-use crate::rpc::{Api, Mutations, Server, ServerOptions};
+use crate::rpc::{Api, Mutations, Reviews, Server, ServerOptions};
 use crate::services::Services;
 use crate::serving::{self, Pool, Recorder, Serving};
 use crate::telemetry;
@@ -164,6 +164,7 @@ pub(crate) async fn assemble(
         mutations: Mutations::default(),
         uploads,
         samples,
+        reviews: Reviews::default(),
         moves: Mutex::new(()),
     };
     Ok((Arc::new(app), engine))

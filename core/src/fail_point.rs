@@ -13,10 +13,16 @@ pub enum FailPoint {
     BlobRenamed,
     /// Some images of an import are stored.
     ImportImage,
+    /// Some images of an import are stored and noted as measured.
+    ImportNoted,
     /// An import's blobs are durable; nothing names them.
     ImportSynced,
     /// A change-set is laid down and not accepted yet.
     ChangeSetProposed,
+    /// What a part of a change-set makes is durable; nothing names it.
+    PartStored,
+    /// A change-set is decided; who decided does not know.
+    ChangeSetDecided,
     /// A version exists; the job that made it does not say so.
     VersionAccepted,
     /// Some images of a pack are written.
@@ -57,11 +63,14 @@ pub enum FailPoint {
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [FailPoint; 22] = [
+    pub const ALL: [FailPoint; 25] = [
         FailPoint::BlobRenamed,
         FailPoint::ImportImage,
+        FailPoint::ImportNoted,
         FailPoint::ImportSynced,
         FailPoint::ChangeSetProposed,
+        FailPoint::PartStored,
+        FailPoint::ChangeSetDecided,
         FailPoint::VersionAccepted,
         FailPoint::PackImage,
         FailPoint::PackWritten,

@@ -87,7 +87,9 @@ fn add_fields(tree: &mut Value) {
             let tag = fields.len() == 1 && fields.keys().all(|key| key.starts_with(char::is_uppercase));
             for (name, value) in &mut *fields {
                 match value {
-                    Value::Object(classes) if ["classes", "result"].contains(&name.as_str()) => {
+                    Value::Object(classes)
+                        if ["classes", "result", "left", "metadata"].contains(&name.as_str()) =>
+                    {
                         classes.values_mut().for_each(add_fields);
                     }
                     value => add_fields(value),

@@ -76,7 +76,9 @@ pub(super) fn resources(
     let lineage = |lineage: Lineage| Ok::<_, PlanError>(format!("lineage:{}/{lineage}", project(job)?));
     let device = format!("device:{}", options.device);
     Ok(match &job.spec {
-        JobSpec::Import { lineage: into, .. } | JobSpec::Propose { into, .. } => vec![lineage(*into)?],
+        JobSpec::Import { lineage: into, .. }
+        | JobSpec::Propose { into, .. }
+        | JobSpec::Resplit { lineage: into } => vec![lineage(*into)?],
         JobSpec::Preprocess { dataset, spec } => {
             let manifest = catalog.dataset(project(job)?, *dataset)?.manifest;
             vec![pack_resource(pack::id(manifest, spec))]
@@ -103,7 +105,7 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
         Ok(head.map(|head| head.manifest))
     };
     let work = match &job.spec {
-        JobSpec::Import { source, lineage, .. } => {
+        JobSpec::Import { source, lineage, accept: _, options: how } => {
             let project = project(job)?;
             Work::Import {
                 input: import_input(options, source)?,
@@ -112,6 +114,18 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
                 blobs: options.blobs(),
                 split_percent: catalog.project(project)?.settings.split_percent,
                 max_unpacked: options.max_unpacked_bytes,
+                options: how.clone(),
+                journal: options.journal(job.id),
+            }
+        }
+        JobSpec::Resplit { lineage } => {
+            let project = project(job)?;
+            let nothing =
+                || refused(format!("{lineage} has no version yet, so there is nothing to re-split"));
+            Work::Resplit {
+                manifest: head(project, *lineage)?.ok_or_else(nothing)?,
+                split_percent: catalog.project(project)?.settings.split_percent,
+                blobs: options.blobs(),
             }
         }
         JobSpec::Propose { from, into, .. } => {

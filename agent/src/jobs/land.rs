@@ -4,6 +4,8 @@
 //! makes are derived from the job and the result. So a crash in its middle costs nothing: the job
 //! runs again, comes to the same result, and lands the rest.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 use vigie_core::fail_point::{self, FailPoint};
 use vigie_core::store::StoreError;
@@ -65,6 +67,15 @@ pub(super) fn land(
                 catalog,
                 job,
                 &Draft { project, lineage: *into, base, origin, accept: *accept, now },
+                proposed,
+            )
+        }
+        (WorkDone::Proposed(proposed), JobSpec::Resplit { lineage }) => {
+            let (origin, accept) = ("re-split".to_owned(), false);
+            land_change_set(
+                catalog,
+                job,
+                &Draft { project, lineage: *lineage, base, origin, accept, now },
                 proposed,
             )
         }
@@ -174,8 +185,8 @@ fn land_change_set(
 
 fn change_set(job: &Job, draft: &Draft<'_>, id: Uuid, proposed: Proposed) -> ChangeSet {
     let Draft { project, lineage, base, origin, accept: _, now } = draft;
-    let Proposed { manifest, classes, result, bytes, unchanged, duplicates, quarantine, quarantined } =
-        proposed;
+    let Proposed { manifest, classes, result, bytes, unchanged, duplicates, .. } = proposed;
+    let Proposed { quarantine, quarantined, findings, .. } = proposed;
     ChangeSet {
         id: id.into(),
         project: (*project).clone(),
@@ -193,6 +204,8 @@ fn change_set(job: &Job, draft: &Draft<'_>, id: Uuid, proposed: Proposed) -> Cha
         duplicates,
         quarantine,
         quarantined,
+        findings,
+        left: BTreeMap::new(),
         accepted_as: None,
         decided: None,
         generation: 1,
@@ -239,6 +252,10 @@ fn describe(set: &ChangeSet) -> String {
         (totals.relabelled_in, "relabelled"),
         (totals.moved, "moved"),
         (set.quarantined, "files left out"),
+        (set.findings.enter_test, "enter the test split"),
+        (set.findings.near_duplicates, "look like another"),
+        (set.findings.leaks, "leak across splits"),
+        (set.findings.outliers, "are unusual"),
     ] {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));

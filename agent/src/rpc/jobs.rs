@@ -1,5 +1,6 @@
 //! Jobs, leases and runs.
 
+use vigie_core::data::import::check_options;
 use vigie_protocol::access::Role;
 use vigie_protocol::job::{ImportSource, Job, JobSpec, Lease};
 use vigie_protocol::page::Page;
@@ -23,6 +24,9 @@ pub(super) async fn submit(api: Api, request: JobSubmit) -> Result<Job, ApiError
         (JobSpec::Unknown | JobSpec::Import { source: ImportSource::Unknown, .. }, _) => {
             return Err(ApiError::new(ErrorCode::Unsupported, "this agent does not know that kind of job")
                 .with_hint("update the agent"));
+        }
+        (JobSpec::Import { options, .. }, _) if check_options(options).is_err() => {
+            return Err(ApiError::invalid(check_options(options).err().unwrap_or_default()));
         }
         (JobSpec::Gc { dry_run: false }, _) if api.session.principal.role < Role::Admin => {
             return Err(ApiError::new(ErrorCode::Forbidden, "removing blobs needs the role admin")

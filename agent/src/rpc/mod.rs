@@ -13,6 +13,7 @@ mod models;
 pub mod mutation;
 mod predictions;
 mod projects;
+pub mod reviews;
 mod room;
 pub mod server;
 pub mod session;
@@ -21,6 +22,7 @@ mod stream;
 pub use api::Api;
 pub use guard::Handler;
 pub use mutation::Mutations;
+pub use reviews::Reviews;
 pub use server::{Server, ServerOptions};
 pub use session::Session;
 

@@ -1,10 +1,11 @@
 //! Carries a task out with core's functions.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use vigie_core::data::changeset::{self, Proposal};
 use vigie_core::data::import::{ImportFile, ImportPlan, import};
 use vigie_core::data::pack::{self, Pack};
+use vigie_core::data::review::Review;
 use vigie_core::evaluate::{EvaluatePlan, evaluate};
 use vigie_core::observe::{Level, Observer};
 use vigie_core::store::Blobs;
@@ -32,14 +33,19 @@ const PACK_SHARE: f32 = 0.15;
 /// The failure that the job shows.
 pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone, JobFailure> {
     let done = match work {
-        Work::Import { input, name, base, blobs, split_percent, max_unpacked } => {
-            carry_out_import(input, name, *base, blobs, *split_percent, *max_unpacked, observer)
-        }
+        Work::Import { .. } => carry_out_import(work, observer),
         Work::Propose { from, from_ref, into, blobs } => (|| {
             let blobs = FolderBlobs::open(blobs)?;
             let (from, into) = (manifest(&blobs, *from)?, base_manifest(&blobs, *into)?);
             let proposal = changeset::propose(&from, *from_ref, into.as_ref());
-            Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
+            tell_left_out(&proposal, observer);
+            Ok(WorkDone::Proposed(proposed(&blobs, into.as_ref(), proposal)?))
+        })(),
+        Work::Resplit { manifest: base, split_percent, blobs } => (|| {
+            let blobs = FolderBlobs::open(blobs)?;
+            let base = manifest(&blobs, *base)?;
+            let proposal = changeset::resplit(&base, *split_percent);
+            Ok(WorkDone::Proposed(proposed(&blobs, Some(&base), proposal)?))
         })(),
         Work::Preprocess { pack } => carry_out_preprocess(pack, observer),
         Work::Train { .. } => carry_out_train(work, observer),
@@ -48,15 +54,11 @@ pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone
     done.map_err(JobFailure::from)
 }
 
-fn carry_out_import(
-    input: &ImportInput,
-    name: &str,
-    base: Option<Hash>,
-    blobs: &Path,
-    split_percent: [u8; 3],
-    max_unpacked: u64,
-    observer: &dyn Observer,
-) -> Result<WorkDone, Failure> {
+fn carry_out_import(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+    let Work::Import { input, name, base, blobs, split_percent, max_unpacked, options, journal } = work
+    else {
+        return Err(refused("the task is no import"));
+    };
     let blobs = FolderBlobs::open(blobs)?;
     let source = match input {
         ImportInput::Path(path) if !path.exists() => {
@@ -65,16 +67,24 @@ fn carry_out_import(
         ImportInput::Path(path) => ImportFile::at(path),
         ImportInput::Zip(path) => ImportFile::Zip(path.clone()),
     };
-    let mut plan = ImportPlan::new(source, name, base_manifest(&blobs, base)?, split_percent);
-    plan.limits.max_unpacked = max_unpacked;
+    let mut plan = ImportPlan {
+        options: options.clone(),
+        journal: Some(journal.clone()),
+        ..ImportPlan::new(source, name, base_manifest(&blobs, *base)?, *split_percent)
+    };
+    plan.limits.max_unpacked = *max_unpacked;
     let proposal = import(&plan, &blobs, observer)?;
+    tell_left_out(&proposal, observer);
+    Ok(WorkDone::Proposed(proposed(&blobs, plan.base.as_ref(), proposal)?))
+}
+
+fn tell_left_out(proposal: &Proposal, observer: &dyn Observer) {
     if proposal.quarantined > 0 {
         observer.note(Level::Warn, &format!("{} files were left out", proposal.quarantined));
         for left_out in proposal.quarantine.iter().take(20) {
             observer.note(Level::Warn, &format!("left out {}: {}", left_out.origin, left_out.reason));
         }
     }
-    Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
 }
 
 fn carry_out_preprocess(work: &PackWork, observer: &dyn Observer) -> Result<WorkDone, Failure> {
@@ -168,11 +178,14 @@ fn share_of_pack(work: &PackWork) -> f32 {
     if work.path.exists() { 0.0 } else { PACK_SHARE }
 }
 
-/// Stores the manifest of a proposal, durably, and makes the rest fit in a frame.
-fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure> {
+/// Looks at a proposal as its reviewer will, stores its manifest, durably, and makes the rest fit in
+/// a frame.
+fn proposed(blobs: &FolderBlobs, base: Option<&Manifest>, proposal: Proposal) -> Result<Proposed, Failure> {
+    let findings = Review::of(base, &proposal.manifest).counts;
     let manifest = blobs.put(&proposal.manifest.encode())?;
     blobs.sync()?;
     let mut quarantine = proposal.quarantine;
+    quarantine.truncate(changeset::QUARANTINE_LISTED);
     for left_out in &mut quarantine {
         for text in [&mut left_out.origin, &mut left_out.reason] {
             text.truncate(text.floor_char_boundary(MAX_QUARANTINE_TEXT));
@@ -187,6 +200,7 @@ fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure
         duplicates: proposal.duplicates,
         quarantine,
         quarantined: proposal.quarantined,
+        findings,
     })
 }
 

@@ -9,9 +9,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use vigie_protocol::blob::GcReport;
 use vigie_protocol::dataset::{ClassChange, DatasetRef, Quarantined, SplitCounts};
+use vigie_protocol::import::ImportOptions;
 use vigie_protocol::job::JobFailure;
 use vigie_protocol::model::{Architecture, Proportion};
 use vigie_protocol::preprocess::PreprocessSpec;
+use vigie_protocol::review::FindingCounts;
 use vigie_protocol::run::{EpochMetrics, Recipe};
 use vigie_protocol::{Hash, RunId};
 
@@ -29,7 +31,7 @@ pub struct WorkerTask {
 /// What a worker is to do. Paths are absolute; manifests are blobs under `blobs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Work {
-    /// Read images in ImageFolder layout and work out what they change.
+    /// Read images and work out what they change.
     Import {
         /// Where they are.
         input: ImportInput,
@@ -43,6 +45,19 @@ pub enum Work {
         split_percent: [u8; 3],
         /// The most bytes that an archive may unpack to.
         max_unpacked: u64,
+        /// How the source is read.
+        options: ImportOptions,
+        /// Where what was measured is noted for another attempt.
+        journal: PathBuf,
+    },
+    /// Work out new splits for a line.
+    Resplit {
+        /// The manifest of its newest version.
+        manifest: Hash,
+        /// Shares of train, valid and test.
+        split_percent: [u8; 3],
+        /// The blob folder.
+        blobs: PathBuf,
     },
     /// Work out what one version has and another line lacks.
     Propose {
@@ -212,6 +227,8 @@ pub struct Proposed {
     pub quarantine: Vec<Quarantined>,
     /// How many files were left out.
     pub quarantined: u64,
+    /// How many of its images deserve a second look.
+    pub findings: FindingCounts,
 }
 
 /// A model version that waits for its number.

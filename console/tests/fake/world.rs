@@ -419,7 +419,7 @@ impl World {
 
     fn outcome(&mut self, spec: &JobSpec) -> JobOutcome {
         match spec {
-            JobSpec::Import { lineage, .. } => self.version(*lineage),
+            JobSpec::Import { lineage, .. } | JobSpec::Resplit { lineage } => self.version(*lineage),
             JobSpec::Propose { into, .. } => self.version(*into),
             JobSpec::Preprocess { .. } => {
                 JobOutcome::Pack { pack: Hash::of(b"pack"), images: 20, bytes: 3_000_000, reused: false }

@@ -7,8 +7,14 @@
 mod behind;
 pub mod changeset;
 mod error;
+pub mod groups;
 pub mod import;
+pub mod near;
+pub mod outliers;
 pub mod pack;
+pub mod part;
+pub mod place;
+pub mod review;
 mod room;
 pub mod split;
 

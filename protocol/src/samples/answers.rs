@@ -11,6 +11,7 @@ use crate::dataset::{
     DatasetVersion, Decision, ImageChange, Lineage, Placement, Quality, Quarantined, Split, SplitCounts,
 };
 use crate::event::{Event, Severity, Subject, Update, WatchCursor};
+use crate::fingerprint::Fingerprint;
 use crate::health::{
     AgentHealth, Environment, EnvironmentColour, Finding, GpuStats, HostStats, ServiceHealth, ServiceState,
 };
@@ -21,6 +22,7 @@ use crate::model::{
 use crate::page::Page;
 use crate::prediction::{HourCount, LogHealth, Prediction, Scored, Timings};
 use crate::project::Project;
+use crate::review::{ChangeSetImage, FindingCounts, ImageFinding};
 use crate::service::*;
 use crate::{AliasName, ModelNumber};
 
@@ -103,8 +105,19 @@ samples! {
             contrast: 0.25,
             sharpness: 512.0,
             channel_means: [0.25, 0.5, 0.75],
+            saturation: Some(0.125),
+            jpeg_quality: Some(90),
         },
         admission: text("imported"),
+        group: Some(text("person12")),
+        fingerprint: Fingerprint::new(0xf0e1_d2c3_b4a5_9687),
+        metadata: BTreeMap::from([(text("camera"), text("garden"))]),
+    };
+    ChangeSetImage => ChangeSetImage {
+        change: ImageChange::sample(),
+        quality: DatasetImage::sample().quality,
+        group: Some(text("person12")),
+        findings: vec![ImageFinding::Leak { of: hash(6), origin: text("owls/2.jpg"), split: Split::Train }],
     };
     DatasetDifference => DatasetDifference {
         classes: BTreeMap::from([(text("owl"), owls())]),
@@ -134,6 +147,8 @@ samples! {
         duplicates: 1,
         quarantine: vec![Quarantined { origin: text("owls/2.txt"), reason: text("not an image") }],
         quarantined: 1,
+        findings: FindingCounts { near_duplicates: 4, leaks: 3, outliers: 2, enter_test: 1 },
+        left: BTreeMap::from([(text("jay"), owls())]),
         accepted_as: Some(3),
         decided: Some(Decision { at: at(9), by: text("bob"), reason: Some(text("looked at each")) }),
         generation: 2,

@@ -1,12 +1,13 @@
 //! A sample of every request.
 
 use super::{Sample, at, hash, id, name, text};
-use crate::dataset::{DatasetRef, Lineage, Split};
+use crate::dataset::{ChangeKind, DatasetRef, Lineage, Split};
 use crate::event::WatchCursor;
 use crate::job::{JobSpec, JobState};
 use crate::page::{PageCursor, PageRequest};
 use crate::prediction::PredictionFilter;
 use crate::project::ProjectSettings;
+use crate::review::Selection;
 use crate::run::Recipe;
 use crate::service::*;
 use crate::{AliasName, ModelNumber, ProjectName};
@@ -71,6 +72,15 @@ samples! {
     };
     ChangeSetList => ChangeSetList { project: project(), page: PageRequest::sample() };
     ChangeSetGet => ChangeSetGet { project: project(), change_set: id(2) };
+    ChangeSetImages => ChangeSetImages {
+        project: project(),
+        change_set: id(2),
+        class: Some(text("owl")),
+        kind: Some(ChangeKind::Added),
+        only_findings: true,
+        page: PageRequest::sample(),
+    };
+    Selection => Selection { classes: vec![text("owl")], images: vec![hash(5)], without: vec![hash(6)] };
     ChangeSetDecide => ChangeSetDecide {
         key: id(1),
         project: project(),
@@ -78,6 +88,7 @@ samples! {
         expected_generation: 1,
         accept: true,
         reason: Some(text("looked at each")),
+        selection: Some(Selection::sample()),
     };
 
     JobSubmit => JobSubmit {

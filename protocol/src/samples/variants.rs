@@ -9,10 +9,12 @@ use crate::blob::GcReport;
 use crate::dataset::{ChangeKind, ChangeSetState, DatasetRef, Lineage, Split};
 use crate::event::{Event, Severity, Subject, Update};
 use crate::health::{EnvironmentColour, ServiceState};
+use crate::import::{GivenSplit, GroupRule, ImportOptions, TableOptions};
 use crate::job::{FailureCause, ImportSource, Job, JobOutcome, JobSpec, JobState, Wait};
 use crate::model::{Architecture, MoveKind};
 use crate::preprocess::{Interpolation, PreprocessSpec};
 use crate::project::PicturePolicy;
+use crate::review::{Feature, ImageFinding};
 use crate::run::{Init, Recipe, RunState};
 use crate::{AliasName, ErrorCode, ModelNumber};
 
@@ -86,12 +88,30 @@ variants! {
         Blob { hash: hash(5), name: text("birds.zip") },
         Unknown,
     }
+    open GivenSplit { Keep, RedrawValid, Redraw, Unknown, }
+    open GroupRule {
+        Column { column: text("patient") },
+        Path { pattern: text("(person[0-9]+)_") },
+        Unknown,
+    }
+    open Feature {
+        Brightness, Contrast, Sharpness, Size, Aspect, Red, Green, Blue, Saturation, JpegQuality, Unknown,
+    }
+    open ImageFinding {
+        NearDuplicate { of: hash(6), origin: text("owls/2.jpg"), label: text("owl"), bits: 3 },
+        Leak { of: hash(6), origin: text("owls/2.jpg"), split: Split::Train },
+        Outlier { feature: Feature::Sharpness, value: 0.5, z: -9.5 },
+        EntersTest,
+        Unknown,
+    }
     open JobSpec {
         Import {
             source: ImportSource::Path { path: text("/pictures/birds") },
             lineage: Lineage::Source,
-            accept: true
+            accept: true,
+            options: import_options()
         },
+        Resplit { lineage: Lineage::Reference },
         Propose { from: DatasetRef::sample(), into: Lineage::Reference, accept: false },
         Preprocess { dataset: DatasetRef::sample(), spec: PreprocessSpec::sample() },
         Train { dataset: DatasetRef::sample(), recipe: Recipe::sample(), run: id(4) },
@@ -131,6 +151,20 @@ variants! {
         Event { event: Event::sample() },
         Job { job: Box::new(Job::sample()) },
         Unknown,
+    }
+}
+
+fn import_options() -> ImportOptions {
+    ImportOptions {
+        given_split: GivenSplit::Redraw,
+        table: Some(TableOptions {
+            file: text("products.csv"),
+            image: text("image"),
+            label: text("category | part 1 of '>>'"),
+            split: Some(text("set")),
+            columns: vec![text("brand")],
+        }),
+        group: Some(GroupRule::Column { column: text("product") }),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::model::{Alias, AliasMove, GateVerdict, ModelVersion};
 use crate::page::Page;
 use crate::prediction::{HourCount, Prediction};
 use crate::project::Project;
+use crate::review::ChangeSetImage;
 use crate::run::Run;
 
 /// What one method is called, who may call it, whether it changes something.
@@ -124,7 +125,9 @@ methods! {
     read(Viewer) change_set_list: ChangeSetList -> Page<ChangeSet>;
     /// One change-set.
     read(Viewer) change_set_get: ChangeSetGet -> ChangeSet;
-    /// Accepts or rejects a change-set.
+    /// The images that a change-set changes, with what was found about them.
+    read(Viewer) change_set_images: ChangeSetImages -> Page<ChangeSetImage>;
+    /// Accepts a change-set, whole or in part, or rejects it.
     change(Operator) change_set_decide: ChangeSetDecide -> ChangeSet;
 
     /// Asks for a job.

@@ -6,10 +6,11 @@ use proptest::prelude::*;
 use vigie_protocol::access::{Principal, Role};
 use vigie_protocol::dataset::{
     ChangeKind, ChangeSet, ChangeSetState, ClassChange, DatasetDifference, DatasetRef, Decision, ImageChange,
-    Lineage, Placement, Quarantined, Split, SplitCounts,
+    Lineage, Placement, Quality, Quarantined, Split, SplitCounts,
 };
 use vigie_protocol::event::{Event, Severity, Subject, Update};
 use vigie_protocol::health::ServiceState;
+use vigie_protocol::import::{GivenSplit, GroupRule, ImportOptions, TableOptions};
 use vigie_protocol::job::{
     FailureCause, ImportSource, Job, JobFailure, JobOutcome, JobSpec, JobState, Progress, Wait,
 };
@@ -19,6 +20,7 @@ use vigie_protocol::model::{
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::prediction::{Prediction, Scored, Timings};
 use vigie_protocol::preprocess::PreprocessSpec;
+use vigie_protocol::review::{ChangeSetImage, Feature, FindingCounts, ImageFinding};
 use vigie_protocol::run::{EpochMetrics, Init, Recipe, Run, RunState};
 use vigie_protocol::service::{AgentLogLine, AgentLogPage};
 use vigie_protocol::{AliasName, ApiError, ErrorCode, Hash, ModelNumber, ProjectName, Time};
@@ -112,11 +114,13 @@ pub fn spec() -> impl Strategy<Value = JobSpec> {
     let preprocess =
         (0u32..4096).prop_map(|input| PreprocessSpec::for_network(Architecture::EfficientnetB0, input));
     prop_oneof![
-        (source, any::<bool>()).prop_map(|(source, accept)| JobSpec::Import {
+        (source, any::<bool>(), import_options()).prop_map(|(source, accept, options)| JobSpec::Import {
             source,
             lineage: Lineage::Source,
-            accept
+            accept,
+            options
         }),
+        Just(JobSpec::Resplit { lineage: Lineage::Reference }),
         (dataset(), any::<bool>()).prop_map(|(from, accept)| JobSpec::Propose {
             from,
             into: Lineage::Reference,
@@ -132,6 +136,55 @@ pub fn spec() -> impl Strategy<Value = JobSpec> {
         any::<bool>().prop_map(|dry_run| JobSpec::Gc { dry_run }),
         Just(JobSpec::Unknown),
     ]
+}
+
+fn import_options() -> impl Strategy<Value = ImportOptions> {
+    let given = prop::sample::select(vec![GivenSplit::Keep, GivenSplit::RedrawValid, GivenSplit::Redraw]);
+    let table = (any::<[String; 3]>(), any::<Option<String>>(), any::<Vec<String>>()).prop_map(
+        |([file, image, label], split, columns)| TableOptions { file, image, label, split, columns },
+    );
+    let group = prop_oneof![
+        any::<String>().prop_map(|column| GroupRule::Column { column }),
+        any::<String>().prop_map(|pattern| GroupRule::Path { pattern }),
+    ];
+    (given, prop::option::of(table), prop::option::of(group))
+        .prop_map(|(given_split, table, group)| ImportOptions { given_split, table, group })
+}
+
+/// A page's row of a review.
+pub fn reviewed() -> impl Strategy<Value = ChangeSetImage> {
+    let finding = prop_oneof![
+        (hash(), any::<[String; 2]>(), any::<u32>())
+            .prop_map(|(of, [origin, label], bits)| ImageFinding::NearDuplicate { of, origin, label, bits }),
+        (hash(), any::<String>(), 0..3usize).prop_map(|(of, origin, split)| ImageFinding::Leak {
+            of,
+            origin,
+            split: Split::ALL[split]
+        }),
+        any::<[i16; 2]>().prop_map(|[value, z]| ImageFinding::Outlier {
+            feature: Feature::JpegQuality,
+            value: f32::from(value),
+            z: f32::from(z)
+        }),
+        Just(ImageFinding::EntersTest),
+    ];
+    let quality = (any::<u32>(), any::<Option<u8>>(), any::<Option<i16>>()).prop_map(
+        |(width, jpeg_quality, saturation)| Quality {
+            width,
+            jpeg_quality,
+            saturation: saturation.map(f32::from),
+            ..Quality::default()
+        },
+    );
+    let change = (hash(), any::<String>()).prop_map(|(image, origin)| ImageChange {
+        image,
+        kind: ChangeKind::Added,
+        from: None,
+        to: None,
+        origin,
+    });
+    (change, quality, any::<Option<String>>(), prop::collection::vec(finding, 0..3))
+        .prop_map(|(change, quality, group, findings)| ChangeSetImage { change, quality, group, findings })
 }
 
 fn wait() -> impl Strategy<Value = Wait> {
@@ -285,8 +338,9 @@ pub fn change_set() -> impl Strategy<Value = ChangeSet> {
         reason,
     });
     let names = (id(), project(), hash(), time(), any::<[String; 2]>());
-    let figures = any::<([u64; 5], [Option<u32>; 2])>();
+    let figures = any::<([u64; 5], [Option<u32>; 2], [u64; 4])>();
     let content = (
+        prop::collection::btree_map(any::<String>(), class.clone(), 0..3),
         prop::collection::btree_map(any::<String>(), class, 0..3),
         prop::collection::btree_map(any::<String>(), counts, 0..3),
         prop::collection::vec(quarantined, 0..3),
@@ -294,8 +348,17 @@ pub fn change_set() -> impl Strategy<Value = ChangeSet> {
     );
     (names, figures, content).prop_map(
         |((id, project, manifest, created, [origin, by]), figures, content)| {
-            let ([bytes, unchanged, duplicates, quarantined, generation], [base, accepted_as]) = figures;
-            let (classes, result, quarantine, decided): (BTreeMap<_, _>, BTreeMap<_, _>, _, _) = content;
+            let ([bytes, unchanged, duplicates, quarantined, generation], [base, accepted_as], found) =
+                figures;
+            let [near_duplicates, leaks, outliers, enter_test] = found;
+            let findings = FindingCounts { near_duplicates, leaks, outliers, enter_test };
+            let (classes, left, result, quarantine, decided): (
+                BTreeMap<_, _>,
+                BTreeMap<_, _>,
+                BTreeMap<_, _>,
+                _,
+                _,
+            ) = content;
             ChangeSet {
                 id,
                 project,
@@ -313,6 +376,8 @@ pub fn change_set() -> impl Strategy<Value = ChangeSet> {
                 duplicates,
                 quarantine,
                 quarantined,
+                findings,
+                left,
                 accepted_as,
                 decided,
                 generation,

@@ -81,7 +81,7 @@ async fn every_method_is_answered() {
     use ErrorCode::{Conflict, Invalid, NotFound};
     let (_fleet, client) = fleet(1, 1_000);
     // Of the samples only those fit that name something that is there.
-    let expected: [(&str, Option<ErrorCode>); 46] = [
+    let expected: [(&str, Option<ErrorCode>); 47] = [
         ("whoami", None),
         ("health", None),
         ("doctor", None),
@@ -96,6 +96,7 @@ async fn every_method_is_answered() {
         ("dataset_diff", Some(Invalid)),
         ("change_set_list", Some(Invalid)),
         ("change_set_get", Some(NotFound)),
+        ("change_set_images", Some(NotFound)),
         ("change_set_decide", Some(NotFound)),
         ("job_submit", Some(NotFound)),
         ("train_submit", Some(NotFound)),

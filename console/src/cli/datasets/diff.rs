@@ -99,7 +99,8 @@ fn images_table(images: &[ImageChange]) -> Table {
     table
 }
 
-fn kind(kind: ChangeKind) -> Cell {
+/// What became of an image.
+pub fn kind(kind: ChangeKind) -> Cell {
     match kind {
         ChangeKind::Added => Cell::toned("added", Tone::Good),
         ChangeKind::Removed => Cell::toned("removed", Tone::Bad),

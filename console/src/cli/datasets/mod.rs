@@ -1,6 +1,7 @@
 //! `vigie datasets`.
 
 mod diff;
+mod import;
 mod show;
 
 use std::path::{Path, PathBuf};
@@ -19,12 +20,17 @@ use crate::cli::{Limit, Waiting};
 use crate::exit::{Exit, Failure};
 use crate::session::{Session, ask};
 
+pub use diff::kind as change_kind;
 pub use show::classes_table;
 
 const EXAMPLES: &str = "\
 Examples:
   vigie datasets import birds.zip             pictures in one folder a class
   vigie datasets import birds.zip --review    only propose; `vigie changesets accept` decides
+  vigie datasets import xray.zip --redraw-split=valid --group-pattern '(person[0-9]+)_'
+  vigie datasets import shop/ --csv products.csv --image-column image \\
+      --label \"category | strip '[\\\"]' | part 1 of '>>'\" --group product_id
+  vigie datasets resplit reference            propose new splits: groups whole, shares as set
   vigie datasets update source@v1 reference   bring what was imported into what models learn from
   vigie datasets show reference@v1
   vigie datasets images reference@v1 --class owl --split test
@@ -68,7 +74,7 @@ enum Verb {
     },
     /// Tell two versions apart, class by class and image by image
     Diff(diff::Diff),
-    /// Import a folder or zip file with one folder a class
+    /// Import a folder or zip file: one folder a class, or a table that says what the images are
     Import {
         /// The folder or zip file
         source: PathBuf,
@@ -79,7 +85,20 @@ enum Verb {
         #[arg(long)]
         upload: bool,
         #[command(flatten)]
+        reading: import::Reading,
+        #[command(flatten)]
         review: Review,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+    /// Propose new splits for a line: groups whole, shares as set, as few images moved as possible
+    ///
+    /// Images keep their split from version to version, so that nothing a model was judged on is
+    /// learnt by its successor. A re-split breaks that on purpose; it is a change-set that waits for
+    /// `vigie changesets accept`. Figures of models from before it are not comparable with later ones.
+    Resplit {
+        /// The line: source, production or reference
+        lineage: Lineage,
         #[command(flatten)]
         waiting: Waiting,
     },
@@ -150,10 +169,15 @@ impl Datasets {
                 Ok(app.out.value(&images, |style| show::images_table(&images).render(style))?)
             }
             Verb::Diff(diff) => diff.run(app, session, project).await,
-            Verb::Import { source, lineage, upload, review, waiting } => {
+            Verb::Import { source, lineage, upload, reading, review, waiting } => {
+                let options = reading.options(&source, session.is_local() && !upload)?;
                 let source = import_source(session, &source, upload).await?;
-                let spec = JobSpec::Import { source, lineage, accept: !review.review };
+                let spec = JobSpec::Import { source, lineage, accept: !review.review, options };
                 finish(app, session, submit(session, project, spec).await?, waiting).await
+            }
+            Verb::Resplit { lineage, waiting } => {
+                let job = submit(session, project, JobSpec::Resplit { lineage }).await?;
+                finish(app, session, job, waiting).await
             }
             Verb::Update { from, into, review, waiting } => {
                 let spec = JobSpec::Propose { from, into, accept: !review.review };

@@ -159,9 +159,11 @@ pub fn sheet(job: &Job, style: &Style) -> Sheet {
 /// What a job is to do, in one line.
 fn does(spec: &JobSpec) -> String {
     match spec {
-        JobSpec::Import { source, lineage, accept } => {
-            format!("import {} into {lineage}{}", source.name(), accepting(*accept))
+        JobSpec::Import { source, lineage, accept, options } => {
+            let table = options.table.as_ref().map(|table| format!(" by {}", table.file)).unwrap_or_default();
+            format!("import {}{table} into {lineage}{}", source.name(), accepting(*accept))
         }
+        JobSpec::Resplit { lineage } => format!("propose new splits for {lineage}"),
         JobSpec::Propose { from, into, accept } => {
             format!("bring what {from} has into {into}{}", accepting(*accept))
         }

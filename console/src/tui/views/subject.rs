@@ -220,7 +220,7 @@ fn job_links(agent: AgentIndex, job: &Job) -> Vec<(String, Subject)> {
         JobSpec::Preprocess { dataset: of, .. } | JobSpec::Propose { from: of, .. } => {
             links.push(dataset(*of))
         }
-        JobSpec::Import { .. } | JobSpec::Gc { .. } | JobSpec::Unknown => {}
+        JobSpec::Import { .. } | JobSpec::Resplit { .. } | JobSpec::Gc { .. } | JobSpec::Unknown => {}
     }
     match &job.outcome {
         Some(JobOutcome::ChangeSet { change_set, dataset: made }) => {

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vigie_protocol::dataset::Split;
 
-/// Longest class name in bytes.
-pub(super) const LABEL_BYTES: usize = 200;
+use super::placed::{Placed, label, split_named};
 
 /// How the folders of a source are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +13,6 @@ pub(super) struct Layout {
     wrapping: usize,
     /// Whether the splits come before the classes.
     splits: bool,
-}
-
-/// What a path says of its image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Placed {
-    pub label: String,
-    pub split: Option<Split>,
 }
 
 impl Layout {
@@ -52,11 +44,11 @@ impl Layout {
                 Some(split) => Some(split),
                 None => return Err("outside of the train, valid and test folders".to_owned()),
             },
-            Some(name) => return Ok(Placed { label: label(name)?, split: None }),
+            Some(name) => return Ok(Placed::new(label(name)?, None)),
             None => return Err("not in a folder named after its class".to_owned()),
         };
         match folders.next() {
-            Some(name) => Ok(Placed { label: label(name)?, split }),
+            Some(name) => Ok(Placed::new(label(name)?, split)),
             None => Err("not in a folder named after its class".to_owned()),
         }
     }
@@ -91,29 +83,6 @@ fn has_splits<'a>(paths: impl Iterator<Item = &'a str>, depth: usize) -> bool {
     with_classes.contains(&Split::Train) && with_classes.len() > 1
 }
 
-fn split_named(folder: &str) -> Option<Split> {
-    match folder.to_ascii_lowercase().as_str() {
-        "train" | "training" => Some(Split::Train),
-        "valid" | "val" | "validation" => Some(Split::Valid),
-        "test" | "testing" => Some(Split::Test),
-        _ => None,
-    }
-}
-
-fn label(folder: &str) -> Result<String, String> {
-    let label = folder.trim();
-    if label.is_empty() {
-        return Err("the class name is empty".to_owned());
-    }
-    if label.len() > LABEL_BYTES {
-        return Err(format!("the class name has more than {LABEL_BYTES} bytes"));
-    }
-    if label.chars().any(char::is_control) {
-        return Err("the class name holds control characters".to_owned());
-    }
-    Ok(label.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,8 +92,8 @@ mod tests {
         let layout = Layout::of(cases.iter().map(|case| case.0));
         for (path, expected) in cases {
             let found = match layout.place(path) {
-                Ok(Placed { label, split: None }) => label,
-                Ok(Placed { label, split: Some(split) }) => format!("{split}:{label}"),
+                Ok(Placed { label, split: None, .. }) => label,
+                Ok(Placed { label, split: Some(split), .. }) => format!("{split}:{label}"),
                 Err(_) => "-".to_owned(),
             };
             assert_eq!(&found, expected, "{path} in {layout:?}");

@@ -30,6 +30,7 @@ use super::key::{Key, readable};
 use super::{Facts, Result, StoreError};
 
 pub use aliases::AliasMoveDraft;
+pub use change_sets::AcceptedPart;
 pub use events::{EVENTS_KEPT, EventDraft};
 pub use models::ModelDraft;
 pub use receipts::{RECEIPTS_KEPT, Receipt};

@@ -1,5 +1,7 @@
 //! Dataset versions and change-sets: kept as what decides them, spelt out when somebody looks.
 
+use std::collections::BTreeMap;
+
 use vigie_protocol::access::Principal;
 use vigie_protocol::dataset::{
     ChangeSet, ChangeSetState, DatasetImage, DatasetRef, DatasetVersion, Decision, Lineage, Quarantined,
@@ -9,7 +11,7 @@ use vigie_protocol::page::Page;
 use vigie_protocol::service::{
     ChangeSetDecide, ChangeSetGet, ChangeSetList, DatasetGet, DatasetImages, DatasetList,
 };
-use vigie_protocol::{ApiError, ChangeSetId, Hash, ProjectName, Time};
+use vigie_protocol::{ApiError, ChangeSetId, ErrorCode, Hash, ProjectName, Time};
 
 use super::super::dice::mix;
 use super::super::words;
@@ -88,6 +90,8 @@ impl ChangeSetRow {
             duplicates: self.duplicates,
             quarantine: (0..self.quarantined.min(QUARANTINE_LISTED)).map(quarantined).collect(),
             quarantined: self.quarantined,
+            findings: plan.finding_counts(before, after),
+            left: BTreeMap::new(),
             accepted_as: self.accepted_as,
             decided: self.decided.clone(),
             generation: self.generation,
@@ -200,8 +204,12 @@ impl State {
         who: &Principal,
         request: ChangeSetDecide,
     ) -> Result<ChangeSet, ApiError> {
-        let ChangeSetDecide { key, ref project, change_set, expected_generation, accept, ref reason } =
-            request;
+        let ChangeSetDecide { key, ref project, change_set, expected_generation, accept, .. } = request;
+        let ChangeSetDecide { ref reason, ref selection, .. } = request;
+        if selection.is_some() {
+            let text = "a simulated agent takes change-sets whole";
+            return Err(ApiError::new(ErrorCode::Unsupported, text));
+        }
         let target = format!("{project}/{change_set} {}", if accept { "accept" } else { "reject" });
         let (method, reason) = ("change_set_decide", reason.clone());
         let change = Change { key, method, request: &request, target, reason: reason.clone(), who };

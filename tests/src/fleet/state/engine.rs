@@ -171,7 +171,10 @@ impl State {
 
     /// The number of the version that an import or a proposal would add to.
     fn head_for(&self, job: &Job) -> Option<u32> {
-        let (JobSpec::Import { lineage, .. } | JobSpec::Propose { into: lineage, .. }) = &job.spec else {
+        let (JobSpec::Import { lineage, .. }
+        | JobSpec::Propose { into: lineage, .. }
+        | JobSpec::Resplit { lineage }) = &job.spec
+        else {
             return None;
         };
         let project = self.projects.get(job.project.as_ref()?)?;

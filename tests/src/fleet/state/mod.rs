@@ -24,6 +24,7 @@ mod past_jobs;
 mod predictions;
 mod projects;
 mod refusal;
+mod review;
 mod runs;
 mod source;
 mod work;

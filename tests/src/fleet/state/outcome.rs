@@ -23,7 +23,7 @@ impl State {
         let finds = self.jobs.row_mut(job.id).is_some_and(|row| row.work.finds);
         let project = || job.project.clone().ok_or_else(|| ApiError::invalid("the job has no project"));
         Ok(match &job.spec {
-            JobSpec::Import { source, lineage, accept } => {
+            JobSpec::Import { source, lineage, accept, options: _ } => {
                 let grown = self.grown(&project()?, *lineage)?.filter(|_| finds);
                 let origin = format!("import of {}", source.name());
                 self.proposed(job, *lineage, origin, grown, *accept)?
@@ -32,6 +32,11 @@ impl State {
                 let taken = self.project(&project()?)?.dataset(*from)?.content;
                 let origin = format!("update from {from}");
                 self.proposed(job, *into, origin, Some(taken), *accept)?
+            }
+            // Its groups are small and its shares as they should be.
+            JobSpec::Resplit { lineage } => {
+                let head = self.project(&project()?)?.head(*lineage).map(|head| head.dataset);
+                JobOutcome::NoChange { dataset: head }
             }
             JobSpec::Preprocess { dataset, spec } => {
                 let project = self.project(&project()?)?;

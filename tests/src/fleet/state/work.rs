@@ -55,7 +55,7 @@ impl Work {
     pub(super) fn new(spec: &JobSpec, project: Option<&ProjectName>, device: &str, seed: u64) -> Self {
         let seconds = match spec {
             JobSpec::Import { .. } => 180,
-            JobSpec::Propose { .. } => 45,
+            JobSpec::Propose { .. } | JobSpec::Resplit { .. } => 45,
             JobSpec::Preprocess { .. } => 120,
             // Half a minute an epoch.
             JobSpec::Train { recipe, .. } => u64::from(recipe.epochs) * 30,
@@ -65,7 +65,9 @@ impl Work {
         let project = project.map_or("", |project| project.as_str());
         let device = format!("device:{device}");
         let resources = match spec {
-            JobSpec::Import { lineage, .. } | JobSpec::Propose { into: lineage, .. } => {
+            JobSpec::Import { lineage, .. }
+            | JobSpec::Propose { into: lineage, .. }
+            | JobSpec::Resplit { lineage } => {
                 vec![format!("lineage:{project}/{lineage}")]
             }
             JobSpec::Preprocess { dataset, .. } => vec![format!("pack:{project}/{dataset}")],
@@ -107,7 +109,7 @@ impl Work {
         let fraction = self.fraction();
         let (stage, units, unit) = match spec {
             JobSpec::Import { .. } => ("reading images".to_owned(), 12_000_u32, "images"),
-            JobSpec::Propose { .. } => ("comparing".to_owned(), 24_000, "images"),
+            JobSpec::Propose { .. } | JobSpec::Resplit { .. } => ("comparing".to_owned(), 24_000, "images"),
             JobSpec::Preprocess { .. } => ("decoding".to_owned(), 18_000, "images"),
             JobSpec::Train { recipe, .. } => {
                 let epochs = recipe.epochs.max(1);
@@ -169,6 +171,7 @@ pub(super) fn name(job: &Job) -> String {
         JobSpec::Preprocess { dataset, .. } | JobSpec::Train { dataset, .. } => {
             format!("{kind} of {dataset}")
         }
+        JobSpec::Resplit { lineage } => format!("{kind} of {lineage}"),
         JobSpec::Evaluate { run } => format!("{kind} of run {run}"),
         JobSpec::Gc { .. } | JobSpec::Unknown => kind.to_owned(),
     }
