@@ -14,8 +14,8 @@ use crate::fault::api_error;
 use crate::hub::Hub;
 use crate::jobs::JobsHandle;
 use crate::log::LogRing;
-use crate::rpc::Mutations;
 use crate::rpc::blobs::Uploads;
+use crate::rpc::{Mutations, Reviews};
 use crate::rules::RulesHandle;
 use crate::schedule::SchedulerHandle;
 use crate::services::Services;
@@ -53,6 +53,8 @@ pub struct App {
     pub sources: Arc<Sources>,
     /// The machine.
     pub samples: watch::Receiver<Sample>,
+    /// Reviews of change-sets that somebody reads.
+    pub reviews: Reviews,
     /// Held while an alias moves: moves of one agent happen one after another.
     pub moves: Mutex<()>,
 }

@@ -8,12 +8,11 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use vigie_core::infer;
 use vigie_core::observe::Silent;
 use vigie_core::store::gc::{self, GcPlan};
 use vigie_core::store::log::LogWriter;
 use vigie_core::store::{State, StoreError};
-use vigie_core::vision;
+use vigie_core::{infer, vision};
 use vigie_protocol::blob::GcReport;
 use vigie_protocol::event::{Severity, Subject, Update};
 use vigie_protocol::health::ServiceState;
@@ -28,7 +27,7 @@ use crate::hub::Hub;
 use crate::jobs::{self, JobEngine, JobOptions, ProcessLauncher};
 use crate::log::{self, LogRing};
 use crate::rpc::blobs::Uploads;
-use crate::rpc::{Api, Mutations, Server, ServerOptions};
+use crate::rpc::{Api, Mutations, Reviews, Server, ServerOptions};
 use crate::rules::{self, RulesHandle};
 use crate::schedule::{self, Scheduler, SchedulerHandle};
 use crate::services::Services;
@@ -193,6 +192,7 @@ pub(crate) async fn assemble(
         uploads,
         sources,
         samples,
+        reviews: Reviews::default(),
         moves: Mutex::new(()),
     };
     Ok((Arc::new(app), engine))

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use vigie_protocol::dataset::{ChangeSetState, DatasetRef, DatasetVersion, Lineage};
+use vigie_protocol::import::ImportOptions;
 use vigie_protocol::job::{JobOutcome, JobSpec};
 use vigie_protocol::model::{GateVerdict, ModelVersion};
 use vigie_protocol::preprocess::PreprocessSpec;
@@ -83,7 +84,12 @@ impl Pipeline<'_> {
         self.done(made);
 
         let source = datasets::import_source(self.session, source, false).await?;
-        let spec = JobSpec::Import { source, lineage: Lineage::Source, accept: true };
+        let spec = JobSpec::Import {
+            source,
+            lineage: Lineage::Source,
+            accept: true,
+            options: ImportOptions::default(),
+        };
         let source = self.version(spec, Lineage::Source).await?;
         self.done(source.to_string());
 

@@ -13,8 +13,10 @@ use vigie_core::store::{Blobs, State};
 use vigie_protocol::dataset::{
     ChangeSet, ChangeSetState, DatasetImage, DatasetRef, Decision, Lineage, Quality, Quarantined, Split,
 };
+use vigie_protocol::fingerprint::Fingerprint;
 use vigie_protocol::page::PageCursor;
 use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::review::FindingCounts;
 use vigie_protocol::{ChangeSetId, Hash, ProjectName, Time};
 
 const IMAGES: u32 = 100_000;
@@ -39,8 +41,16 @@ fn image(n: u32) -> DatasetImage {
             contrast: 0.2,
             sharpness: n as f32,
             channel_means: [0.4, 0.5, 0.6],
+            saturation: Some(0.25),
+            jpeg_quality: Some(90),
         },
         admission: if n.is_multiple_of(3) { "imported" } else { "from source@v2" }.to_owned(),
+        group: Some(format!("burst {}", n / 3)),
+        fingerprint: image
+            .as_bytes()
+            .first_chunk()
+            .and_then(|bits| Fingerprint::new(u64::from_le_bytes(*bits))),
+        metadata: BTreeMap::new(),
     }
 }
 
@@ -100,6 +110,8 @@ fn history(state: &State, manifest: Hash, images: &Manifest) {
             quarantined: 1_000,
             renames: Vec::new(),
             window: None,
+            findings: FindingCounts::default(),
+            left: BTreeMap::new(),
             accepted_as: None,
             decided: None,
             generation: 0,

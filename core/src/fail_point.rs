@@ -17,10 +17,16 @@ pub enum FailPoint {
     DownloadComplete,
     /// Some images of an import are stored.
     ImportImage,
+    /// Some images of an import are stored and noted as measured.
+    ImportNoted,
     /// An import's blobs are durable; nothing names them.
     ImportSynced,
     /// A change-set is laid down and not accepted yet.
     ChangeSetProposed,
+    /// What a part of a change-set makes is durable; nothing names it.
+    PartStored,
+    /// A change-set is decided; who decided does not know.
+    ChangeSetDecided,
     /// A version exists; the job that made it does not say so.
     VersionAccepted,
     /// A job imports a new version of a source; the source does not say so.
@@ -75,13 +81,16 @@ pub enum FailPoint {
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [FailPoint; 31] = [
+    pub const ALL: [FailPoint; 34] = [
         FailPoint::BlobRenamed,
         FailPoint::DownloadPiece,
         FailPoint::DownloadComplete,
         FailPoint::ImportImage,
+        FailPoint::ImportNoted,
         FailPoint::ImportSynced,
         FailPoint::ChangeSetProposed,
+        FailPoint::PartStored,
+        FailPoint::ChangeSetDecided,
         FailPoint::VersionAccepted,
         FailPoint::SourceSubmitted,
         FailPoint::SourceDecided,

@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 use vigie_core::data::DataError;
 use vigie_core::data::changeset::Proposal;
-use vigie_core::data::import::{GivenSplit, ImportFile, ImportPlan, import};
+use vigie_core::data::import::{ImportFile, ImportPlan, import};
 use vigie_core::observe::{Level, Observer, Silent, Step};
 use vigie_core::store::Blobs;
 use vigie_core::store::blobs::FolderBlobs;
 use vigie_core::vision::RgbImage;
 use vigie_protocol::classes::{RenameKind, UnknownLabels};
 use vigie_protocol::dataset::{Split, SplitCounts};
+use vigie_protocol::import::{GivenSplit, ImportOptions};
 use vigie_protocol::run::EpochMetrics;
 use zip::write::SimpleFileOptions;
 
@@ -298,8 +299,11 @@ fn given_splits_are_kept_unless_redrawn() {
     assert_eq!(kept.duplicates, 1);
     assert!((20..24).chain([0]).all(|i| split_of(&kept, i) == Split::Test));
 
-    let redrawn =
-        world.import(&ImportPlan { given_split: GivenSplit::Redraw, ..world.plan() }).expect("import");
+    let redraw = |given_split| {
+        let options = ImportOptions { given_split, ..ImportOptions::default() };
+        world.import(&ImportPlan { options, ..world.plan() }).expect("import")
+    };
+    let redrawn = redraw(GivenSplit::Redraw);
     assert_eq!(redrawn.result["owl"], SplitCounts { train: 17, valid: 4, test: 3 });
 }
 

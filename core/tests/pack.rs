@@ -45,14 +45,17 @@ impl World {
             let mut png = Cursor::new(Vec::new());
             image.write_to(&mut png, image::ImageFormat::Png).expect("png");
             let bytes = png.into_inner();
-            DatasetImage {
-                image: blobs.put(&bytes).expect("put"),
-                label: ["kite", "owl", "wren"][i as usize % 3].to_owned(),
-                split: if i < 7 { Split::Train } else { Split::Test },
-                origin: format!("{i}.png"),
-                quality: measure(&image, bytes.len() as u64),
-                admission: "imported".to_owned(),
-            }
+            let label = ["kite", "owl", "wren"][i as usize % 3].to_owned();
+            let split = if i < 7 { Split::Train } else { Split::Test };
+            let (origin, quality) = (format!("{i}.png"), measure(&image, &bytes).quality);
+            DatasetImage::new(
+                blobs.put(&bytes).expect("put"),
+                label,
+                split,
+                origin,
+                quality,
+                "imported".to_owned(),
+            )
         });
         let manifest = Manifest::new(images.collect());
         let hash = Hash::of(&manifest.encode());

@@ -8,8 +8,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::classes::Rename;
+use crate::fingerprint::Fingerprint;
 use crate::ids::parse_number;
 use crate::page::Page;
+use crate::review::FindingCounts;
 use crate::window::Window;
 use crate::{ChangeSetId, Hash, ProjectName, Time};
 
@@ -113,7 +115,7 @@ impl fmt::Display for Split {
 }
 
 /// What an image is like, measured once at import.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// Pixels across, after orientation.
     pub width: u32,
@@ -129,6 +131,21 @@ pub struct Quality {
     pub sharpness: f32,
     /// Mean of each channel (R, G, B), 0–1.
     pub channel_means: [f32; 3],
+    /// Mean distance between the strongest and the weakest channel, over the mean of the strongest:
+    /// 0 is grey, 1 is pure colour. Absent when an older build measured it.
+    #[serde(default)]
+    pub saturation: Option<f32>,
+    /// Quality of the JPEG compression (1–100, the scale of the IJG), by its quantisation tables.
+    /// Absent for other formats and where an older build measured it.
+    #[serde(default)]
+    pub jpeg_quality: Option<u8>,
+}
+
+impl Quality {
+    /// Width over height.
+    pub fn aspect(&self) -> f32 {
+        self.width as f32 / self.height.max(1) as f32
+    }
 }
 
 /// One image of a dataset version.
@@ -146,6 +163,30 @@ pub struct DatasetImage {
     pub quality: Quality,
     /// Why it is in: `imported`, `from source@v2`.
     pub admission: String,
+    /// What it belongs to (a patient, a burst): all of one group serve in one split.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// What it looks like; absent for flat pictures and where an older build imported it.
+    #[serde(default)]
+    pub fingerprint: Option<Fingerprint>,
+    /// Columns of the table it came with; no text is empty.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl DatasetImage {
+    /// An image of which no more is known.
+    pub fn new(
+        image: Hash,
+        label: String,
+        split: Split,
+        origin: String,
+        quality: Quality,
+        admission: String,
+    ) -> Self {
+        let (group, fingerprint, metadata) = (None, None, BTreeMap::new());
+        Self { image, label, split, origin, quality, admission, group, fingerprint, metadata }
+    }
 }
 
 /// How many images of a class serve where.
@@ -163,6 +204,15 @@ impl SplitCounts {
     /// In all three.
     pub fn total(&self) -> u64 {
         self.train + self.valid + self.test
+    }
+
+    /// How many are in one split.
+    pub fn of(&self, split: Split) -> u64 {
+        match split {
+            Split::Train => self.train,
+            Split::Valid => self.valid,
+            Split::Test => self.test,
+        }
     }
 
     /// The count of one split.
@@ -377,6 +427,13 @@ pub struct ChangeSet {
     /// The part of another version that it takes, when not all of it.
     #[serde(default)]
     pub window: Option<Window>,
+    /// How many of its images deserve a second look.
+    #[serde(default)]
+    pub findings: FindingCounts,
+    /// What of it was not taken when a part of it was accepted; `manifest`, `classes`, `result` and
+    /// `bytes` are then those of the part.
+    #[serde(default)]
+    pub left: BTreeMap<String, ClassChange>,
     /// The version it became.
     pub accepted_as: Option<u32>,
     /// Who decided, and why.

@@ -9,6 +9,7 @@ use crate::blob::GcReport;
 use crate::classes::Relabelling;
 use crate::dataset::{DatasetRef, Lineage};
 use crate::exchange::ManifestFormat;
+use crate::import::ImportOptions;
 use crate::preprocess::PreprocessSpec;
 use crate::run::Recipe;
 use crate::source::{Checksum, KaggleDataset, redacted_url};
@@ -98,7 +99,7 @@ impl ImportSource {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum JobSpec {
-    /// Read images in ImageFolder layout and propose them as a change-set.
+    /// Read images and propose them as a change-set.
     Import {
         /// From where.
         source: ImportSource,
@@ -106,6 +107,15 @@ pub enum JobSpec {
         lineage: Lineage,
         /// Accept the change-set at once when nothing but additions is in it.
         accept: bool,
+        /// How the source is read.
+        #[serde(default)]
+        options: ImportOptions,
+    },
+    /// Propose new splits for a line whose shares are off or whose groups cross splits: as few
+    /// images as possible move, and groups move whole.
+    Resplit {
+        /// Of which line.
+        lineage: Lineage,
     },
     /// Propose (and, if asked, accept) what one line has and another lacks. Into reference, classes
     /// that the project's class rule lets wait stay out.
@@ -204,6 +214,7 @@ impl JobSpec {
     pub fn kind(&self) -> &'static str {
         match self {
             JobSpec::Import { .. } => "import",
+            JobSpec::Resplit { .. } => "resplit",
             JobSpec::Propose { .. } => "propose",
             JobSpec::Relabel { .. } => "relabel",
             JobSpec::Balance { .. } => "balance",

@@ -7,6 +7,7 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::dataset::{DatasetRef, Lineage};
+use crate::import::ImportOptions;
 use crate::job::ImportSource;
 use crate::{ChangeSetId, Hash, JobId, ProjectName, SourceName, Time};
 
@@ -21,6 +22,9 @@ pub struct Source {
     pub origin: SourceOrigin,
     /// Into which line they go.
     pub lineage: Lineage,
+    /// How it is read.
+    #[serde(default)]
+    pub options: ImportOptions,
     /// Who decides on a new version's change-set.
     #[serde(default)]
     pub acceptance: Acceptance,

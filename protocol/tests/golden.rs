@@ -88,7 +88,8 @@ fn add_fields(tree: &mut Value) {
             for (name, value) in &mut *fields {
                 match value {
                     Value::Object(classes)
-                        if ["classes", "result", "aliases", "renames"].contains(&name.as_str()) =>
+                        if ["classes", "result", "left", "metadata", "aliases", "renames"]
+                            .contains(&name.as_str()) =>
                     {
                         classes.values_mut().for_each(add_fields);
                     }

@@ -128,6 +128,11 @@ proptest! {
     }
 
     #[test]
+    fn reviews(image in reviewed()) {
+        round_trip(&image);
+    }
+
+    #[test]
     fn differences(difference in difference(), project in project(), class: Option<String>) {
         let page = PageRequest { cursor: difference.images.next.clone(), limit: 7 };
         let to = "source@v2".parse().unwrap();

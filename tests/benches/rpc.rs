@@ -22,6 +22,7 @@ use vigie_protocol::event::{Event, Subject, Update, WatchCursor};
 use vigie_protocol::page::PageRequest;
 use vigie_protocol::prediction::{Prediction, PredictionFilter, Scored, Timings};
 use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::review::FindingCounts;
 use vigie_protocol::service::{
     BlobRead, ChangeSetDecide, ChangeSetGet, Empty, PredictionList, Watch, Watched,
 };
@@ -122,6 +123,8 @@ fn propose(state: &State, now: Time) -> Result<ChangeSetId> {
         quarantined: 0,
         renames: Vec::new(),
         window: None,
+        findings: FindingCounts::default(),
+        left: BTreeMap::new(),
         accepted_as: None,
         decided: None,
         generation: 0,
@@ -188,6 +191,7 @@ async fn watching(agent: &Agent, change_sets: &[ChangeSetId]) -> Result<()> {
             expected_generation: generation(agent.client(), change_set).await?,
             accept: false,
             reason: None,
+            selection: None,
         };
         let asked = Instant::now();
         let decide = agent.client().call(move |client, context| {

@@ -1,9 +1,9 @@
 //! The engine's state and its loop.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use std::{fs, io};
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use vigie_core::store::StoreError;
 use vigie_core::store::catalog::{Catalog, EventDraft};
 use vigie_protocol::blob::GcReport;
 use vigie_protocol::event::{Severity, Subject};
-use vigie_protocol::job::{Job, JobFailure, JobState, Lease};
+use vigie_protocol::job::{Job, JobFailure, JobSpec, JobState, Lease};
 use vigie_protocol::{JobId, Time};
 
 use super::attempt::{self, News, What};
@@ -395,7 +395,14 @@ impl JobEngine {
         let settled =
             self.jobs.get(&id).is_some_and(|active| active.job.state.is_final() && active.unsaved.is_none());
         if settled {
-            self.jobs.remove(&id);
+            if let Some(active) = self.jobs.remove(&id)
+                && active.job.state == JobState::Succeeded
+                && matches!(active.job.spec, JobSpec::Import { .. })
+            {
+                let journal = self.options.journal(id);
+                // One that was cancelled or failed may be asked for again, and goes on then.
+                tokio::task::spawn_blocking(move || fs::remove_file(journal));
+            }
             self.live.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
         }
     }
@@ -444,7 +451,6 @@ impl std::fmt::Debug for JobEngine {
 
 /// What a job is called in events: `train of reference@v3`.
 pub(super) fn name(job: &Job) -> String {
-    use vigie_protocol::job::JobSpec;
     let kind = job.spec.kind();
     match &job.spec {
         JobSpec::Import { source, .. } => format!("{kind} of {}", source.name()),
@@ -455,6 +461,7 @@ pub(super) fn name(job: &Job) -> String {
         | JobSpec::Train { dataset, .. } => {
             format!("{kind} of {dataset}")
         }
+        JobSpec::Resplit { lineage } => format!("{kind} of {lineage}"),
         JobSpec::Evaluate { run } => format!("{kind} of run {run}"),
         JobSpec::Collect { .. } => format!("{kind} of feedback"),
         JobSpec::Cluster { .. } => format!("{kind} of the deferred images"),

@@ -83,7 +83,8 @@ pub(super) fn resources(
         JobSpec::Import { lineage: into, .. }
         | JobSpec::Propose { into, .. }
         | JobSpec::Relabel { lineage: into, .. }
-        | JobSpec::Balance { lineage: into, .. } => vec![lineage(*into)?],
+        | JobSpec::Balance { lineage: into, .. }
+        | JobSpec::Resplit { lineage: into } => vec![lineage(*into)?],
         JobSpec::LabelCheck { dataset, recipe, .. } => {
             let manifest = catalog.dataset(project(job)?, *dataset)?.manifest;
             vec![pack_resource(pack::id(manifest, &preprocess(recipe))), device]
@@ -129,7 +130,7 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
             replace: *replace,
             blobs: options.blobs(),
         },
-        JobSpec::Import { source, lineage, .. } => {
+        JobSpec::Import { source, lineage, accept: _, options: how } => {
             let project = project(job)?;
             let settings = catalog.project(project)?.settings;
             Work::Import {
@@ -141,6 +142,18 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
                 max_unpacked: options.max_unpacked_bytes,
                 classes: catalog.class_list(project)?,
                 unknown_labels: settings.unknown_labels,
+                options: how.clone(),
+                journal: options.journal(job.id),
+            }
+        }
+        JobSpec::Resplit { lineage } => {
+            let project = project(job)?;
+            let nothing =
+                || refused(format!("{lineage} has no version yet, so there is nothing to re-split"));
+            Work::Resplit {
+                manifest: head(project, *lineage)?.ok_or_else(nothing)?,
+                split_percent: catalog.project(project)?.settings.split_percent,
+                blobs: options.blobs(),
             }
         }
         JobSpec::Propose { from, into, accept: _, admit_all, only_add, window } => {

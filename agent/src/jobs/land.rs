@@ -4,6 +4,8 @@
 //! makes are derived from the job and the result. So a crash in its middle costs nothing: the job
 //! runs again, comes to the same result, and lands the rest.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 use vigie_core::fail_point::{self, FailPoint};
 use vigie_core::store::StoreError;
@@ -130,6 +132,11 @@ pub(super) fn land(
                 events: vec![event(job, now, Subject::Dataset { dataset: *dataset }, text.clone())],
                 remark: Some(text),
             })
+        }
+        (WorkDone::Proposed(proposed), JobSpec::Resplit { lineage }) => {
+            let (origin, accept) = ("re-split".to_owned(), false);
+            let draft = Draft { project, lineage: *lineage, base, origin, window: None, accept, now };
+            land_change_set(catalog, job, &draft, proposed)
         }
         (WorkDone::Pack { id, images, bytes, reused }, JobSpec::Preprocess { .. }) => Ok(Landed {
             outcome: JobOutcome::Pack { pack: id, images, bytes, reused },
@@ -292,6 +299,7 @@ fn change_set(job: &Job, draft: &Draft<'_>, id: Uuid, proposed: Proposed) -> Cha
         quarantined,
         waiting: _,
         renames,
+        findings,
     } = proposed;
     ChangeSet {
         id: id.into(),
@@ -312,6 +320,8 @@ fn change_set(job: &Job, draft: &Draft<'_>, id: Uuid, proposed: Proposed) -> Cha
         quarantined,
         renames,
         window: *window,
+        findings,
+        left: BTreeMap::new(),
         accepted_as: None,
         decided: None,
         generation: 1,
@@ -372,6 +382,10 @@ fn describe(set: &ChangeSet) -> String {
         (totals.relabelled_in, "relabelled"),
         (totals.moved, "moved"),
         (set.quarantined, "files left out"),
+        (set.findings.enter_test, "enter the test split"),
+        (set.findings.near_duplicates, "look like another"),
+        (set.findings.leaks, "leak across splits"),
+        (set.findings.outliers, "are unusual"),
     ] {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use vigie_protocol::{Hash, RunId};
+use vigie_protocol::{Hash, JobId, RunId};
 
 /// Options of the job engine.
 #[derive(Clone, Debug)]
@@ -69,6 +69,16 @@ impl JobOptions {
     /// A run's folder.
     pub(super) fn run(&self, run: RunId) -> PathBuf {
         self.state.join("runs").join(run.to_string())
+    }
+
+    /// The folder of the imports' journals.
+    pub(super) fn journals(&self) -> PathBuf {
+        self.state.join("imports")
+    }
+
+    /// Where an import notes what it has measured, until it ends.
+    pub(super) fn journal(&self, job: JobId) -> PathBuf {
+        self.journals().join(format!("{job}.journal"))
     }
 
     /// The device as a worker sees it: the only one it may use is its first.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -34,6 +35,9 @@ impl JobEngine {
     /// Takes up unfinished jobs, gives back the leases of the dead, mends runs.
     pub(super) async fn recover(&mut self) -> Result<()> {
         let left = self.store(look).await?;
+        let (journals, jobs) = (self.options.journals(), &left.jobs);
+        let unfinished: HashSet<JobId> = jobs.iter().map(|(job, ..)| job.id).collect();
+        tokio::task::spawn_blocking(move || clear_journals(&journals, &unfinished));
         for (job, pending, doomed) in left.jobs {
             let (id, state, attempts) = (job.id, job.state, job.attempts);
             self.jobs.insert(id, Active { doomed, ..Active::new(job, pending) });
@@ -61,6 +65,20 @@ impl JobEngine {
             active.job.failure = Some(failure);
         }
         self.change_state(id, JobState::Queued, text).await;
+    }
+}
+
+/// Removes what imports noted that have ended.
+fn clear_journals(folder: &Path, unfinished: &HashSet<JobId>) {
+    // There is none before the first import.
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let job = path.file_stem().and_then(|stem| stem.to_str()?.parse::<JobId>().ok());
+        if job.is_some_and(|job| !unfinished.contains(&job))
+            && let Err(error) = fs::remove_file(&path)
+        {
+            tracing::warn!(path = %path.display(), %error, "an import's journal cannot be removed");
+        }
     }
 }
 

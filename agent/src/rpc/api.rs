@@ -26,6 +26,7 @@ use vigie_protocol::model::{Alias, AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::Page;
 use vigie_protocol::prediction::{HourCount, Prediction};
 use vigie_protocol::project::Project;
+use vigie_protocol::review::ChangeSetImage;
 use vigie_protocol::rules::{RulesExplained, WaitingRoom};
 use vigie_protocol::run::Run;
 use vigie_protocol::schedule::{Firing, Schedule, ScheduleStatus};
@@ -185,6 +186,7 @@ answer_with! {
     dataset_diff(DatasetDiff) -> DatasetDifference = datasets::diff;
     change_set_list(ChangeSetList) -> Page<ChangeSet> = datasets::change_sets;
     change_set_get(ChangeSetGet) -> ChangeSet = datasets::change_set;
+    change_set_images(ChangeSetImages) -> Page<ChangeSetImage> = datasets::change_set_images;
     change_set_decide(ChangeSetDecide) -> ChangeSet = datasets::decide;
 
     source_list(InProject) -> Vec<Source> = sources::list;

@@ -110,7 +110,8 @@ impl<'a> Open<'a> {
         let report = state.blobs.get(check.report)?.ok_or_else(missing)?;
         let candidates = label_report::decode(&report)?.issues;
         let head = state.catalog.dataset_head(project, check.dataset.lineage)?;
-        let head = head.map(|head| Manifest::decode(&datasets::manifest(state, &head)?)).transpose()?;
+        let head =
+            head.map(|head| Manifest::decode(&datasets::manifest(state, head.manifest)?)).transpose()?;
         let images = head.as_ref().map(Manifest::images).unwrap_or_default();
         let labels = candidates
             .iter()

@@ -1,16 +1,23 @@
 //! Dataset versions and change-sets.
 
-use vigie_core::store::manifest::{Differences, Listing, class_sizes};
+use vigie_core::data::part::{Part, part};
+use vigie_core::data::review::Changes;
+use vigie_core::fail_point::{self, FailPoint};
+use vigie_core::store::catalog::AcceptedPart;
+use vigie_core::store::manifest::{Differences, Listing, Manifest, class_sizes};
 use vigie_core::store::{Blobs, State, StoreError};
 use vigie_protocol::dataset::{
-    ChangeSet, ClassSizes, DatasetDifference, DatasetImage, DatasetRef, DatasetVersion, Decision,
+    ChangeSet, ChangeSetState, ClassSizes, DatasetDifference, DatasetImage, DatasetRef, DatasetVersion,
+    Decision,
 };
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::page::Page;
+use vigie_protocol::review::{ChangeSetImage, Selection};
 use vigie_protocol::service::{
-    ChangeSetDecide, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetGet, DatasetImages, DatasetList,
+    ChangeSetDecide, ChangeSetGet, ChangeSetImages, ChangeSetList, DatasetDiff, DatasetGet, DatasetImages,
+    DatasetList,
 };
-use vigie_protocol::{ApiError, Time};
+use vigie_protocol::{ApiError, Hash, Time};
 
 use super::Api;
 use super::api::Change;
@@ -35,7 +42,7 @@ pub(super) async fn images(api: Api, request: DatasetImages) -> Result<Page<Data
         get(api.clone(), DatasetGet { project: request.project.clone(), dataset: request.dataset }).await?;
     let DatasetImages { project: _, dataset: _, class, split, page } = request;
     api.read(move |state| {
-        let bytes = manifest(state, &version)?;
+        let bytes = manifest(state, version.manifest)?;
         Listing { class: class.as_deref(), split }.page(&bytes, page.cursor.as_ref(), page.capped_limit())
     })
     .await
@@ -43,14 +50,14 @@ pub(super) async fn images(api: Api, request: DatasetImages) -> Result<Page<Data
 
 pub(super) async fn sizes(api: Api, request: DatasetGet) -> Result<Vec<ClassSizes>, ApiError> {
     let version = get(api.clone(), request).await?;
-    api.read(move |state| class_sizes(&manifest(state, &version)?)).await
+    api.read(move |state| class_sizes(&manifest(state, version.manifest)?)).await
 }
 
 pub(super) async fn diff(api: Api, request: DatasetDiff) -> Result<DatasetDifference, ApiError> {
     let DatasetDiff { project, from, to, class, page } = request;
     api.project(project.clone()).await?;
     api.read(move |state| {
-        let read = |dataset| manifest(state, &state.catalog.dataset(&project, dataset)?);
+        let read = |dataset| manifest(state, state.catalog.dataset(&project, dataset)?.manifest);
         let (from, to) = (from.map(read).transpose()?, read(to)?);
         let differences = Differences { class: class.as_deref() };
         differences.page(from.as_deref(), &to, page.cursor.as_ref(), page.capped_limit())
@@ -58,9 +65,8 @@ pub(super) async fn diff(api: Api, request: DatasetDiff) -> Result<DatasetDiffer
     .await
 }
 
-/// The bytes of a version's manifest.
-pub(super) fn manifest(state: &State, version: &DatasetVersion) -> Result<Vec<u8>, StoreError> {
-    let hash = version.manifest;
+/// The bytes of a manifest.
+pub(super) fn manifest(state: &State, hash: Hash) -> Result<Vec<u8>, StoreError> {
     let missing = || StoreError::NotFound { what: format!("the manifest {} in the blobs", hash.short()) };
     state.blobs.get(hash)?.ok_or_else(missing)
 }
@@ -77,9 +83,67 @@ pub(super) async fn change_set(api: Api, request: ChangeSetGet) -> Result<Change
     api.read(move |state| state.catalog.change_set(&project, change_set)).await
 }
 
+/// The hash and the bytes of the manifest that a change-set was made against, if there was one.
+fn base(state: &State, set: &ChangeSet) -> Result<Option<(Hash, Vec<u8>)>, StoreError> {
+    let Some(number) = set.base else { return Ok(None) };
+    let dataset = DatasetRef { lineage: set.lineage, number };
+    let hash = state.catalog.dataset(&set.project, dataset)?.manifest;
+    Ok(Some((hash, manifest(state, hash)?)))
+}
+
+pub(super) async fn change_set_images(
+    api: Api,
+    request: ChangeSetImages,
+) -> Result<Page<ChangeSetImage>, ApiError> {
+    let ChangeSetImages { project, change_set, class, kind, only_findings, page } = request;
+    let app = api.app.clone();
+    api.read(move |state| {
+        let set = state.catalog.change_set(&project, change_set)?;
+        let (base, proposed) = (base(state, &set)?, manifest(state, set.manifest)?);
+        let base = base.as_ref().map(|(hash, bytes)| (*hash, &bytes[..]));
+        let review = app.reviews.of(base, (set.manifest, &proposed))?;
+        let changes = Changes { class: class.as_deref(), kind, only_findings };
+        let bytes = base.map(|(_, bytes)| bytes);
+        changes.page(&review, bytes, &proposed, page.cursor.as_ref(), page.capped_limit())
+    })
+    .await
+}
+
+/// Makes the part of a change-set that was selected, durably; the commit that names it follows.
+fn selected(state: &State, set: &ChangeSet, selection: &Selection) -> Result<AcceptedPart, StoreError> {
+    if set.state != ChangeSetState::Proposed {
+        return Err(StoreError::Precondition(format!("change-set {} was decided before", set.id)));
+    }
+    let base = base(state, set)?.map(|(_, bytes)| Manifest::decode(&bytes)).transpose()?;
+    let proposed = Manifest::decode(&manifest(state, set.manifest)?)?;
+    let taken = part(base.as_ref(), &proposed, selection)
+        .map_err(|error| StoreError::Precondition(error.to_string()))?;
+    let manifest = state.blobs.put(&taken.manifest.encode())?;
+    state.blobs.sync()?;
+    fail_point::pass(FailPoint::PartStored);
+    let Part { manifest: _, classes, left, result, bytes } = taken;
+    Ok(AcceptedPart { manifest, classes, left, result, bytes })
+}
+
+/// A selection in the audit log.
+fn describe(selection: &Selection) -> String {
+    let Selection { classes, images, without } = selection;
+    let named: Vec<&str> = classes.iter().take(5).map(String::as_str).collect();
+    let more = if classes.len() > named.len() { ", …" } else { "" };
+    let (images, without) = (images.len(), without.len());
+    format!("of classes [{}{more}] and {images} images without {without}", named.join(", "))
+}
+
 pub(super) async fn decide(api: Api, request: ChangeSetDecide) -> Result<ChangeSet, ApiError> {
-    let ChangeSetDecide { key, project, change_set, expected_generation, accept, reason } = request;
-    let target = format!("{project}/{change_set} {}", if accept { "accept" } else { "reject" });
+    let ChangeSetDecide { key, project, change_set, expected_generation, accept, reason, selection } =
+        request;
+    if !accept && selection.is_some() {
+        return Err(ApiError::invalid("a change-set is rejected whole; accept the part that is wanted"));
+    }
+    let mut target = format!("{project}/{change_set} {}", if accept { "accept" } else { "reject" });
+    if let Some(selection) = &selection {
+        target = format!("{target} {}", describe(selection));
+    }
     let change = Change { key, method: "change_set_decide", target, reason: reason.clone() };
     let decision = Decision { at: Time::now(), by: api.who(), reason };
     api.change::<ChangeSet, ChangeSet, _>(change, move |api, receipt| async move {
@@ -87,20 +151,27 @@ pub(super) async fn decide(api: Api, request: ChangeSetDecide) -> Result<ChangeS
         let change_set = api
             .read(move |state| {
                 let (catalog, expected) = (&state.catalog, Some(expected_generation));
-                if accept {
-                    catalog.accept(&name, change_set, expected, &decision, Some(&receipt))
+                let decided = if accept {
+                    let take =
+                        |selection| selected(state, &catalog.change_set(&name, change_set)?, selection);
+                    let part = selection.as_ref().map(take).transpose()?;
+                    let part = part.as_ref();
+                    catalog.accept_part(&name, change_set, expected, part, &decision, Some(&receipt))
                 } else {
                     catalog.reject(&name, change_set, expected, &decision, Some(&receipt))
-                }
+                };
+                fail_point::pass(FailPoint::ChangeSetDecided);
+                decided
             })
             .await?;
         let lineage = change_set.lineage;
         let dataset = change_set.accepted_as.map(|number| DatasetRef { lineage, number });
         let (subject, text) = match dataset {
-            Some(dataset) => (
-                Subject::Dataset { dataset },
-                format!("{dataset} was made from {} by {}", change_set.origin, api.who()),
-            ),
+            Some(dataset) => {
+                let part = if change_set.left.is_empty() { "" } else { "a part of " };
+                let text = format!("{dataset} was made from {part}{} by {}", change_set.origin, api.who());
+                (Subject::Dataset { dataset }, text)
+            }
             None => (
                 Subject::ChangeSet { change_set: change_set.id },
                 format!("{} was rejected by {}", change_set.origin, api.who()),

@@ -59,7 +59,7 @@ pub(super) async fn metadata(api: Api, request: DatasetMetadata) -> Result<Datas
             let model = state.catalog.model(&name, number)?;
             let run = state.catalog.run(&name, model.run)?;
             let version = state.catalog.dataset(&name, dataset.unwrap_or(model.dataset))?;
-            let splits = Manifest::decode(&datasets::manifest(state, &version)?)?.splits();
+            let splits = Manifest::decode(&datasets::manifest(state, version.manifest)?)?.splits();
             Ok((model, run, version, splits))
         })
         .await?;

@@ -1,5 +1,6 @@
 //! Jobs, leases and runs.
 
+use vigie_core::data::import::check_options;
 use vigie_core::data::relabel;
 use vigie_core::train::{FOLDS, recipe};
 use vigie_protocol::access::Role;
@@ -27,6 +28,9 @@ pub(super) async fn submit(api: Api, request: JobSubmit) -> Result<Job, ApiError
             return Err(ApiError::invalid("a training is asked for with train_submit"));
         }
         (JobSpec::Unknown, _) => return Err(unknown()),
+        (JobSpec::Import { options, .. }, _) if check_options(options).is_err() => {
+            return Err(ApiError::invalid(check_options(options).err().unwrap_or_default()));
+        }
         (JobSpec::Gc { dry_run: false }, _) if api.session.principal.role < Role::Admin => {
             return Err(ApiError::new(ErrorCode::Forbidden, "removing blobs needs the role admin")
                 .with_hint("a dry run does not"));

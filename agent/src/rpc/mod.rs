@@ -17,6 +17,7 @@ mod models;
 pub mod mutation;
 mod predictions;
 mod projects;
+pub mod reviews;
 mod room;
 mod rules;
 mod schedules;
@@ -28,6 +29,7 @@ mod stream;
 pub use api::Api;
 pub use guard::Handler;
 pub use mutation::Mutations;
+pub use reviews::Reviews;
 pub use server::{Server, ServerOptions};
 pub use session::Session;
 

@@ -1,5 +1,6 @@
 //! Sources of projects. What is secret in their URLs never goes out again.
 
+use vigie_core::data::import::check_options;
 use vigie_core::store::catalog::SourceDraft;
 use vigie_protocol::job::Job;
 use vigie_protocol::service::{InProject, SourceCheck, SourceChecked, SourceRemove, SourceSet};
@@ -17,8 +18,9 @@ pub(super) async fn list(api: Api, request: InProject) -> Result<Vec<Source>, Ap
 }
 
 pub(super) async fn set(api: Api, request: SourceSet) -> Result<Source, ApiError> {
-    let SourceSet { key, project, name, expected_generation, origin, lineage, acceptance, preprocess } =
-        request;
+    let SourceSet { key, project, name, expected_generation, origin, lineage, .. } = request;
+    let SourceSet { options, acceptance, preprocess, .. } = request;
+    check_options(&options).map_err(ApiError::invalid)?;
     match acceptance {
         Acceptance::Under { percent } if !(percent > 0.0 && percent <= 100.0) => {
             return Err(ApiError::invalid("a share of changed images is above 0 and at most 100 percent"));
@@ -32,7 +34,7 @@ pub(super) async fn set(api: Api, request: SourceSet) -> Result<Source, ApiError
     api.project(project.clone()).await?;
     let change = Change { key, method: "source_set", target: format!("{project}/{name}"), reason: None };
     let (at, by) = (Time::now(), api.who());
-    let draft = SourceDraft { project, name, origin, lineage, acceptance, preprocess, at, by };
+    let draft = SourceDraft { project, name, origin, lineage, options, acceptance, preprocess, at, by };
     let set = api.change::<Source, Source, _>(change, move |api, receipt| async move {
         api.read(move |state| state.catalog.set_source(&draft, expected_generation, Some(&receipt))).await
     });

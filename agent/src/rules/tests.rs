@@ -15,6 +15,7 @@ use vigie_protocol::dataset::{
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::job::{Job, JobSpec, JobState, Progress};
 use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::review::FindingCounts;
 use vigie_protocol::rules::{ClassRule, UpdatePolicy};
 use vigie_protocol::{ChangeSetId, Hash, JobId, ProjectName, Time};
 
@@ -36,22 +37,9 @@ fn policy(update_policy: UpdatePolicy) -> ProjectSettings {
 }
 
 fn image(n: u32, label: &str) -> DatasetImage {
-    DatasetImage {
-        image: Hash::of(&n.to_le_bytes()),
-        label: label.to_owned(),
-        split: Split::Train,
-        origin: n.to_string(),
-        quality: Quality {
-            width: 8,
-            height: 8,
-            bytes: 10,
-            brightness: 0.5,
-            contrast: 0.1,
-            sharpness: 1.0,
-            channel_means: [0.5; 3],
-        },
-        admission: "imported".to_owned(),
-    }
+    let quality = Quality { width: 8, height: 8, bytes: 10, ..Quality::default() };
+    let (hash, origin) = (Hash::of(&n.to_le_bytes()), n.to_string());
+    DatasetImage::new(hash, label.to_owned(), Split::Train, origin, quality, "imported".to_owned())
 }
 
 fn images(label: &str, numbers: std::ops::Range<u32>) -> Vec<DatasetImage> {
@@ -103,6 +91,8 @@ impl Test {
             quarantined: 0,
             renames: Vec::new(),
             window: None,
+            findings: FindingCounts::default(),
+            left: BTreeMap::new(),
             accepted_as: None,
             decided: None,
             generation: 1,

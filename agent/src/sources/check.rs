@@ -224,13 +224,18 @@ fn can_be_accepted(
 /// Submits the import of a version, once: an agent that is killed before the source says so submits
 /// the same job again, and finds it there.
 async fn submit(app: &Arc<App>, source: &Source, revision: &Revision, by: &str) -> Result<Job, ApiError> {
-    let Source { project, name, origin, lineage, generation, .. } = source;
+    let Source { project, name, origin, lineage, options, generation, .. } = source;
     let key: Uuid =
         derived(&[project.as_str(), name.as_str(), &revision.to_string(), &generation.to_string()]);
     let receipt =
         Receipt { key: key.into(), method: "source.import", request: None, at: Time::now(), audit: None };
     // Its change-set is decided on by the source's policy, when it is there.
-    let spec = JobSpec::Import { source: origin.import(revision), lineage: *lineage, accept: false };
+    let spec = JobSpec::Import {
+        source: origin.import(revision),
+        lineage: *lineage,
+        accept: false,
+        options: options.clone(),
+    };
     let draft = JobDraft { project: Some(project.clone()), spec, after: Vec::new(), by: by.to_owned() };
     app.jobs.submit(draft, Some(receipt)).await
 }

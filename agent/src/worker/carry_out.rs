@@ -6,6 +6,7 @@ use vigie_core::data::admission::{Admission, Admitted, Feeding};
 use vigie_core::data::changeset::{self, Proposal};
 use vigie_core::data::import::{ImportFile, ImportPlan, import};
 use vigie_core::data::pack::{self, Pack};
+use vigie_core::data::review::Review;
 use vigie_core::data::window;
 use vigie_core::evaluate::{EvaluatePlan, evaluate};
 use vigie_core::observe::{Level, Observer};
@@ -48,6 +49,7 @@ pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone
             curate::balance_down(*base, *per_class, *seed, blobs)
         }
         Work::LabelCheck { .. } => curate::check_labels(work, observer),
+        Work::Resplit { manifest, split_percent, blobs } => curate::resplit(*manifest, *split_percent, blobs),
         Work::Preprocess { pack } => carry_out_preprocess(pack, observer),
         Work::Train { .. } => carry_out_train(work, observer),
         Work::Evaluate { .. } => carry_out_evaluate(work, observer),
@@ -56,9 +58,10 @@ pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone
 }
 
 fn carry_out_import(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
-    let Work::Import { input, name, base, blobs, split_percent, max_unpacked, classes, unknown_labels } =
-        work
-    else {
+    let Work::Import { input, name, base, blobs, split_percent, max_unpacked, .. } = work else {
+        return Err(refused("the task is no import"));
+    };
+    let Work::Import { options, journal, classes, unknown_labels, .. } = work else {
         return Err(refused("the task is no import"));
     };
     let blobs = FolderBlobs::open(blobs)?;
@@ -72,13 +75,17 @@ fn carry_out_import(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Fa
             return Err(refused(format!("{} was not downloaded", source.name())));
         }
     };
-    let mut plan = ImportPlan::new(source, name, base_manifest(&blobs, *base)?, *split_percent);
+    let mut plan = ImportPlan {
+        options: options.clone(),
+        journal: Some(journal.clone()),
+        classes: classes.clone(),
+        unknown_labels: *unknown_labels,
+        ..ImportPlan::new(source, name, base_manifest(&blobs, *base)?, *split_percent)
+    };
     plan.limits.max_unpacked = *max_unpacked;
-    plan.classes = classes.clone();
-    plan.unknown_labels = *unknown_labels;
     let proposal = import(&plan, &blobs, observer)?;
     note_proposal(&proposal, observer);
-    Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
+    Ok(WorkDone::Proposed(proposed(&blobs, plan.base.as_ref(), proposal)?))
 }
 
 /// What an import left out, and what it renamed, for the job's log.
@@ -121,7 +128,8 @@ fn carry_out_propose(work: &Work, observer: &dyn Observer) -> Result<WorkDone, F
     let proposal =
         changeset::propose(&entering, *from_ref, window.as_ref().map(|part| &part.window), into.as_ref());
     let waiting = waiting.into_iter().take(MAX_WAITING).map(|waits| waits.class).collect();
-    Ok(WorkDone::Proposed(Proposed { waiting, ..proposed(&blobs, proposal)? }))
+    note_proposal(&proposal, observer);
+    Ok(WorkDone::Proposed(Proposed { waiting, ..proposed(&blobs, into.as_ref(), proposal)? }))
 }
 
 fn carry_out_preprocess(work: &PackWork, observer: &dyn Observer) -> Result<WorkDone, Failure> {
@@ -215,11 +223,18 @@ pub(super) fn share_of_pack(work: &PackWork) -> f32 {
     if work.path.exists() { 0.0 } else { PACK_SHARE }
 }
 
-/// Stores the manifest of a proposal, durably, and makes the rest fit in a frame.
-pub(super) fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Proposed, Failure> {
+/// Looks at a proposal as its reviewer will, stores its manifest, durably, and makes the rest fit in
+/// a frame.
+pub(super) fn proposed(
+    blobs: &FolderBlobs,
+    base: Option<&Manifest>,
+    proposal: Proposal,
+) -> Result<Proposed, Failure> {
+    let findings = Review::of(base, &proposal.manifest).counts;
     let manifest = blobs.put(&proposal.manifest.encode())?;
     blobs.sync()?;
     let mut quarantine = proposal.quarantine;
+    quarantine.truncate(changeset::QUARANTINE_LISTED);
     for left_out in &mut quarantine {
         for text in [&mut left_out.origin, &mut left_out.reason] {
             text.truncate(text.floor_char_boundary(MAX_QUARANTINE_TEXT));
@@ -236,6 +251,7 @@ pub(super) fn proposed(blobs: &FolderBlobs, proposal: Proposal) -> Result<Propos
         quarantined: proposal.quarantined,
         waiting: Vec::new(),
         renames: proposal.renames,
+        findings,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use vigie_core::data::balance;
-use vigie_core::data::changeset::Proposal;
+use vigie_core::data::changeset::{self, Proposal};
 use vigie_core::data::confident::{Confident, find_issues};
 use vigie_core::data::import::ImportLimits;
 use vigie_core::data::import::manifest::{ManifestPlan, import_manifest};
@@ -46,7 +46,12 @@ pub(super) fn import_rows(work: &Work, observer: &dyn Observer) -> Result<WorkDo
     };
     let proposal = import_manifest(&plan, &blobs, observer)?;
     note_proposal(&proposal, observer);
-    Ok(WorkDone::Proposed(proposed(&blobs, proposal)?))
+    Ok(WorkDone::Proposed(proposed(&blobs, plan.base.as_ref(), proposal)?))
+}
+
+/// New splits.
+pub(super) fn resplit(base: Hash, split_percent: [u8; 3], blobs: &Path) -> Result<WorkDone, Failure> {
+    in_line(&FolderBlobs::open(blobs)?, base, |base| changeset::resplit(base, split_percent))
 }
 
 /// Other labels.
@@ -78,7 +83,7 @@ fn in_line(
     change: impl FnOnce(&Manifest) -> Proposal,
 ) -> Result<WorkDone, Failure> {
     let base = manifest(blobs, base)?;
-    Ok(WorkDone::Proposed(proposed(blobs, change(&base))?))
+    Ok(WorkDone::Proposed(proposed(blobs, Some(&base), change(&base))?))
 }
 
 /// Labels that contradict a classifier that did not learn from them.

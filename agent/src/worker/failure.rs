@@ -106,6 +106,8 @@ fn cause_of_store(error: &StoreError) -> FailureCause {
 fn cause_of_data(error: &DataError) -> FailureCause {
     match error {
         DataError::NoImages { .. }
+        | DataError::Options(_)
+        | DataError::Table { .. }
         | DataError::Archive { .. }
         | DataError::Manifest { .. }
         | DataError::TooMuch { .. }

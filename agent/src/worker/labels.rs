@@ -34,7 +34,7 @@ pub(super) fn carry_out_collect(work: &Work, observer: &dyn Observer) -> Result<
     if *more {
         observer.note(Level::Warn, "there are more than one job takes: collect again for the rest");
     }
-    Ok(WorkDone::Gathered(proposed(&blobs, collection.proposal)?, collection.fates))
+    Ok(WorkDone::Gathered(proposed(&blobs, base.as_ref(), collection.proposal)?, collection.fates))
 }
 
 pub(super) fn carry_out_cluster(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {

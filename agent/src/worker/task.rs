@@ -13,9 +13,11 @@ use vigie_protocol::blob::GcReport;
 use vigie_protocol::classes::{ClassList, ImageLabel, Rename, UnknownLabels};
 use vigie_protocol::dataset::{ClassChange, DatasetRef, Quarantined, SplitCounts};
 use vigie_protocol::exchange::ManifestFormat;
+use vigie_protocol::import::ImportOptions;
 use vigie_protocol::job::{ImportSource, JobFailure};
 use vigie_protocol::model::{Architecture, Proportion};
 use vigie_protocol::preprocess::PreprocessSpec;
+use vigie_protocol::review::FindingCounts;
 use vigie_protocol::rules::ClassRule;
 use vigie_protocol::run::{EpochMetrics, Recipe};
 use vigie_protocol::window::Window;
@@ -35,7 +37,7 @@ pub struct WorkerTask {
 /// What a worker is to do. Paths are absolute; manifests are blobs under `blobs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Work {
-    /// Read images in ImageFolder layout and work out what they change.
+    /// Read images and work out what they change.
     Import {
         /// Where they are.
         input: ImportInput,
@@ -53,6 +55,10 @@ pub enum Work {
         classes: ClassList,
         /// What becomes of labels that it does not know.
         unknown_labels: UnknownLabels,
+        /// How the source is read.
+        options: ImportOptions,
+        /// Where what was measured is noted for another attempt.
+        journal: PathBuf,
     },
     /// Read a manifest that was written to a file, and work out what it changes.
     ImportManifest {
@@ -68,6 +74,15 @@ pub enum Work {
         base: Option<Hash>,
         /// Whether images that it does not name leave.
         replace: bool,
+        /// The blob folder.
+        blobs: PathBuf,
+    },
+    /// Work out new splits for a line.
+    Resplit {
+        /// The manifest of its newest version.
+        manifest: Hash,
+        /// Shares of train, valid and test.
+        split_percent: [u8; 3],
         /// The blob folder.
         blobs: PathBuf,
     },
@@ -371,6 +386,8 @@ pub struct Proposed {
     pub waiting: Vec<String>,
     /// Images that got another label than they came with; at most 1,000 labels.
     pub renames: Vec<Rename>,
+    /// How many of its images deserve a second look.
+    pub findings: FindingCounts,
 }
 
 /// A model version that waits for its number.

@@ -420,7 +420,7 @@ impl World {
 
     fn outcome(&mut self, spec: &JobSpec) -> JobOutcome {
         match spec {
-            JobSpec::Import { lineage, .. } => self.version(*lineage),
+            JobSpec::Import { lineage, .. } | JobSpec::Resplit { lineage } => self.version(*lineage),
             JobSpec::Propose { into, .. } => self.version(*into),
             JobSpec::Relabel { lineage, .. } | JobSpec::Balance { lineage, .. } => self.version(*lineage),
             JobSpec::LabelCheck { .. } => JobOutcome::LabelCheck { images: 20, issues: 2 },

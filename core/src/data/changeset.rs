@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use vigie_protocol::Hash;
 use vigie_protocol::classes::Rename;
-use vigie_protocol::dataset::{ClassChange, DatasetImage, DatasetRef, Quarantined, SplitCounts};
+use vigie_protocol::dataset::{ClassChange, DatasetImage, DatasetRef, Quarantined, Split, SplitCounts};
 use vigie_protocol::window::Window;
 
+use super::groups::{Groups, most_held_out};
 use super::labels::{admission, given_label};
+use super::place::{Offer, Placed, place};
+use super::split::{Group, reassign};
 use crate::store::manifest::{Manifest, class_changes};
 
 /// How many files left out are listed by name.
@@ -73,8 +76,10 @@ impl Proposal {
 /// Proposes what `from` has and `into` lacks: the union of both, with the labels of `from` where
 /// they differ. `from` is the part of the version that the window takes, when there is one.
 ///
-/// An image keeps the split it has in `into`, else the one it has in `from`: what was held out in
-/// one line is never learned from in another, and splits given by a dataset's author survive.
+/// An image keeps the split it has in `into`; a new one goes where its group is in `into`, else
+/// where it is in `from`: what was held out in one line is not learned from in another, and splits
+/// given by a dataset's author survive. New images that belong to images of `into` in two splits are
+/// left out.
 pub fn propose(
     from: &Manifest,
     from_ref: DatasetRef,
@@ -84,10 +89,38 @@ pub fn propose(
     let how = origin_text(from_ref, window);
     let offer = |image: &DatasetImage| {
         let (_, given) = given_label(&image.admission);
-        DatasetImage { admission: admission(&how, given), ..image.clone() }
+        Offer {
+            image: DatasetImage { admission: admission(&how, given), ..image.clone() },
+            given: Some(image.split),
+        }
     };
-    let offered = from.images().iter().map(offer).collect();
-    merge(into, offered, false)
+    merge(into, from.images().iter().map(offer).collect(), false, [100, 0, 0])
+}
+
+/// Proposes new splits for a line: groups whole, the shares of `percent` within the largest group of
+/// each class, and as few images moved as that takes (see [`reassign`]).
+pub fn resplit(base: &Manifest, percent: [u8; 3]) -> Proposal {
+    let mut images = base.images().to_vec();
+    let groups = Groups::of(images.iter());
+    let splits = {
+        let now = |members: &Vec<usize>| {
+            let group = Group::of(members.iter().map(|&m| (images[m].image, images[m].label.as_str())))?;
+            Some((group, home(members.iter().map(|&m| images[m].split))?))
+        };
+        reassign(&groups.members.iter().filter_map(now).collect::<Vec<_>>(), percent)
+    };
+    for (members, split) in groups.members.iter().zip(splits) {
+        members.iter().for_each(|&member| images[member].split = split);
+    }
+    Proposal::new(Some(base), Manifest::new(images))
+}
+
+/// Where most of a group's images are; of equals the most held-out split.
+fn home(splits: impl Iterator<Item = Split>) -> Option<Split> {
+    let mut counts = SplitCounts::default();
+    splits.for_each(|split| *counts.of_mut(split) += 1);
+    let most = Split::ALL.map(|split| counts.of(split)).into_iter().max().filter(|&most| most > 0)?;
+    most_held_out(Split::ALL.into_iter().filter(|&split| counts.of(split) == most))
 }
 
 /// Where the images of an update come from: `from production@v7, last 1000 images`.
@@ -99,26 +132,54 @@ fn origin_text(from: DatasetRef, window: Option<&Window>) -> String {
 }
 
 /// The union of a base and the images offered to it (each hash once), or with `replace` the
-/// offered images alone. An image that the base has keeps everything but its label and origin.
-pub(super) fn merge(base: Option<&Manifest>, offered: Vec<DatasetImage>, replace: bool) -> Proposal {
+/// offered images alone. An image that the base has keeps its split and its blob, and takes the label
+/// of the offer, and what else the offer knows of it and the base does not. New ones get a place.
+pub(super) fn merge(
+    base: Option<&Manifest>,
+    offered: Vec<Offer>,
+    replace: bool,
+    percent: [u8; 3],
+) -> Proposal {
     let known = base.map(Manifest::images).unwrap_or_default();
-    let mut unchanged = 0;
-    let mut images: Vec<DatasetImage> = Vec::with_capacity(known.len() + offered.len());
+    let (mut unchanged, mut new) = (0, Vec::new());
+    let mut staying: Vec<DatasetImage> = Vec::with_capacity(known.len());
     for offer in offered {
-        images.push(match find(known, offer.image) {
-            None => offer,
-            Some(image) if image.label == offer.label => {
-                unchanged += 1;
-                image.clone()
+        match find(known, offer.image.image) {
+            None => new.push(offer),
+            Some(image) => {
+                unchanged += u64::from(image.label == offer.image.label);
+                staying.push(updated(image, offer.image));
             }
-            Some(image) => DatasetImage { label: offer.label, origin: offer.origin, ..image.clone() },
-        });
+        }
     }
     if !replace {
         // Behind the offered ones: of two with one hash the manifest keeps the first.
-        images.extend_from_slice(known);
+        staying.extend_from_slice(known);
     }
-    Proposal { unchanged, ..Proposal::new(base, Manifest::new(images)) }
+    let staying = Manifest::new(staying);
+    let Placed { mut images, bridging } = place(staying.images(), new, percent);
+    images.extend(staying.into_images());
+    let quarantined = bridging.len() as u64;
+    Proposal { unchanged, quarantine: bridging, quarantined, ..Proposal::new(base, Manifest::new(images)) }
+}
+
+/// An image of the base with what an offer of the same image says.
+fn updated(known: &DatasetImage, offer: DatasetImage) -> DatasetImage {
+    let mut image = known.clone();
+    if image.label != offer.label {
+        image.label = offer.label;
+        image.origin = offer.origin;
+    }
+    if image.quality.saturation.is_none() {
+        // An older build measured it.
+        image.quality = offer.quality;
+        image.fingerprint = offer.fingerprint;
+    }
+    if offer.group.is_some() {
+        image.group = offer.group;
+    }
+    image.metadata.extend(offer.metadata);
+    image
 }
 
 /// The image of a list sorted by hash.
@@ -148,22 +209,9 @@ pub(super) mod samples {
 
     /// An image whose content is its name.
     pub fn image(name: &str, label: &str, split: Split) -> DatasetImage {
-        DatasetImage {
-            image: Hash::of(name.as_bytes()),
-            label: label.to_owned(),
-            split,
-            origin: format!("{label}/{name}"),
-            quality: Quality {
-                width: 8,
-                height: 8,
-                bytes: 10,
-                brightness: 0.5,
-                contrast: 0.1,
-                sharpness: 1.0,
-                channel_means: [0.5; 3],
-            },
-            admission: "imported".to_owned(),
-        }
+        let quality = Quality { width: 8, height: 8, bytes: 10, ..Quality::default() };
+        let (hash, origin) = (Hash::of(name.as_bytes()), format!("{label}/{name}"));
+        DatasetImage::new(hash, label.to_owned(), split, origin, quality, "imported".to_owned())
     }
 }
 
@@ -210,7 +258,8 @@ mod tests {
     #[test]
     fn replacing_removes_what_is_not_offered() {
         let base = manifest(&[("1", "owl", Split::Train), ("2", "owl", Split::Test)]);
-        let proposal = merge(Some(&base), vec![image("1", "owl", Split::Valid)], true);
+        let offer = Offer { image: image("1", "owl", Split::Valid), given: None };
+        let proposal = merge(Some(&base), vec![offer], true, [70, 15, 15]);
         assert_eq!(proposal.classes["owl"], ClassChange { removed: 1, ..ClassChange::default() });
         assert_eq!(proposal.manifest.images()[0].split, Split::Train);
     }

@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use vigie_protocol::Hash;
-use vigie_protocol::dataset::{DatasetImage, Quality, Split};
+use vigie_protocol::dataset::{DatasetImage, Split};
 
 use super::DataError;
-use super::changeset::{Proposal, find, merge, split_counts};
+use super::changeset::{Proposal, find, merge};
+use super::place;
 use super::room::PixelRoom;
-use super::split::assign;
 use crate::observe::{Observer, Step};
 use crate::store::Blobs;
 use crate::store::catalog::{Fate, Source};
 use crate::store::manifest::Manifest;
-use crate::vision;
+use crate::vision::{self, Measurement};
 
 /// An image and the class that was given to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ impl Collection {
 }
 
 /// Proposes to add what is offered to `base`. An image that `base` has keeps its class; of two offers of
-/// one image the first counts.
+/// one image the first counts; one that would tie two splits of `base` together is left out.
 ///
 /// # Errors
 /// [`DataError::Cancelled`], [`DataError::Store`].
@@ -81,7 +81,7 @@ pub fn collect(
         observer.step(Step { stage: "looking at images", done, total, unit: "images", fraction });
         Ok(seen)
     };
-    let seen = offers.par_iter().map(look).collect::<Result<Vec<Result<Quality, Fate>>, DataError>>()?;
+    let seen = offers.par_iter().map(look).collect::<Result<Vec<Result<Measurement, Fate>>, DataError>>()?;
 
     let mut images: BTreeMap<Hash, DatasetImage> = BTreeMap::new();
     let mut fates = Vec::new();
@@ -90,40 +90,36 @@ pub fn collect(
             (Err(fate), _) => fate,
             (Ok(_), Some(first)) if first.label != offer.label => Fate::Contradicts,
             (Ok(_), Some(_)) => Fate::Taken,
-            (Ok(quality), None) => {
-                images.insert(offer.image, image(offer, quality));
+            (Ok(measured), None) => {
+                images.insert(offer.image, image(offer, measured));
                 Fate::Taken
             }
         };
-        fates.extend(offer.sources.iter().map(|source| (*source, fate)));
+        fates.push((offer, fate));
     }
-    let mut images: Vec<DatasetImage> = images.into_values().collect();
-    let new: Vec<(Hash, &str)> = images.iter().map(|image| (image.image, image.label.as_str())).collect();
-    let splits = assign(&split_counts(known), &new, split_percent);
-    for (image, split) in images.iter_mut().zip(splits) {
-        image.split = split;
-    }
-    let collection = Collection { proposal: merge(base, images, false), fates };
+    let new = images.into_values().map(|image| place::Offer { image, given: None }).collect();
+    let proposal = merge(base, new, false, split_percent);
+    let fates = fates.into_iter().flat_map(|(offer, fate)| {
+        let left_out = fate == Fate::Taken && find(proposal.manifest.images(), offer.image).is_none();
+        let fate = if left_out { Fate::Contradicts } else { fate };
+        offer.sources.iter().map(move |source| (*source, fate))
+    });
+    let fates = fates.collect();
+    let collection = Collection { proposal, fates };
     observer.step(Step { stage: "proposed", done: total, total, unit: "images", fraction: 1.0 });
     Ok(collection)
 }
 
-fn measure(bytes: &[u8], room: &PixelRoom) -> Result<Quality, vision::DecodeError> {
+fn measure(bytes: &[u8], room: &PixelRoom) -> Result<Measurement, vision::DecodeError> {
     let limits = vision::Limits::default();
     let _room = room.take(vision::pixels(bytes, &limits)?);
     let image = vision::decode(bytes, &limits)?;
-    Ok(vision::measure(&image, bytes.len() as u64))
+    Ok(vision::measure(&image, bytes))
 }
 
-fn image(offer: &Offer, quality: Quality) -> DatasetImage {
-    DatasetImage {
-        image: offer.image,
-        label: offer.label.clone(),
-        split: Split::Train,
-        origin: offer.origin.clone(),
-        quality,
-        admission: offer.admission.clone(),
-    }
+fn image(offer: &Offer, Measurement { quality, fingerprint }: Measurement) -> DatasetImage {
+    let Offer { image, label, origin, admission, sources: _ } = offer.clone();
+    DatasetImage { fingerprint, ..DatasetImage::new(image, label, Split::Train, origin, quality, admission) }
 }
 
 #[cfg(test)]

@@ -21,6 +21,17 @@ pub enum DataError {
         /// What was imported.
         name: String,
     },
+    /// The choices of the import cannot be carried out.
+    #[error("the import cannot be read as asked: {0}")]
+    Options(String),
+    /// The table that says what the images are cannot be used.
+    #[error("{name}: {detail}")]
+    Table {
+        /// The table's file.
+        name: String,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The zip file cannot be read as one.
     #[error("{name} is not a readable zip file, make or download it again: {detail}")]
     Archive {

@@ -8,6 +8,7 @@
 mod columns;
 mod difference;
 mod sizes;
+mod words;
 
 use std::collections::BTreeSet;
 
@@ -44,6 +45,11 @@ impl Manifest {
     /// The images, sorted by hash.
     pub fn images(&self) -> &[DatasetImage] {
         &self.images
+    }
+
+    /// The images, sorted by hash, for good.
+    pub fn into_images(self) -> Vec<DatasetImage> {
+        self.images
     }
 
     /// The class names, sorted: the order of a model's logits.

@@ -10,12 +10,14 @@ use vigie_protocol::dataset::{
     ChangeSet, ChangeSetState, DatasetImage, DatasetRef, Decision, Lineage, Quality, Split, SplitCounts,
 };
 use vigie_protocol::exchange::ManifestFormat;
+use vigie_protocol::import::ImportOptions;
 use vigie_protocol::job::{ImportSource, Job, JobSpec, JobState, Progress};
 use vigie_protocol::label_check::LabelCheck;
 use vigie_protocol::model::{Architecture, Evaluation, Golden, Passport, Proportion};
 use vigie_protocol::prediction::{Prediction, Scored, Timings};
 use vigie_protocol::preprocess::{Interpolation, PREPROCESS_REVISION, PreprocessSpec};
 use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::review::FindingCounts;
 use vigie_protocol::run::{Recipe, Run, RunState};
 use vigie_protocol::{ChangeSetId, Hash, JobId, ModelNumber, ProjectName, RunId, Time};
 
@@ -68,6 +70,8 @@ pub(super) fn change_set(project: &str, lineage: Lineage, base: Option<u32>) -> 
         quarantined: 0,
         renames: Vec::new(),
         window: None,
+        findings: FindingCounts::default(),
+        left: BTreeMap::new(),
         accepted_as: None,
         decided: None,
         generation: 0,
@@ -209,21 +213,10 @@ pub(super) fn label_check(job: JobId, report: Hash) -> LabelCheck {
 
 /// A manifest of these images.
 pub(super) fn manifest(images: &[Hash]) -> Manifest {
-    let image = |image: &Hash| DatasetImage {
-        image: *image,
-        label: "owl".to_owned(),
-        split: Split::Train,
-        origin: "owl/1.jpg".to_owned(),
-        quality: Quality {
-            width: 1,
-            height: 1,
-            bytes: 1,
-            brightness: 0.5,
-            contrast: 0.1,
-            sharpness: 1.0,
-            channel_means: [0.5; 3],
-        },
-        admission: "imported".to_owned(),
+    let image = |image: &Hash| {
+        let quality = Quality { width: 1, height: 1, bytes: 1, brightness: 0.5, ..Quality::default() };
+        let [label, origin, admission] = ["owl", "owl/1.jpg", "imported"].map(str::to_owned);
+        DatasetImage::new(*image, label, Split::Train, origin, quality, admission)
     };
     Manifest::new(images.iter().map(image).collect())
 }
@@ -253,7 +246,12 @@ pub(super) fn full_state(dir: &Path) -> (State, Vec<Hash>) {
         .unwrap();
 
     let source = ImportSource::Blob { hash: referenced[4], name: "birds.zip".to_owned() };
-    let spec = JobSpec::Import { source, lineage: Lineage::Source, accept: false };
+    let spec = JobSpec::Import {
+        source,
+        lineage: Lineage::Source,
+        accept: false,
+        options: ImportOptions::default(),
+    };
     catalog.insert_job(&Job { spec, ..job(Some("birds")) }, None).unwrap();
 
     let picture = put("picture");
@@ -270,7 +268,12 @@ pub(super) fn full_state(dir: &Path) -> (State, Vec<Hash>) {
         images: None,
         replace: false,
     };
-    let spec = JobSpec::Import { source, lineage: Lineage::Source, accept: false };
+    let spec = JobSpec::Import {
+        source,
+        lineage: Lineage::Source,
+        accept: false,
+        options: ImportOptions::default(),
+    };
     catalog.insert_job(&Job { spec, ..job(Some("birds")) }, None).unwrap();
     state.blobs.sync().unwrap();
     referenced.extend([accepted, proposed, passport, picture, report, put("rows")]);

@@ -5,6 +5,7 @@
 //! happens on the device.
 
 mod decode;
+mod fingerprint;
 mod jpeg;
 mod quality;
 mod resize;
@@ -12,5 +13,5 @@ pub mod spec;
 
 pub use decode::{DecodeError, Limits, decode, pixels};
 pub use image::RgbImage;
-pub use quality::measure;
+pub use quality::{Measurement, measure};
 pub use resize::{preprocess, resize};

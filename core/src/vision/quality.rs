@@ -3,7 +3,10 @@
 use image::RgbImage;
 use pulp::{Simd, WithSimd};
 use vigie_protocol::dataset::Quality;
+use vigie_protocol::fingerprint::Fingerprint;
 
+use super::fingerprint::Grid;
+use super::jpeg;
 use crate::vector;
 
 /// Rec. 601 luma in thousandths: exact integers, so that equal pixels give equal numbers on every
@@ -11,29 +14,45 @@ use crate::vector;
 const LUMA: [i32; 3] = [299, 587, 114];
 const UNITS: f64 = 1000.0;
 
-/// Measures an upright image in one pass; `encoded_bytes` is the size of its file.
+/// All that is measured of an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    /// What it is like.
+    pub quality: Quality,
+    /// What it looks like; absent for flat pictures.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// Measures an upright image in one pass; `encoded` are the bytes of its file.
 ///
 /// Sharpness is the variance of the 4-neighbour Laplacian (Pech-Pacheco et al., 2000) over the
 /// pixels that have four neighbours; 0 for images less than three pixels wide or high.
-pub fn measure(image: &RgbImage, encoded_bytes: u64) -> Quality {
+pub fn measure(image: &RgbImage, encoded: &[u8]) -> Measurement {
     let (width, height) = image.dimensions();
     // For the vector unit that is there: whole numbers add up to the same on each.
-    let Sums { channels, luma, laplacian } = vector::run(Measured(image));
+    let Sums { channels, strongest, weakest, luma, laplacian, grid } = vector::run(Measured(image));
     let pixels = (f64::from(width) * f64::from(height)).max(1.0);
-    Quality {
+    let quality = Quality {
         width,
         height,
-        bytes: encoded_bytes,
+        bytes: encoded.len() as u64,
         brightness: (luma.mean() / UNITS / 255.0) as f32,
         contrast: (luma.variance().sqrt() / UNITS / 255.0) as f32,
         sharpness: (laplacian.variance() / (UNITS * UNITS)) as f32,
         channel_means: channels.map(|sum| (sum as f64 / pixels / 255.0) as f32),
-    }
+        saturation: Some(((strongest - weakest) as f64 / (strongest as f64).max(1.0)) as f32),
+        jpeg_quality: jpeg::quality(encoded),
+    };
+    Measurement { quality, fingerprint: grid.fingerprint() }
 }
 
-#[derive(Default)]
 struct Sums {
     channels: [u64; 3],
+    /// Of each pixel the strongest channel.
+    strongest: u64,
+    /// Of each pixel the weakest channel.
+    weakest: u64,
+    grid: Grid,
     luma: Moments,
     laplacian: Moments,
 }
@@ -47,8 +66,15 @@ impl WithSimd for Measured<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Sums {
-        let mut sums = Sums::default();
         let row_len = self.0.width() as usize;
+        let mut sums = Sums {
+            channels: [0; 3],
+            strongest: 0,
+            weakest: 0,
+            luma: Moments::default(),
+            laplacian: Moments::default(),
+            grid: Grid::new(row_len, self.0.height() as usize),
+        };
         if row_len == 0 {
             return sums;
         }
@@ -63,8 +89,12 @@ impl WithSimd for Measured<'_> {
                 // Holds 16 million pixels of 255, and no image is so wide.
                 *sum += u64::from(plane.iter().map(|&value| u32::from(value)).sum::<u32>());
             }
+            let (strongest, weakest) = extremes(&planes);
+            sums.strongest += u64::from(strongest);
+            sums.weakest += u64::from(weakest);
             weigh(&planes, below);
             sums.luma.add_row(below);
+            sums.grid.add_row(below);
             if y >= 2 && row_len >= 3 {
                 // The oldest row is not needed any more.
                 laplacian(above, here, below);
@@ -82,6 +112,17 @@ fn split(row: &[u8], [red, green, blue]: &mut [Vec<u8>; 3]) {
     for (((red, green), blue), pixel) in red.iter_mut().zip(green).zip(blue).zip(pixels) {
         [*red, *green, *blue] = *pixel;
     }
+}
+
+/// The sums of the strongest and of the weakest channel of a row's pixels.
+#[inline(always)]
+fn extremes([red, green, blue]: &[Vec<u8>; 3]) -> (u32, u32) {
+    let (mut strongest, mut weakest) = (0, 0);
+    for ((&red, &green), &blue) in red.iter().zip(green).zip(blue) {
+        strongest += u32::from(red.max(green).max(blue));
+        weakest += u32::from(red.min(green).min(blue));
+    }
+    (strongest, weakest)
 }
 
 /// The luma of a row.
@@ -146,11 +187,13 @@ mod tests {
     #[test]
     fn flat_images_have_no_contrast() {
         let image = RgbImage::from_pixel(5, 4, image::Rgb([255, 0, 51]));
-        let quality = measure(&image, 77);
+        let quality = measure(&image, &[0; 77]).quality;
         assert_eq!((quality.width, quality.height, quality.bytes), (5, 4, 77));
         close(quality.brightness, 0.299 + 0.114 * 0.2);
         close(quality.contrast, 0.0);
         close(quality.sharpness, 0.0);
+        close(quality.saturation.expect("measured"), 1.0);
+        assert_eq!(quality.jpeg_quality, None);
         for (mean, expected) in quality.channel_means.into_iter().zip([1.0, 0.0, 0.2]) {
             close(mean, expected);
         }
@@ -159,7 +202,8 @@ mod tests {
     #[test]
     fn a_checkerboard_is_as_sharp_as_it_gets() {
         let image = RgbImage::from_fn(8, 8, |x, y| image::Rgb([((x + y) % 2 * 255) as u8; 3]));
-        let quality = measure(&image, 0);
+        let quality = measure(&image, b"").quality;
+        close(quality.saturation.expect("measured"), 0.0);
         close(quality.brightness, 0.5);
         close(quality.contrast, 0.5);
         close(quality.sharpness, 1020.0 * 1020.0);
@@ -168,7 +212,7 @@ mod tests {
     #[test]
     fn tiny_images_are_measured_too() {
         for (width, height) in [(0, 0), (1, 1), (2, 9), (9, 2)] {
-            let quality = measure(&RgbImage::new(width, height), 0);
+            let quality = measure(&RgbImage::new(width, height), b"").quality;
             assert_eq!(quality.sharpness, 0.0, "{width}x{height}");
             assert_eq!(quality.brightness, 0.0);
         }

@@ -18,6 +18,7 @@ use crate::feedback::{
     AccuracyOf, Cluster, Clusters, Consensus, Feedback, FeedbackAccuracy, FeedbackNote, FeedbackState,
     LabelItem, ModelAccuracy, NewImages, Said, Vote,
 };
+use crate::fingerprint::Fingerprint;
 use crate::health::{
     AgentHealth, Environment, EnvironmentColour, Finding, GpuStats, HostStats, ServiceHealth, ServiceState,
 };
@@ -30,6 +31,7 @@ use crate::model::{
 use crate::page::Page;
 use crate::prediction::{HourCount, LogHealth, Prediction, Scored, Timings};
 use crate::project::Project;
+use crate::review::{ChangeSetImage, FindingCounts, ImageFinding};
 use crate::rules::{
     ChainStep, ClassCount, ClassRule, Growth, RulesExplained, UpdatePolicy, UpdateRule, WaitingClass,
     WaitingRoom,
@@ -124,8 +126,19 @@ samples! {
             contrast: 0.25,
             sharpness: 512.0,
             channel_means: [0.25, 0.5, 0.75],
+            saturation: Some(0.125),
+            jpeg_quality: Some(90),
         },
         admission: text("imported"),
+        group: Some(text("person12")),
+        fingerprint: Fingerprint::new(0xf0e1_d2c3_b4a5_9687),
+        metadata: BTreeMap::from([(text("camera"), text("garden"))]),
+    };
+    ChangeSetImage => ChangeSetImage {
+        change: ImageChange::sample(),
+        quality: DatasetImage::sample().quality,
+        group: Some(text("person12")),
+        findings: vec![ImageFinding::Leak { of: hash(6), origin: text("owls/2.jpg"), split: Split::Train }],
     };
     ClassSizes => ClassSizes {
         class: text("owl"),
@@ -164,6 +177,8 @@ samples! {
         quarantined: 1,
         renames: vec![Rename { from: text("Owl"), to: text("owl"), images: 3, kind: RenameKind::Folded }],
         window: Some(Window::Days { days: 30 }),
+        findings: FindingCounts { near_duplicates: 4, leaks: 3, outliers: 2, enter_test: 1 },
+        left: BTreeMap::from([(text("jay"), owls())]),
         accepted_as: Some(3),
         decided: Some(Decision { at: at(9), by: text("bob"), reason: Some(text("looked at each")) }),
         generation: 2,
@@ -174,6 +189,7 @@ samples! {
         name: name("feeder"),
         origin: SourceOrigin::Kaggle { dataset: super::dataset("alice/garden-birds") },
         lineage: Lineage::Source,
+        options: super::variants::import_options(),
         acceptance: Acceptance::Under { percent: 5.0 },
         preprocess: true,
         created: at(0),

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Sample, at, hash, id, name, text};
 use crate::balance::Balance;
 use crate::classes::ImageLabel;
-use crate::dataset::{DatasetRef, Lineage, Split};
+use crate::dataset::{ChangeKind, DatasetRef, Lineage, Split};
 use crate::event::WatchCursor;
 use crate::feedback::{LabelQueue, Said};
 use crate::job::{JobSpec, JobState};
 use crate::page::{PageCursor, PageRequest};
 use crate::prediction::PredictionFilter;
 use crate::project::ProjectSettings;
+use crate::review::Selection;
 use crate::run::Recipe;
 use crate::schedule::ScheduleSpec;
 use crate::service::*;
@@ -78,6 +79,15 @@ samples! {
     };
     ChangeSetList => ChangeSetList { project: project(), page: PageRequest::sample() };
     ChangeSetGet => ChangeSetGet { project: project(), change_set: id(2) };
+    ChangeSetImages => ChangeSetImages {
+        project: project(),
+        change_set: id(2),
+        class: Some(text("owl")),
+        kind: Some(ChangeKind::Added),
+        only_findings: true,
+        page: PageRequest::sample(),
+    };
+    Selection => Selection { classes: vec![text("owl")], images: vec![hash(5)], without: vec![hash(6)] };
     ChangeSetDecide => ChangeSetDecide {
         key: id(1),
         project: project(),
@@ -85,6 +95,7 @@ samples! {
         expected_generation: 1,
         accept: true,
         reason: Some(text("looked at each")),
+        selection: Some(Selection::sample()),
     };
 
     SourceSet => SourceSet {
@@ -94,6 +105,7 @@ samples! {
         expected_generation: Some(2),
         origin: SourceOrigin::Url { url: text("https://example.org/birds.zip") },
         lineage: Lineage::Source,
+        options: super::variants::import_options(),
         acceptance: Acceptance::Under { percent: 5.0 },
         preprocess: true,
     };

@@ -15,10 +15,12 @@ use crate::event::{Event, Severity, Subject, Update};
 use crate::exchange::ManifestFormat;
 use crate::feedback::{Consensus, FeedbackFilter, FeedbackState, LabelQueue, Said};
 use crate::health::{EnvironmentColour, ServiceState};
+use crate::import::{GivenSplit, GroupRule, ImportOptions, TableOptions};
 use crate::job::{FailureCause, ImportSource, Job, JobOutcome, JobSpec, JobState, Wait};
 use crate::model::{Architecture, MoveKind};
 use crate::preprocess::{Interpolation, PreprocessSpec};
 use crate::project::PicturePolicy;
+use crate::review::{Feature, ImageFinding};
 use crate::rules::{ClassRule, UpdatePolicy};
 use crate::run::{ClassWeights, Init, Recipe, RunState};
 use crate::schedule::{CatchUp, EventFilter, FiringCause, FiringState, ScheduleAction, Trigger};
@@ -142,11 +144,28 @@ variants! {
         Listing { digest: hash(7), files: 12, bytes: 123_456 },
         Unknown,
     }
+    open GivenSplit { Keep, RedrawValid, Redraw, Unknown, }
+    open GroupRule {
+        Column { column: text("patient") },
+        Path { pattern: text("(person[0-9]+)_") },
+        Unknown,
+    }
+    open Feature {
+        Brightness, Contrast, Sharpness, Size, Aspect, Red, Green, Blue, Saturation, JpegQuality, Unknown,
+    }
+    open ImageFinding {
+        NearDuplicate { of: hash(6), origin: text("owls/2.jpg"), label: text("owl"), bits: 3 },
+        Leak { of: hash(6), origin: text("owls/2.jpg"), split: Split::Train },
+        Outlier { feature: Feature::Sharpness, value: 0.5, z: -9.5 },
+        EntersTest,
+        Unknown,
+    }
     open JobSpec {
         Import {
             source: ImportSource::Path { path: text("/pictures/birds") },
             lineage: Lineage::Source,
-            accept: true
+            accept: true,
+            options: import_options()
         },
         Propose {
             from: DatasetRef::sample(),
@@ -163,6 +182,7 @@ variants! {
         },
         Balance { lineage: Lineage::Reference, per_class: Some(40), seed: 9, accept: false },
         LabelCheck { dataset: DatasetRef::sample(), folds: 5, recipe: Recipe::sample() },
+        Resplit { lineage: Lineage::Reference },
         Preprocess { dataset: DatasetRef::sample(), spec: PreprocessSpec::sample() },
         Train { dataset: DatasetRef::sample(), recipe: Recipe::sample(), run: id(4) },
         Evaluate { run: id(4) },
@@ -248,6 +268,20 @@ variants! {
         Event { event: Event::sample() },
         Job { job: Box::new(Job::sample()) },
         Unknown,
+    }
+}
+
+pub(super) fn import_options() -> ImportOptions {
+    ImportOptions {
+        given_split: GivenSplit::Redraw,
+        table: Some(TableOptions {
+            file: text("products.csv"),
+            image: text("image"),
+            label: text("category | part 1 of '>>'"),
+            split: Some(text("set")),
+            columns: vec![text("brand")],
+        }),
+        group: Some(GroupRule::Column { column: text("product") }),
     }
 }
 

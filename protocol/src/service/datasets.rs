@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{DatasetRef, Lineage, Split};
+use crate::dataset::{ChangeKind, DatasetRef, Lineage, Split};
 use crate::page::PageRequest;
+use crate::review::Selection;
 use crate::{ChangeSetId, IdempotencyKey, ProjectName};
 
 /// Lists dataset versions, newest first.
@@ -83,6 +84,27 @@ pub struct ChangeSetGet {
     pub change_set: ChangeSetId,
 }
 
+/// Lists the images that a change-set changes, by image hash, with what was found about them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeSetImages {
+    /// Of which project.
+    pub project: ProjectName,
+    /// Which change-set.
+    pub change_set: ChangeSetId,
+    /// Only images that have this class before or after.
+    #[serde(default)]
+    pub class: Option<String>,
+    /// Only images of which this becomes.
+    #[serde(default)]
+    pub kind: Option<ChangeKind>,
+    /// Only images with findings.
+    #[serde(default)]
+    pub only_findings: bool,
+    /// Which page.
+    #[serde(default)]
+    pub page: PageRequest,
+}
+
 /// Accepts or rejects a change-set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeSetDecide {
@@ -99,4 +121,8 @@ pub struct ChangeSetDecide {
     /// Why.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Accept only this part of it; the rest is turned down with the same word. Nothing can be
+    /// rejected in part.
+    #[serde(default)]
+    pub selection: Option<Selection>,
 }

@@ -39,6 +39,7 @@ use crate::model::{Alias, AliasMove, GateVerdict, ModelVersion};
 use crate::page::Page;
 use crate::prediction::{HourCount, Prediction};
 use crate::project::Project;
+use crate::review::ChangeSetImage;
 use crate::rules::{RulesExplained, WaitingRoom};
 use crate::run::Run;
 use crate::schedule::{Firing, Schedule, ScheduleStatus};
@@ -142,7 +143,9 @@ methods! {
     read(Viewer) change_set_list: ChangeSetList -> Page<ChangeSet>;
     /// One change-set.
     read(Viewer) change_set_get: ChangeSetGet -> ChangeSet;
-    /// Accepts or rejects a change-set.
+    /// The images that a change-set changes, with what was found about them.
+    read(Viewer) change_set_images: ChangeSetImages -> Page<ChangeSetImage>;
+    /// Accepts a change-set, whole or in part, or rejects it.
     change(Operator) change_set_decide: ChangeSetDecide -> ChangeSet;
 
     /// The sources of a project, by name.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Lineage;
+use crate::import::ImportOptions;
 use crate::job::Job;
 use crate::source::{Acceptance, Source, SourceOrigin};
 use crate::{IdempotencyKey, ProjectName, SourceName};
@@ -24,6 +25,9 @@ pub struct SourceSet {
     pub origin: SourceOrigin,
     /// Into which line they go.
     pub lineage: Lineage,
+    /// How it is read.
+    #[serde(default)]
+    pub options: ImportOptions,
     /// Who decides on a new version's change-set.
     #[serde(default)]
     pub acceptance: Acceptance,

@@ -7,12 +7,13 @@ use vigie_protocol::access::{Principal, Role};
 use vigie_protocol::classes::{ClassList, ImageLabel, Relabelling, Rename, RenameKind};
 use vigie_protocol::dataset::{
     ChangeKind, ChangeSet, ChangeSetState, ClassChange, DatasetDifference, DatasetRef, Decision, ImageChange,
-    Lineage, Placement, Quarantined, Split, SplitCounts,
+    Lineage, Placement, Quality, Quarantined, Split, SplitCounts,
 };
 use vigie_protocol::event::{Event, Severity, Subject, Update};
 use vigie_protocol::exchange::ManifestFormat;
 use vigie_protocol::feedback::{Consensus, Feedback, FeedbackNote, FeedbackState, LabelItem, Said, Vote};
 use vigie_protocol::health::ServiceState;
+use vigie_protocol::import::{GivenSplit, GroupRule, ImportOptions, TableOptions};
 use vigie_protocol::job::{
     FailureCause, ImportSource, Job, JobFailure, JobOutcome, JobSpec, JobState, Progress, Wait,
 };
@@ -23,6 +24,7 @@ use vigie_protocol::model::{
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::prediction::{Prediction, Scored, Timings};
 use vigie_protocol::preprocess::PreprocessSpec;
+use vigie_protocol::review::{ChangeSetImage, Feature, FindingCounts, ImageFinding};
 use vigie_protocol::run::{ClassWeights, EpochMetrics, Init, Recipe, Run, RunState};
 use vigie_protocol::service::{AgentLogLine, AgentLogPage};
 use vigie_protocol::source::{
@@ -191,7 +193,15 @@ pub fn source() -> impl Strategy<Value = Source> {
     ];
     let acceptance =
         prop_oneof![Just(Acceptance::Ask), single().prop_map(|percent| Acceptance::Under { percent })];
-    let set = ("[a-z0-9][a-z0-9_-]{0,62}", project(), origin, acceptance, any::<bool>(), any::<String>());
+    let set = (
+        "[a-z0-9][a-z0-9_-]{0,62}",
+        project(),
+        origin,
+        import_options(),
+        acceptance,
+        any::<bool>(),
+        any::<String>(),
+    );
     let imported = (revision(), time(), prop::option::of(dataset()))
         .prop_map(|(revision, at, dataset)| Imported { revision, at, dataset });
     let pending = (revision(), id(), prop::option::of(id())).prop_map(|(revision, job, change_set)| {
@@ -205,13 +215,14 @@ pub fn source() -> impl Strategy<Value = Source> {
         prop::option::of(pending),
         prop::option::of(revision()),
     );
-    (set, stands).prop_map(|((name, project, origin, acceptance, preprocess, by), stands)| {
+    (set, stands).prop_map(|((name, project, origin, options, acceptance, preprocess, by), stands)| {
         let (at, (detail, generation), latest, imported, pending, declined) = stands;
         Source {
             project,
             name: name.parse().unwrap(),
             origin,
             lineage: Lineage::Source,
+            options,
             acceptance,
             preprocess,
             created: at,
@@ -244,10 +255,11 @@ pub fn spec() -> impl Strategy<Value = JobSpec> {
     let preprocess =
         (0u32..4096).prop_map(|input| PreprocessSpec::for_network(Architecture::EfficientnetB0, input));
     prop_oneof![
-        (source, any::<bool>()).prop_map(|(source, accept)| JobSpec::Import {
+        (source, any::<bool>(), import_options()).prop_map(|(source, accept, options)| JobSpec::Import {
             source,
             lineage: Lineage::Source,
-            accept
+            accept,
+            options
         }),
         (dataset(), any::<[bool; 3]>(), prop::option::of(window())).prop_map(
             |(from, [accept, admit_all, only_add], window)| {
@@ -259,6 +271,7 @@ pub fn spec() -> impl Strategy<Value = JobSpec> {
             relabelling,
             accept
         }),
+        Just(JobSpec::Resplit { lineage: Lineage::Reference }),
         any::<(Option<u64>, u64, bool)>().prop_map(|(per_class, seed, accept)| JobSpec::Balance {
             lineage: Lineage::Production,
             per_class,
@@ -282,6 +295,55 @@ pub fn spec() -> impl Strategy<Value = JobSpec> {
         any::<bool>().prop_map(|dry_run| JobSpec::Gc { dry_run }),
         Just(JobSpec::Unknown),
     ]
+}
+
+fn import_options() -> impl Strategy<Value = ImportOptions> {
+    let given = prop::sample::select(vec![GivenSplit::Keep, GivenSplit::RedrawValid, GivenSplit::Redraw]);
+    let table = (any::<[String; 3]>(), any::<Option<String>>(), any::<Vec<String>>()).prop_map(
+        |([file, image, label], split, columns)| TableOptions { file, image, label, split, columns },
+    );
+    let group = prop_oneof![
+        any::<String>().prop_map(|column| GroupRule::Column { column }),
+        any::<String>().prop_map(|pattern| GroupRule::Path { pattern }),
+    ];
+    (given, prop::option::of(table), prop::option::of(group))
+        .prop_map(|(given_split, table, group)| ImportOptions { given_split, table, group })
+}
+
+/// A page's row of a review.
+pub fn reviewed() -> impl Strategy<Value = ChangeSetImage> {
+    let finding = prop_oneof![
+        (hash(), any::<[String; 2]>(), any::<u32>())
+            .prop_map(|(of, [origin, label], bits)| ImageFinding::NearDuplicate { of, origin, label, bits }),
+        (hash(), any::<String>(), 0..3usize).prop_map(|(of, origin, split)| ImageFinding::Leak {
+            of,
+            origin,
+            split: Split::ALL[split]
+        }),
+        any::<[i16; 2]>().prop_map(|[value, z]| ImageFinding::Outlier {
+            feature: Feature::JpegQuality,
+            value: f32::from(value),
+            z: f32::from(z)
+        }),
+        Just(ImageFinding::EntersTest),
+    ];
+    let quality = (any::<u32>(), any::<Option<u8>>(), any::<Option<i16>>()).prop_map(
+        |(width, jpeg_quality, saturation)| Quality {
+            width,
+            jpeg_quality,
+            saturation: saturation.map(f32::from),
+            ..Quality::default()
+        },
+    );
+    let change = (hash(), any::<String>()).prop_map(|(image, origin)| ImageChange {
+        image,
+        kind: ChangeKind::Added,
+        from: None,
+        to: None,
+        origin,
+    });
+    (change, quality, any::<Option<String>>(), prop::collection::vec(finding, 0..3))
+        .prop_map(|(change, quality, group, findings)| ChangeSetImage { change, quality, group, findings })
 }
 
 fn wait() -> impl Strategy<Value = Wait> {
@@ -514,8 +576,9 @@ pub fn change_set() -> impl Strategy<Value = ChangeSet> {
         kind: RenameKind::Asked,
     });
     let names = (id(), project(), hash(), time(), any::<[String; 2]>());
-    let figures = any::<([u64; 5], [Option<u32>; 2])>();
+    let figures = any::<([u64; 5], [Option<u32>; 2], [u64; 4])>();
     let content = (
+        prop::collection::btree_map(any::<String>(), class.clone(), 0..3),
         prop::collection::btree_map(any::<String>(), class, 0..3),
         prop::collection::btree_map(any::<String>(), counts, 0..3),
         prop::collection::vec(quarantined, 0..3),
@@ -525,8 +588,12 @@ pub fn change_set() -> impl Strategy<Value = ChangeSet> {
     );
     (names, figures, content).prop_map(
         |((id, project, manifest, created, [origin, by]), figures, content)| {
-            let ([bytes, unchanged, duplicates, quarantined, generation], [base, accepted_as]) = figures;
-            let (classes, result, quarantine, decided, renames, window): (
+            let ([bytes, unchanged, duplicates, quarantined, generation], [base, accepted_as], found) =
+                figures;
+            let [near_duplicates, leaks, outliers, enter_test] = found;
+            let findings = FindingCounts { near_duplicates, leaks, outliers, enter_test };
+            let (classes, left, result, quarantine, decided, renames, window): (
+                BTreeMap<_, _>,
                 BTreeMap<_, _>,
                 BTreeMap<_, _>,
                 _,
@@ -553,6 +620,8 @@ pub fn change_set() -> impl Strategy<Value = ChangeSet> {
                 quarantined,
                 renames,
                 window,
+                findings,
+                left,
                 accepted_as,
                 decided,
                 generation,

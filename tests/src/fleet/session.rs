@@ -25,6 +25,7 @@ use vigie_protocol::model::{Alias, AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::Page;
 use vigie_protocol::prediction::{HourCount, Prediction};
 use vigie_protocol::project::Project;
+use vigie_protocol::review::ChangeSetImage;
 use vigie_protocol::run::Run;
 use vigie_protocol::service::*;
 use vigie_protocol::source::Source;
@@ -188,6 +189,7 @@ answer_from_state! {
     dataset_diff(DatasetDiff) -> DatasetDifference;
     change_set_list(ChangeSetList) -> Page<ChangeSet>;
     change_set_get(ChangeSetGet) -> ChangeSet;
+    change_set_images(ChangeSetImages) -> Page<ChangeSetImage>;
     change_set_decide(ChangeSetDecide) -> ChangeSet;
 
     source_list(InProject) -> Vec<Source>;

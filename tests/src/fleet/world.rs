@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use vigie_protocol::dataset::{ClassChange, DatasetImage, Quality, Split, SplitCounts};
+use vigie_protocol::fingerprint::Fingerprint;
 use vigie_protocol::{Hash, ProjectName};
 
 use super::dice::{below, hash, mix, share};
@@ -182,17 +183,17 @@ impl Plan {
             11 => format!("odd/{}", words::hostile(bits)),
             _ => format!("{}/{image:06}.jpg", label.to_lowercase().replace(' ', "-")),
         };
+        let admission = if image.is_multiple_of(5) { "from source@v2" } else { "imported" }.to_owned();
+        let hash = self.pictures().hash(image);
         DatasetImage {
-            image: self.pictures().hash(image),
-            label,
-            split: self.split(image),
-            origin,
-            quality: self.quality(image),
-            admission: if image.is_multiple_of(5) { "from source@v2" } else { "imported" }.to_owned(),
+            group: image.is_multiple_of(7).then(|| format!("burst {}", image / 21)),
+            fingerprint: Fingerprint::new(mix(self.seed ^ 6, image as u64)),
+            ..DatasetImage::new(hash, label, self.split(image), origin, self.quality(image), admission)
         }
     }
 
-    fn quality(&self, image: usize) -> Quality {
+    /// What an image is like.
+    pub(super) fn quality(&self, image: usize) -> Quality {
         let bits = mix(self.seed ^ 5, image as u64);
         let value = |n: u64| share(mix(bits, n)) as f32;
         Quality {
@@ -203,6 +204,8 @@ impl Plan {
             contrast: 0.1 + 0.3 * value(2),
             sharpness: 20.0 + 900.0 * value(3),
             channel_means: [value(4), value(5), value(6)],
+            saturation: Some(value(7)),
+            jpeg_quality: Some(70 + (bits % 30) as u8),
         }
     }
 }

@@ -122,6 +122,7 @@ async fn change_sets_are_decided_once() {
         expected_generation,
         accept,
         reason: Some("looked at it".to_owned()),
+        selection: None,
     };
     let stale = ask!(client, change_set_decide, decide(0, true, 9)).expect_err("another generation");
     assert_eq!(stale.code, ErrorCode::Conflict);

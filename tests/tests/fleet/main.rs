@@ -97,6 +97,7 @@ async fn every_method_is_answered() {
         ("dataset_diff", Some(Invalid)),
         ("change_set_list", Some(Invalid)),
         ("change_set_get", Some(NotFound)),
+        ("change_set_images", Some(NotFound)),
         ("change_set_decide", Some(NotFound)),
         ("job_submit", Some(NotFound)),
         ("train_submit", Some(NotFound)),

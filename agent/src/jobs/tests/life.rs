@@ -2,6 +2,7 @@
 
 use vigie_protocol::ErrorCode;
 use vigie_protocol::dataset::{DatasetRef, Lineage};
+use vigie_protocol::import::ImportOptions;
 use vigie_protocol::job::{FailureCause, JobOutcome, JobSpec, JobState, Wait};
 use vigie_protocol::service::JobList;
 
@@ -120,7 +121,12 @@ async fn cancelling() {
 async fn asking_twice_is_asking_once() {
     let world = World::new();
     let source = vigie_protocol::job::ImportSource::Path { path: "/a".into() };
-    let spec = JobSpec::Import { source, lineage: Lineage::Source, accept: false };
+    let spec = JobSpec::Import {
+        source,
+        lineage: Lineage::Source,
+        accept: false,
+        options: ImportOptions::default(),
+    };
     let draft = JobDraft { project: Some(birds()), spec, after: vec![], by: "ada".into() };
     let key = receipt("job_submit");
     let first = world.jobs.submit(draft.clone(), Some(key.clone())).await.unwrap();

@@ -10,8 +10,10 @@ use vigie_core::store::catalog::{Catalog, EventDraft, Receipt};
 use vigie_core::store::facts::RedbFacts;
 use vigie_protocol::blob::GcReport;
 use vigie_protocol::dataset::{ClassChange, DatasetRef, Lineage, SplitCounts};
+use vigie_protocol::import::ImportOptions;
 use vigie_protocol::job::{FailureCause, ImportSource, Job, JobFailure, JobSpec, JobState};
 use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::review::FindingCounts;
 use vigie_protocol::run::{EpochMetrics, Recipe};
 use vigie_protocol::service::TrainSubmitted;
 use vigie_protocol::{Hash, IdempotencyKey, JobId, ProjectName, Time};
@@ -171,7 +173,11 @@ impl World {
 
     pub(super) async fn import(&self, lineage: Lineage, after: &[JobId]) -> JobId {
         let source = ImportSource::Path { path: "/pictures/birds.zip".to_owned() };
-        self.submit(JobSpec::Import { source, lineage, accept: true }, after).await
+        self.submit(
+            JobSpec::Import { source, lineage, accept: true, options: ImportOptions::default() },
+            after,
+        )
+        .await
     }
 
     pub(super) async fn submit(&self, spec: JobSpec, after: &[JobId]) -> JobId {
@@ -233,6 +239,7 @@ pub(super) fn proposed(name: &str) -> WorkDone {
         quarantined: 0,
         waiting: Vec::new(),
         renames: Vec::new(),
+        findings: FindingCounts::default(),
     })
 }
 

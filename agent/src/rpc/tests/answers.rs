@@ -18,6 +18,7 @@ use vigie_protocol::dataset::{
 use vigie_protocol::health::{Environment, EnvironmentColour};
 use vigie_protocol::page::{PageCursor, PageRequest};
 use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::review::FindingCounts;
 use vigie_protocol::service::{AgentLog, DatasetDiff, DatasetGet, Empty, Vigie};
 use vigie_protocol::{ChangeSetId, ErrorCode, Hash, ProjectName, Time};
 
@@ -94,6 +95,8 @@ impl Agent {
             quarantined: 0,
             renames: Vec::new(),
             window: None,
+            findings: FindingCounts::default(),
+            left: BTreeMap::new(),
             accepted_as: None,
             decided: None,
             generation: 0,
@@ -108,23 +111,10 @@ pub(super) fn birds() -> ProjectName {
     "birds".parse().unwrap()
 }
 
-pub(super) fn image(n: u8, label: &str, split: Split) -> DatasetImage {
-    DatasetImage {
-        image: Hash::from([n; 32]),
-        label: label.to_owned(),
-        split,
-        origin: format!("{n}.jpg"),
-        quality: Quality {
-            width: 8,
-            height: 8,
-            bytes: 10,
-            brightness: 0.5,
-            contrast: 0.1,
-            sharpness: 1.0,
-            channel_means: [0.5; 3],
-        },
-        admission: "imported".to_owned(),
-    }
+fn image(n: u8, label: &str, split: Split) -> DatasetImage {
+    let quality = Quality { width: 8, height: 8, bytes: 10, brightness: 0.5, ..Quality::default() };
+    let (origin, admission) = (format!("{n}.jpg"), "imported".to_owned());
+    DatasetImage::new(Hash::from([n; 32]), label.to_owned(), split, origin, quality, admission)
 }
 
 #[tokio::test]

@@ -3,10 +3,9 @@
 use std::str::FromStr;
 
 use clap::Args;
-use vigie_protocol::ProjectName;
 use vigie_protocol::dataset::{ChangeKind, DatasetDifference, DatasetRef, ImageChange, Placement};
 use vigie_protocol::page::Page;
-use vigie_protocol::service;
+use vigie_protocol::{ProjectName, service};
 
 use crate::app::App;
 use crate::cli::Limit;
@@ -99,7 +98,8 @@ fn images_table(images: &[ImageChange]) -> Table {
     table
 }
 
-fn kind(kind: ChangeKind) -> Cell {
+/// What became of an image.
+pub fn kind(kind: ChangeKind) -> Cell {
     match kind {
         ChangeKind::Added => Cell::toned("added", Tone::Good),
         ChangeKind::Removed => Cell::toned("removed", Tone::Bad),

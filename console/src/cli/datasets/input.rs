@@ -1,6 +1,6 @@
 //! What `vigie datasets import` reads.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use vigie_protocol::job::ImportSource;
@@ -34,6 +34,16 @@ pub struct Input {
 }
 
 impl Input {
+    /// The folder or zip file, when it is on this machine.
+    pub fn path(&self) -> Option<&Path> {
+        self.source.as_deref()
+    }
+
+    /// Whether it is sent to the agent, although that could read it where it is.
+    pub fn is_sent(&self) -> bool {
+        self.upload
+    }
+
     /// What the job is to read.
     pub async fn source(self, session: &Session) -> Result<ImportSource, Failure> {
         let Self { source, url, checksum, kaggle, version, upload } = self;

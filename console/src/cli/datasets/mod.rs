@@ -4,6 +4,7 @@ mod balance;
 mod diff;
 mod export;
 mod figures;
+mod import;
 mod input;
 mod labels;
 mod show;
@@ -25,6 +26,8 @@ use crate::cli::{Limit, Waiting};
 use crate::exit::{Exit, Failure};
 use crate::session::{Session, ask};
 
+pub use diff::kind as change_kind;
+pub use import::Reading;
 pub use show::classes_table;
 
 const EXAMPLES: &str = "\
@@ -33,6 +36,10 @@ Examples:
   vigie datasets import birds.zip --review    only propose; `vigie changesets accept` decides
   vigie datasets import --url https://example.org/birds.zip --checksum sha256:9f86d0…
   vigie datasets import --kaggle gpiosenka/100-bird-species --version 2
+  vigie datasets import xray.zip --redraw-split=valid --group-pattern '(person[0-9]+)_'
+  vigie datasets import shop/ --csv products.csv --image-column image \\
+      --label \"category | strip '[\\\"]' | part 1 of '>>'\" --group product_id
+  vigie datasets resplit reference            propose new splits: groups whole, shares as set
   vigie datasets update source@v1 reference   bring what was imported into what models learn from
   vigie datasets show reference@v1
   vigie datasets images reference@v1 --class owl --split test
@@ -88,7 +95,7 @@ enum Verb {
     },
     /// Tell two versions apart, class by class and image by image
     Diff(diff::Diff),
-    /// Import a folder or zip file with one folder a class
+    /// Import a folder or zip file: one folder a class, or a table that says what the images are
     ///
     /// With --url or --kaggle the agent downloads it; its configuration must allow that. `vigie sources
     /// --help` says where credentials lie, and how to follow what changes.
@@ -99,7 +106,20 @@ enum Verb {
         #[arg(long, default_value = "source")]
         lineage: Lineage,
         #[command(flatten)]
+        reading: import::Reading,
+        #[command(flatten)]
         review: Review,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+    /// Propose new splits for a line: groups whole, shares as set, as few images moved as possible
+    ///
+    /// Images keep their split from version to version, so that nothing a model was judged on is
+    /// learnt by its successor. A re-split breaks that on purpose; it is a change-set that waits for
+    /// `vigie changesets accept`. Figures of models from before it are not comparable with later ones.
+    Resplit {
+        /// The line: source, production or reference
+        lineage: Lineage,
         #[command(flatten)]
         waiting: Waiting,
     },
@@ -199,14 +219,19 @@ impl Datasets {
                 Ok(app.out.value(&sizes, |style| show::sizes_table(&sizes).render(style))?)
             }
             Verb::Diff(diff) => diff.run(app, session, project).await,
-            Verb::Import { input, lineage, review, waiting } => {
+            Verb::Import { input, lineage, reading, review, waiting } => {
+                let options = reading.options(input.path(), session.is_local() && !input.is_sent())?;
                 let source = input.source(session).await?;
-                let spec = JobSpec::Import { source, lineage, accept: !review.review };
+                let spec = JobSpec::Import { source, lineage, accept: !review.review, options };
                 finish(app, session, submit(session, project, spec).await?, waiting).await
             }
+            Verb::Resplit { lineage, waiting } => {
+                let job = submit(session, project, JobSpec::Resplit { lineage }).await?;
+                finish(app, session, job, waiting).await
+            }
             Verb::Update { from, into, window, review, waiting } => {
-                let window = window.window();
-                let spec = JobSpec::Propose { from, into, accept: !review.review, window };
+                let (accept, window) = (!review.review, window.window());
+                let spec = JobSpec::Propose { from, into, accept, admit_all: false, only_add: false, window };
                 finish(app, session, submit(session, project, spec).await?, waiting).await
             }
             Verb::Preprocess { dataset, input, architecture, waiting } => {

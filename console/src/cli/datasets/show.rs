@@ -119,7 +119,7 @@ pub fn images_table(images: &[DatasetImage]) -> Table {
         "no such images",
     );
     for image in images {
-        let DatasetImage { image, label, split, origin, quality, admission: _ } = image;
+        let DatasetImage { image, label, split, origin, quality, .. } = image;
         table.row([
             image.to_string().into(),
             label.as_str().into(),

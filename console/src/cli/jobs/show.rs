@@ -187,8 +187,9 @@ fn amount(progress: &Progress) -> String {
 /// What a job is to do, in one line.
 fn does(spec: &JobSpec) -> String {
     match spec {
-        JobSpec::Import { source, lineage, accept } => {
-            format!("import {} into {lineage}{}", source.name(), accepting(*accept))
+        JobSpec::Import { source, lineage, accept, options } => {
+            let table = options.table.as_ref().map(|table| format!(" by {}", table.file)).unwrap_or_default();
+            format!("import {}{table} into {lineage}{}", source.name(), accepting(*accept))
         }
         JobSpec::Propose { from, into, accept, window } => {
             let window = window.map(|window| format!(" ({window})")).unwrap_or_default();
@@ -212,6 +213,7 @@ fn does(spec: &JobSpec) -> String {
         JobSpec::LabelCheck { dataset, folds, recipe: _ } => {
             format!("look for wrong labels in {dataset}, {folds} folds")
         }
+        JobSpec::Resplit { lineage } => format!("propose new splits for {lineage}"),
         JobSpec::Preprocess { dataset, spec } => format!("pack {dataset} at {0}×{0} pixels", spec.crop),
         JobSpec::Train { dataset, recipe, run } => {
             format!("train {} on {dataset}, run {run}", recipe.architecture)

@@ -13,6 +13,7 @@ use vigie_protocol::{IdempotencyKey, ProjectName, SourceName};
 
 use crate::app::App;
 use crate::cli::Waiting;
+use crate::cli::datasets::Reading;
 use crate::exit::{Exit, Failure};
 use crate::follow;
 use crate::out::note;
@@ -80,6 +81,8 @@ enum Verb {
         /// Into which line: source, production or reference
         #[arg(long, default_value = "source")]
         lineage: Lineage,
+        #[command(flatten)]
+        reading: Reading,
         /// Accept change-sets by themselves that touch less than this share of the line's images
         #[arg(long, value_name = "SHARE", value_parser = percent)]
         accept_under: Option<f32>,
@@ -164,7 +167,7 @@ impl Sources {
                 return Ok(app.out.value(&sources, |style| show::table(&sources, style).render(style))?);
             }
             Verb::Show { name } => find(session, project, &name).await?,
-            Verb::Add { name, origin, lineage, accept_under, preprocess } => {
+            Verb::Add { name, origin, lineage, reading, accept_under, preprocess } => {
                 let request = SourceSet {
                     key: IdempotencyKey::new(),
                     project,
@@ -172,6 +175,7 @@ impl Sources {
                     expected_generation: None,
                     origin: origin.origin(session)?,
                     lineage,
+                    options: reading.options(None, false)?,
                     acceptance: accept_under.map_or(Acceptance::Ask, |percent| Acceptance::Under { percent }),
                     preprocess,
                 };
@@ -193,6 +197,7 @@ impl Sources {
                     expected_generation: Some(seen.generation),
                     origin: seen.origin,
                     lineage: seen.lineage,
+                    options: seen.options,
                     acceptance,
                     preprocess: changes.preprocess.unwrap_or(seen.preprocess),
                 };

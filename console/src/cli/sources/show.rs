@@ -1,5 +1,6 @@
 //! How sources are shown.
 
+use vigie_protocol::import::{GivenSplit, GroupRule, ImportOptions};
 use vigie_protocol::source::{Acceptance, Imported, Pending, Source, SourceState};
 
 use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, when};
@@ -39,6 +40,7 @@ pub fn sheet(source: &Source, style: &Style) -> Sheet {
         name,
         origin,
         lineage,
+        options,
         acceptance,
         preprocess,
         created,
@@ -58,6 +60,7 @@ pub fn sheet(source: &Source, style: &Style) -> Sheet {
         .field("Project", project.as_str())
         .field("Origin", origin.to_string())
         .field("Line", lineage.as_str())
+        .maybe("Read", reading(options))
         .field("New versions", accepted(*acceptance))
         .field("Then", if *preprocess { "packed at once" } else { "nothing more" })
         .field("Set up", format!("{} by {by}", when(style.now, *created)))
@@ -99,4 +102,23 @@ fn state(state: SourceState) -> Cell {
         SourceState::Unchecked | SourceState::Unknown => Tone::Dim,
     };
     Cell::toned(state.as_str(), tone)
+}
+
+/// How it is read, where that is not the usual way.
+fn reading(options: &ImportOptions) -> Option<String> {
+    let ImportOptions { given_split, table, group } = options;
+    let split = match given_split {
+        GivenSplit::Keep => None,
+        GivenSplit::RedrawValid => Some("train and valid dealt anew".to_owned()),
+        GivenSplit::Redraw => Some("splits dealt anew".to_owned()),
+        GivenSplit::Unknown => Some("in a way this build does not know".to_owned()),
+    };
+    let table = table.as_ref().map(|table| format!("by {}, label {}", table.file, table.label));
+    let group = group.as_ref().map(|group| match group {
+        GroupRule::Column { column } => format!("grouped by {column}"),
+        GroupRule::Path { pattern } => format!("grouped by {pattern}"),
+        GroupRule::Unknown => "grouped in a way this build does not know".to_owned(),
+    });
+    let parts: Vec<String> = table.into_iter().chain(split).chain(group).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }

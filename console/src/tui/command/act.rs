@@ -397,6 +397,7 @@ fn decide(state: &mut State, accept: bool) {
         expected_generation: set.generation,
         accept,
         reason: None,
+        selection: None,
     });
     let verb = if accept { "accept" } else { "reject" };
     state.overlay = Some(Overlay::Form(Form {

@@ -11,22 +11,9 @@ use super::*;
 const FROM: &str = "production@v4";
 
 fn image(name: &str, label: &str) -> DatasetImage {
-    DatasetImage {
-        image: Hash::of(name.as_bytes()),
-        label: label.to_owned(),
-        split: Split::Train,
-        origin: name.to_owned(),
-        quality: Quality {
-            width: 8,
-            height: 8,
-            bytes: 10,
-            brightness: 0.5,
-            contrast: 0.1,
-            sharpness: 1.0,
-            channel_means: [0.5; 3],
-        },
-        admission: "imported".to_owned(),
-    }
+    let quality = Quality { width: 8, height: 8, bytes: 10, ..Quality::default() };
+    let [label, origin, admission] = [label, name, "imported"].map(str::to_owned);
+    DatasetImage::new(Hash::of(name.as_bytes()), label, Split::Train, origin, quality, admission)
 }
 
 /// `owl 3 jay 2` : images `owl-0` to `owl-2` and so on; `owl 2@5` begins at `owl-5`.

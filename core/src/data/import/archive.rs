@@ -66,9 +66,9 @@ impl Archive {
             };
             let path = match components(&name) {
                 Ok(components) if components.iter().any(|component| is_hidden(component)) => None,
-                Ok(components) => {
-                    components.last().is_some_and(|last| names_image(last)).then(|| components.join("/"))
-                }
+                Ok(components) => Some(components.join("/")).filter(|path| {
+                    components.last().is_some_and(|last| names_image(last)) || listing.wants(path)
+                }),
                 Err(reason) => {
                     listing.refuse(name.into_owned(), reason);
                     continue;
@@ -84,7 +84,11 @@ impl Archive {
                     drop(name);
                     let entry = Box::new(OwnedZipFileEntry::from(entry));
                     let place = Place::Entry(Arc::clone(self), entry);
-                    listing.candidates.push(Candidate { path, place });
+                    if listing.wants(&path) {
+                        listing.tables.push((path, place));
+                    } else {
+                        listing.candidates.push(Candidate { path, place });
+                    }
                 }
             }
         }

@@ -54,6 +54,9 @@ pub(super) fn list(root: &Path, listing: &mut Listing, observer: &dyn Observer) 
                     listing.refuse(path, "the folder's name is not UTF-8");
                 }
                 Ok(kind) if kind.is_dir() => pending.push((entry.path(), format!("{path}/"))),
+                Ok(kind) if kind.is_file() && listing.wants(&path) => {
+                    listing.tables.push((path, Place::File(entry.path())));
+                }
                 Ok(_) if !names_image(&name) => listing.ignored += 1,
                 Ok(kind) if kind.is_symlink() => match target(&entry.path(), &root) {
                     Ok(target) => listing.candidates.push(Candidate { path, place: Place::File(target) }),

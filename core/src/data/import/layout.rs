@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vigie_protocol::classes::RenameKind;
 use vigie_protocol::dataset::Split;
 
-use crate::data::labels::{Named, class_name};
+use super::placed::{Placed, label, split_named};
 
 /// How the folders of a source are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,27 +13,6 @@ pub(super) struct Layout {
     wrapping: usize,
     /// Whether the splits come before the classes.
     splits: bool,
-}
-
-/// What a path says of its image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Placed {
-    pub label: String,
-    pub split: Option<Split>,
-    /// The label that the source says, where the class list has another for it, and why.
-    pub given: Option<(String, RenameKind)>,
-}
-
-impl Placed {
-    fn new(label: String, split: Option<Split>) -> Self {
-        Self { label, split, given: None }
-    }
-
-    /// The same under the name that the class list has for its label.
-    pub fn named(self, named: Named) -> Self {
-        let Named { class, renamed } = named;
-        Self { given: renamed.map(|why| (self.label, why)), label: class, split: self.split }
-    }
 }
 
 impl Layout {
@@ -66,11 +44,11 @@ impl Layout {
                 Some(split) => Some(split),
                 None => return Err("outside of the train, valid and test folders".to_owned()),
             },
-            Some(name) => return Ok(Placed::new(class_name(name)?, None)),
+            Some(name) => return Ok(Placed::new(label(name)?, None)),
             None => return Err("not in a folder named after its class".to_owned()),
         };
         match folders.next() {
-            Some(name) => Ok(Placed::new(class_name(name)?, split)),
+            Some(name) => Ok(Placed::new(label(name)?, split)),
             None => Err("not in a folder named after its class".to_owned()),
         }
     }
@@ -105,15 +83,6 @@ fn has_splits<'a>(paths: impl Iterator<Item = &'a str>, depth: usize) -> bool {
     with_classes.contains(&Split::Train) && with_classes.len() > 1
 }
 
-fn split_named(folder: &str) -> Option<Split> {
-    match folder.to_ascii_lowercase().as_str() {
-        "train" | "training" => Some(Split::Train),
-        "valid" | "val" | "validation" => Some(Split::Valid),
-        "test" | "testing" => Some(Split::Test),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,8 +92,8 @@ mod tests {
         let layout = Layout::of(cases.iter().map(|case| case.0));
         for (path, expected) in cases {
             let found = match layout.place(path) {
-                Ok(Placed { label, split: None, given: _ }) => label,
-                Ok(Placed { label, split: Some(split), given: _ }) => format!("{split}:{label}"),
+                Ok(Placed { label, split: None, .. }) => label,
+                Ok(Placed { label, split: Some(split), .. }) => format!("{split}:{label}"),
                 Err(_) => "-".to_owned(),
             };
             assert_eq!(&found, expected, "{path} in {layout:?}");

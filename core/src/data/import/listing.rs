@@ -1,5 +1,6 @@
 //! What the first pass finds: names that may be images, and where to read them.
 
+use std::cmp::Ordering;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +34,16 @@ pub(super) enum Place {
     Entry(Arc<Archive>, Box<OwnedZipFileEntry>),
 }
 
+impl Place {
+    /// The order of files whose names read alike; entries of a zip file stay in theirs.
+    pub fn cmp_file(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Place::File(a), Place::File(b)) => a.cmp(b),
+            (Place::Entry(..), _) | (_, Place::Entry(..)) => Ordering::Equal,
+        }
+    }
+}
+
 /// Why a file was not read.
 pub(super) enum Unread {
     /// It alone is left out.
@@ -48,21 +59,35 @@ pub(super) struct Listing {
     pub ignored: u64,
     /// Files that cannot be read, or must not.
     pub refused: Vec<Quarantined>,
+    /// Files that may be the wanted table.
+    pub tables: Vec<(String, Place)>,
+    wanted: Option<String>,
     entries: u64,
     max_entries: u64,
     name: String,
 }
 
 impl Listing {
-    pub fn new(name: &str, max_entries: u64) -> Self {
+    /// Of the source `name`, in which a table may be wanted.
+    pub fn new(name: &str, max_entries: u64, table: Option<&str>) -> Self {
         Self {
             candidates: Vec::new(),
             ignored: 0,
             refused: Vec::new(),
+            tables: Vec::new(),
+            wanted: table.map(str::to_owned),
             entries: 0,
             max_entries,
             name: name.to_owned(),
         }
+    }
+
+    /// Whether a file may be the wanted table: it has its path, or the end of its path.
+    pub fn wants(&self, path: &str) -> bool {
+        let wanted = self.wanted.as_deref();
+        wanted.is_some_and(|wanted| {
+            path.strip_suffix(wanted).is_some_and(|head| head.is_empty() || head.ends_with('/'))
+        })
     }
 
     /// Counts a file or folder of any kind.
@@ -114,7 +139,7 @@ mod tests {
 
     #[test]
     fn entries_are_bounded() {
-        let mut listing = Listing::new("x.zip", 2);
+        let mut listing = Listing::new("x.zip", 2, None);
         assert!(listing.count().is_ok() && listing.count().is_ok());
         assert_eq!(
             listing.count().expect_err("bounded").to_string(),

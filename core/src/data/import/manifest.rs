@@ -2,7 +2,8 @@
 //!
 //! The images are blobs already, or lie in a folder. What the rows say is taken as it is, so that a
 //! manifest that is written out and read in again is the same one; only an image that the base has
-//! keeps its split. The class list is not asked: a manifest says what was decided.
+//! keeps its split, and images that belong together go where theirs are. The class list is not asked: a
+//! manifest says what was decided.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 use vigie_protocol::Hash;
-use vigie_protocol::dataset::{DatasetImage, Quality, Quarantined};
+use vigie_protocol::dataset::{DatasetImage, Quarantined};
 use vigie_protocol::exchange::{ManifestFormat, ManifestRow};
 
 use super::listing::{Unread, left_out};
@@ -20,11 +21,12 @@ use crate::data::DataError;
 use crate::data::behind::write_behind;
 use crate::data::changeset::{Proposal, QUARANTINE_LISTED, merge};
 use crate::data::labels::class_name;
+use crate::data::place::Offer;
 use crate::data::room::PixelRoom;
 use crate::observe::{Observer, Step};
 use crate::store::Blobs;
 use crate::store::manifest::Manifest;
-use crate::vision;
+use crate::vision::{self, Measurement};
 
 /// The longest row.
 const ROW_BYTES: u64 = 1 << 20;
@@ -75,9 +77,9 @@ pub fn import_manifest(
                     return Err(DataError::Cancelled);
                 }
                 let read = match reader.read(row) {
-                    Ok((quality, stored)) => {
+                    Ok((measured, stored)) => {
                         written.add(stored);
-                        Ok(quality)
+                        Ok(measured)
                     }
                     Err(Unread::LeftOut(reason)) => Err(reason),
                     Err(Unread::Stop(error)) => return Err(error),
@@ -87,21 +89,23 @@ pub fn import_manifest(
                 observer.step(Step { stage: "reading images", done, total, unit: "images", fraction });
                 Ok(read)
             };
-            rows.par_iter().map(read).collect::<Result<Vec<Result<Quality, String>>, DataError>>()
+            rows.par_iter().map(read).collect::<Result<Vec<Result<Measurement, String>>, DataError>>()
         },
     )?;
     let mut offered = Vec::with_capacity(rows.len());
     for (row, read) in rows.into_iter().zip(read) {
         match read {
-            Ok(quality) => offered.push(row.image(quality)),
+            Ok(Measurement { quality, fingerprint }) => offered.push(row.image(quality, fingerprint)),
             Err(reason) => refused.push(left_out(place(&row).to_owned(), reason)),
         }
     }
     let (offered, duplicates) = once_each(offered, &mut refused);
+    let offered = offered.into_iter().map(|image| Offer { given: Some(image.split), image }).collect();
+    let mut merged = merge(plan.base.as_ref(), offered, plan.replace, [100, 0, 0]);
+    refused.append(&mut merged.quarantine);
     refused.sort_by(|a, b| a.origin.cmp(&b.origin));
     let quarantined = refused.len() as u64;
     refused.truncate(QUARANTINE_LISTED);
-    let merged = merge(plan.base.as_ref(), offered, plan.replace);
     Ok(Proposal { duplicates, quarantine: refused, quarantined, ..merged })
 }
 
@@ -226,7 +230,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// What a row's image is like, and the bytes that had to be stored.
-    fn read(&self, row: &ManifestRow) -> Result<(Quality, u64), Unread> {
+    fn read(&self, row: &ManifestRow) -> Result<(Measurement, u64), Unread> {
         let stop = |error| Unread::Stop(DataError::Store(error));
         let (bytes, fresh) = match self.blobs.size(row.image).map_err(stop)? {
             // Nothing but images is ever taken for one, whatever blobs there are.
@@ -236,11 +240,11 @@ impl Reader<'_> {
             Some(_) => (self.blobs.get(row.image).map_err(stop)?.unwrap_or_default(), false),
             None => (self.file(row)?, true),
         };
-        let quality = self.look_at(row, &bytes).map_err(|error| Unread::LeftOut(error.to_string()))?;
+        let measured = self.look_at(row, &bytes).map_err(|error| Unread::LeftOut(error.to_string()))?;
         if fresh {
             self.blobs.put(&bytes).map_err(stop)?;
         }
-        Ok((quality, if fresh { bytes.len() as u64 } else { 0 }))
+        Ok((measured, if fresh { bytes.len() as u64 } else { 0 }))
     }
 
     fn file(&self, row: &ManifestRow) -> Result<Vec<u8>, Unread> {
@@ -259,14 +263,14 @@ impl Reader<'_> {
     }
 
     /// Whether it is an image; measured when the row does not say what was measured.
-    fn look_at(&self, row: &ManifestRow, bytes: &[u8]) -> Result<Quality, vision::DecodeError> {
+    fn look_at(&self, row: &ManifestRow, bytes: &[u8]) -> Result<Measurement, vision::DecodeError> {
         let limits = &self.plan.limits.image;
         let pixels = vision::pixels(bytes, limits)?;
         if let Some(quality) = row.quality() {
-            return Ok(quality);
+            return Ok(Measurement { quality, fingerprint: row.fingerprint });
         }
         let _room = self.room.take(pixels);
-        Ok(vision::measure(&vision::decode(bytes, limits)?, bytes.len() as u64))
+        Ok(vision::measure(&vision::decode(bytes, limits)?, bytes))
     }
 }
 

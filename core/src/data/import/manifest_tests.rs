@@ -60,13 +60,11 @@ fn picture(grey: u8) -> Vec<u8> {
 
 fn image_of(bytes: &[u8], label: &str, split: Split, origin: &str) -> DatasetImage {
     let decoded = vision::decode(bytes, &vision::Limits::default()).unwrap();
+    let Measurement { quality, fingerprint } = vision::measure(&decoded, bytes);
+    let [label, origin, admission] = [label, origin, "imported, named OWL"].map(str::to_owned);
     DatasetImage {
-        image: Hash::of(bytes),
-        label: label.to_owned(),
-        split,
-        origin: origin.to_owned(),
-        quality: vision::measure(&decoded, bytes.len() as u64),
-        admission: "imported, named OWL".to_owned(),
+        fingerprint,
+        ..DatasetImage::new(Hash::of(bytes), label, split, origin, quality, admission)
     }
 }
 

@@ -1,12 +1,31 @@
 //! Change-sets, and how they become dataset versions.
 
-use vigie_protocol::dataset::{ChangeSet, ChangeSetState, DatasetRef, DatasetVersion, Decision};
+use std::collections::BTreeMap;
+
+use vigie_protocol::dataset::{
+    ChangeSet, ChangeSetState, ClassChange, DatasetRef, DatasetVersion, Decision, SplitCounts,
+};
 use vigie_protocol::page::{Page, PageCursor};
-use vigie_protocol::{ChangeSetId, ProjectName};
+use vigie_protocol::{ChangeSetId, Hash, ProjectName};
 
 use super::change::Change;
 use super::{Catalog, Key, Receipt, check_generation, missing};
 use crate::store::{Result, StoreError};
+
+/// What is taken of a change-set, and what is left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AcceptedPart {
+    /// The blob with the manifest of the version it makes.
+    pub manifest: Hash,
+    /// What it does to each class that it touches.
+    pub classes: BTreeMap<String, ClassChange>,
+    /// What was left, by class.
+    pub left: BTreeMap<String, ClassChange>,
+    /// Images of the version, per class and split.
+    pub result: BTreeMap<String, SplitCounts>,
+    /// Bytes of all originals of the version.
+    pub bytes: u64,
+}
 
 fn in_project(project: &ProjectName) -> Key {
     Key::of("change-set").word(project.as_str())
@@ -66,7 +85,7 @@ impl Catalog {
     }
 
     /// Makes a change-set the next version of its line, `accepted_as` says which: both appear
-    /// together.
+    /// together. With a `part` only that enters, and the row tells what it holds and what was left.
     ///
     /// # Errors
     /// [`StoreError::Precondition`] when it was decided before or its line has moved on,
@@ -79,8 +98,31 @@ impl Catalog {
         decision: &Decision,
         receipt: Option<&Receipt>,
     ) -> Result<ChangeSet> {
+        self.accept_part(project, id, expected_generation, None, decision, receipt)
+    }
+
+    /// As [`Catalog::accept`], of a part when one is given. Its manifest is a durable blob.
+    ///
+    /// # Errors
+    /// Those of [`Catalog::accept`].
+    pub fn accept_part(
+        &self,
+        project: &ProjectName,
+        id: ChangeSetId,
+        expected_generation: Option<u64>,
+        part: Option<&AcceptedPart>,
+        decision: &Decision,
+        receipt: Option<&Receipt>,
+    ) -> Result<ChangeSet> {
         self.change(receipt, |change| {
             let mut set = change.undecided(project, id, expected_generation)?;
+            if let Some(AcceptedPart { manifest, classes, left, result, bytes }) = part {
+                set.manifest = *manifest;
+                set.classes.clone_from(classes);
+                set.left.clone_from(left);
+                set.result.clone_from(result);
+                set.bytes = *bytes;
+            }
             let head = change.dataset_head(project, set.lineage)?.map(|head| head.dataset.number);
             if head != set.base {
                 let text = format!(

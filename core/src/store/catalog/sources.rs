@@ -2,6 +2,7 @@
 
 use vigie_protocol::dataset::Lineage;
 use vigie_protocol::event::Event;
+use vigie_protocol::import::ImportOptions;
 use vigie_protocol::source::{Acceptance, Source, SourceOrigin, SourceState};
 use vigie_protocol::{ProjectName, SourceName, Time};
 
@@ -22,6 +23,8 @@ pub struct SourceDraft {
     pub origin: SourceOrigin,
     /// Into which line they go.
     pub lineage: Lineage,
+    /// How it is read.
+    pub options: ImportOptions,
     /// Who decides on new versions.
     pub acceptance: Acceptance,
     /// Whether new versions are packed at once.
@@ -152,20 +155,22 @@ fn changed(before: Source, draft: &SourceDraft) -> Source {
     let origin = if same_origin { before.origin.clone() } else { draft.origin.clone() };
     let generation = before.generation + 1;
     if same_origin && before.lineage == draft.lineage {
-        let SourceDraft { acceptance, preprocess, .. } = *draft;
-        Source { acceptance, preprocess, generation, ..before }
+        let SourceDraft { options, acceptance, preprocess, .. } = draft.clone();
+        Source { options, acceptance, preprocess, generation, ..before }
     } else {
         Source { origin, generation, ..fresh(draft) }
     }
 }
 
 fn fresh(draft: &SourceDraft) -> Source {
-    let SourceDraft { project, name, origin, lineage, acceptance, preprocess, at, by } = draft.clone();
+    let SourceDraft { project, name, origin, lineage, options, acceptance, preprocess, at, by } =
+        draft.clone();
     Source {
         project,
         name,
         origin,
         lineage,
+        options,
         acceptance,
         preprocess,
         created: at,
@@ -199,6 +204,7 @@ mod tests {
             name: "feeder".parse().unwrap(),
             origin: SourceOrigin::Url { url: url.to_owned() },
             lineage: Lineage::Source,
+            options: ImportOptions::default(),
             acceptance: Acceptance::Ask,
             preprocess: false,
             at: at(1),

@@ -1,7 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeMap;
+
 use vigie_protocol::classes::{ClassList, ImageLabel};
-use vigie_protocol::dataset::{ChangeSet, ChangeSetState, Lineage};
+use vigie_protocol::dataset::{ChangeSet, ChangeSetState, ClassChange, Lineage, SplitCounts};
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::job::{Job, JobState};
 use vigie_protocol::model::MoveKind;
@@ -184,6 +186,33 @@ fn an_accepted_change_set_is_the_next_version() {
         let rejected = catalog.reject(&birds, b.id, Some(1), &decision(9), None).unwrap();
         assert_eq!((rejected.state, rejected.decided), (ChangeSetState::Rejected, Some(decision(9))));
         assert_eq!(catalog.change_sets(&birds, None, 9).unwrap().items.len(), 2);
+    });
+}
+
+#[test]
+fn a_part_of_a_change_set_becomes_the_version_in_one_commit() {
+    on_each(|facts| {
+        let catalog = Catalog::new(facts);
+        catalog.create_project(&project("birds"), None).unwrap();
+        let birds = name("birds");
+        let set = catalog.propose(&change_set("birds", Lineage::Source, None), None).unwrap();
+        let change = |added| ClassChange { added, ..ClassChange::default() };
+        let part = AcceptedPart {
+            manifest: Hash::of(b"the part"),
+            classes: BTreeMap::from([("owl".to_owned(), change(3))]),
+            left: BTreeMap::from([("owl".to_owned(), change(7))]),
+            result: BTreeMap::from([("owl".to_owned(), SplitCounts { train: 3, valid: 0, test: 0 })]),
+            bytes: 30,
+        };
+        let receipt = receipt("change_set_decide");
+        let accept =
+            |receipt| catalog.accept_part(&birds, set.id, Some(1), Some(&part), &decision(8), receipt);
+        let accepted = accept(Some(&receipt)).unwrap();
+        assert_eq!((accepted.manifest, &accepted.left), (part.manifest, &part.left));
+        let version = catalog.dataset_head(&birds, Lineage::Source).unwrap().unwrap();
+        assert_eq!((version.manifest, version.images(), version.bytes), (part.manifest, 3, 30));
+        assert_eq!(accept(Some(&receipt)).unwrap(), accepted, "once");
+        assert!(matches!(accept(None), Err(StoreError::Precondition(_))), "decided");
     });
 }
 

@@ -2,18 +2,21 @@
 //!
 //! Columns of fixed width are byte strings that are read where they lie, so that finding an image,
 //! or the images of a class, costs no decoding of the others. A new property becomes a new field
-//! with a default, as everywhere.
+//! with a default, as everywhere; one that no image has is not written, so that manifests from
+//! before it keep their bytes, and their hash.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 use vigie_protocol::Hash;
 use vigie_protocol::dataset::{DatasetImage, Quality, Split};
+use vigie_protocol::fingerprint::Fingerprint;
 
 use super::damaged;
 use super::difference::Place;
+use super::words::Words;
 use crate::store::Result;
 
 /// Images sorted by hash, column by column; borrowed from the bytes they were read from.
@@ -55,6 +58,19 @@ pub(super) struct Columns<'a> {
     green: Column<'a, f32>,
     #[serde(borrow)]
     blue: Column<'a, f32>,
+    /// Not a number where it is not known.
+    #[serde(borrow, default, skip_serializing_if = "Column::is_empty")]
+    saturation: Column<'a, f32>,
+    /// 0 where there is none.
+    #[serde(borrow, default, skip_serializing_if = "Column::is_empty")]
+    jpeg_quality: Column<'a, u8>,
+    /// 0 where there is none.
+    #[serde(borrow, default, skip_serializing_if = "Column::is_empty")]
+    fingerprint: Column<'a, u64>,
+    #[serde(borrow, default, skip_serializing_if = "Words::is_empty")]
+    group: Words<'a>,
+    #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, Words<'a>>,
 }
 
 impl Columns<'_> {
@@ -64,8 +80,11 @@ impl Columns<'_> {
         let mut columns = Self::default();
         let mut hashes = Vec::with_capacity(images.len() * HASH);
         let mut origins = String::new();
-        for DatasetImage { image, label, split, origin, quality, admission } in images {
-            let Quality { width, height, bytes, brightness, contrast, sharpness, channel_means } = quality;
+        let known = Known::of(images);
+        for image in images {
+            let DatasetImage { image, label, split, origin, quality, admission, .. } = image;
+            let Quality { width, height, bytes, brightness, contrast, sharpness, channel_means, .. } =
+                quality;
             let [red, green, blue] = *channel_means;
             hashes.extend(image.as_bytes());
             origins.push_str(origin);
@@ -82,8 +101,26 @@ impl Columns<'_> {
             columns.red.push(red);
             columns.green.push(green);
             columns.blue.push(blue);
+            let &Quality { saturation, jpeg_quality, .. } = quality;
+            if known.saturation {
+                columns.saturation.push(saturation.unwrap_or(f32::NAN));
+            }
+            if known.jpeg_quality {
+                columns.jpeg_quality.push(jpeg_quality.unwrap_or(0));
+            }
         }
-        Self { image: hashes.into(), labels, admissions, origins: origins.into(), ..columns }
+        if known.fingerprint {
+            let bits = |image: &DatasetImage| image.fingerprint.map_or(0, Fingerprint::bits);
+            images.iter().for_each(|image| columns.fingerprint.push(bits(image)));
+        }
+        let group = Words::of(images.iter().map(|image| image.group.as_deref()));
+        let words = |key: &&String| {
+            let of = |image| metadata_of(image, key);
+            ((*key).clone(), Words::of(images.iter().map(of)))
+        };
+        let metadata = known.metadata.iter().map(words).collect();
+        let (image, origins) = (hashes.into(), origins.into());
+        Self { image, labels, admissions, origins, group, metadata, ..columns }
     }
 
     pub fn len(&self) -> usize {
@@ -94,12 +131,19 @@ impl Columns<'_> {
     pub fn check(&self) -> Result<()> {
         let Self { label, split, admission, origin_end, width, height, bytes, brightness, contrast, .. } =
             self;
-        let Self { sharpness, red, green, blue, .. } = self;
+        let Self { sharpness, red, green, blue, saturation, jpeg_quality, fingerprint, .. } = self;
+        let Self { group, metadata, .. } = self;
         let numbers = [label.len(), admission.len(), width.len(), height.len()];
         let measures = [brightness, contrast, sharpness, red, green, blue].map(Column::len);
         let others = [split.len(), origin_end.len(), bytes.len()];
         let all = numbers.into_iter().chain(measures).chain(others);
-        if self.image.len().is_multiple_of(HASH) && all.into_iter().all(|len| len == Some(self.len())) {
+        let later = [saturation.len(), jpeg_quality.len(), fingerprint.len(), group.len()];
+        let later = later.into_iter().chain(metadata.values().map(Words::len));
+        let whole = Some(self.len());
+        if self.image.len().is_multiple_of(HASH)
+            && all.into_iter().all(|len| len == whole)
+            && later.into_iter().all(|len| len == whole || len == Some(0))
+        {
             Ok(())
         } else {
             Err(damaged("its columns differ in length"))
@@ -184,8 +228,21 @@ impl Columns<'_> {
                     contrast: self.contrast.get(i),
                     sharpness: self.sharpness.get(i),
                     channel_means: [self.red.get(i), self.green.get(i), self.blue.get(i)],
+                    saturation: self.saturation.maybe(i).filter(|share| !share.is_nan()),
+                    jpeg_quality: self.jpeg_quality.maybe(i).filter(|&quality| quality > 0),
                 },
                 admission: name(&self.admissions, self.admission.get(i))?,
+                group: self.group.get(i)?.map(str::to_owned),
+                fingerprint: self.fingerprint.maybe(i).and_then(Fingerprint::new),
+                metadata: self
+                    .metadata
+                    .iter()
+                    .filter_map(|(key, words)| match words.get(i) {
+                        Some(None) => None,
+                        Some(Some(text)) => Some(Some((key.clone(), text.to_owned()))),
+                        None => Some(None),
+                    })
+                    .collect::<Option<_>>()?,
             })
         };
         image().ok_or_else(|| damaged(format!("image {i} refers to what is not there")))
@@ -199,8 +256,31 @@ pub(super) struct Size {
     pub bytes: u64,
 }
 
+/// Which of the later properties some image has.
+struct Known<'a> {
+    saturation: bool,
+    jpeg_quality: bool,
+    fingerprint: bool,
+    metadata: BTreeSet<&'a String>,
+}
+
+impl<'a> Known<'a> {
+    fn of(images: &'a [DatasetImage]) -> Self {
+        Self {
+            saturation: images.iter().any(|image| image.quality.saturation.is_some()),
+            jpeg_quality: images.iter().any(|image| image.quality.jpeg_quality.is_some()),
+            fingerprint: images.iter().any(|image| image.fingerprint.is_some()),
+            metadata: images.iter().flat_map(|image| image.metadata.keys()).collect(),
+        }
+    }
+}
+
 const HASH: usize = 32;
 const COLLECTED: &str = "the names were collected from the same images";
+
+fn metadata_of<'a>(image: &'a DatasetImage, key: &str) -> Option<&'a str> {
+    image.metadata.get(key).map(String::as_str)
+}
 
 /// Distinct names, sorted.
 fn names<'a>(all: impl Iterator<Item = &'a str>) -> Vec<String> {
@@ -215,7 +295,7 @@ fn find(names: &[String], name: &str) -> Option<u32> {
 /// Numbers of one kind, little-endian, one after another.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct Column<'a, T> {
+pub(super) struct Column<'a, T> {
     #[serde(borrow, with = "serde_bytes")]
     bytes: Cow<'a, [u8]>,
     #[serde(skip)]
@@ -228,24 +308,36 @@ impl<T> Default for Column<'_, T> {
     }
 }
 
+impl<T> Column<'_, T> {
+    /// Whether it is empty, as later columns are that no image has.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
 impl<T: Number> Column<'_, T> {
-    fn push(&mut self, number: T) {
+    pub(super) fn push(&mut self, number: T) {
         number.write(self.bytes.to_mut());
     }
 
     /// Numbers in it; nothing when its end is torn.
-    fn len(&self) -> Option<usize> {
+    pub(super) fn len(&self) -> Option<usize> {
         self.bytes.len().is_multiple_of(size_of::<T>()).then(|| self.bytes.len() / size_of::<T>())
     }
 
     /// One of them. Panics like a slice; all columns were found to have one length.
-    fn get(&self, i: usize) -> T {
+    pub(super) fn get(&self, i: usize) -> T {
         T::read(&self.bytes[i * size_of::<T>()..])
+    }
+
+    /// One of them, unless no image has this property.
+    fn maybe(&self, i: usize) -> Option<T> {
+        (!self.is_empty()).then(|| self.get(i))
     }
 }
 
 /// A number of fixed width.
-trait Number: Copy {
+pub(super) trait Number: Copy {
     fn write(self, bytes: &mut Vec<u8>);
     /// From the first bytes of a slice that has enough.
     fn read(bytes: &[u8]) -> Self;

@@ -68,6 +68,43 @@ impl Differences<'_> {
         Ok(DatasetDifference { classes: classes.0, images: Page { items, next } })
     }
 
+    /// Up to `limit` of the images that changed and are `wanted`, each with the image itself (as it is
+    /// later, or was), paged as by [`Differences::page`].
+    ///
+    /// # Errors
+    /// Those of [`Differences::page`].
+    pub fn images(
+        &self,
+        from: Option<&[u8]>,
+        to: &[u8],
+        cursor: Option<&PageCursor>,
+        limit: usize,
+        wanted: &dyn Fn(Hash, ChangeKind) -> bool,
+    ) -> Result<Page<(ImageChange, DatasetImage)>> {
+        let after: Option<Hash> =
+            cursor.map(|cursor| cursor.0.parse().map_err(|_| StoreError::BadCursor)).transpose()?;
+        let from = from.map(content).transpose()?.unwrap_or_else(|| Content::Rows(Vec::new()));
+        let (from, to) = (from.columns(), content(to)?.columns());
+        let mut items = Vec::new();
+        for pair in pairs(from.places()?, to.places()?) {
+            let Some(kind) = pair.kind() else { continue };
+            let passed = after.is_some_and(|after| pair.image() <= after);
+            if passed || !self.lists(&pair) || !wanted(pair.image(), kind) {
+                continue;
+            }
+            if items.len() == limit {
+                let last = items.last().map(|(change, _): &(ImageChange, _)| change.image.to_string());
+                return Ok(Page { items, next: last.map(PageCursor) });
+            }
+            let image = match pair {
+                Pair::Gone(before) => from.image(before.index)?,
+                Pair::New(after) | Pair::Both(_, after) => to.image(after.index)?,
+            };
+            items.push((pair.change(kind, &from, &to)?, image));
+        }
+        Ok(Page::whole(items))
+    }
+
     fn lists(&self, pair: &Pair<'_>) -> bool {
         self.class.is_none_or(|class| match pair {
             Pair::Gone(place) | Pair::New(place) => place.label == class,

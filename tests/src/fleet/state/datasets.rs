@@ -1,5 +1,7 @@
 //! Dataset versions and change-sets: kept as what decides them, spelt out when somebody looks.
 
+use std::collections::BTreeMap;
+
 use vigie_core::store::manifest::{Manifest, class_sizes};
 use vigie_protocol::access::Principal;
 use vigie_protocol::dataset::{
@@ -93,6 +95,8 @@ impl ChangeSetRow {
             quarantined: self.quarantined,
             renames: Vec::new(),
             window: None,
+            findings: plan.finding_counts(before, after),
+            left: BTreeMap::new(),
             accepted_as: self.accepted_as,
             decided: self.decided.clone(),
             generation: self.generation,
@@ -218,8 +222,12 @@ impl State {
         who: &Principal,
         request: ChangeSetDecide,
     ) -> Result<ChangeSet, ApiError> {
-        let ChangeSetDecide { key, ref project, change_set, expected_generation, accept, ref reason } =
-            request;
+        let ChangeSetDecide { key, ref project, change_set, expected_generation, accept, .. } = request;
+        let ChangeSetDecide { ref reason, ref selection, .. } = request;
+        if selection.is_some() {
+            let text = "a simulated agent takes change-sets whole";
+            return Err(ApiError::new(ErrorCode::Unsupported, text));
+        }
         let target = format!("{project}/{change_set} {}", if accept { "accept" } else { "reject" });
         let (method, reason) = ("change_set_decide", reason.clone());
         let change = Change { key, method, request: &request, target, reason: reason.clone(), who };

@@ -174,7 +174,8 @@ impl State {
         let (JobSpec::Import { lineage, .. }
         | JobSpec::Propose { into: lineage, .. }
         | JobSpec::Relabel { lineage, .. }
-        | JobSpec::Balance { lineage, .. }) = &job.spec
+        | JobSpec::Balance { lineage, .. }
+        | JobSpec::Resplit { lineage }) = &job.spec
         else {
             return None;
         };

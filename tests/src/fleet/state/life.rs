@@ -5,6 +5,7 @@ use std::time::Duration;
 use vigie_protocol::Time;
 use vigie_protocol::dataset::{DatasetRef, Lineage};
 use vigie_protocol::health::ServiceState;
+use vigie_protocol::import::ImportOptions;
 use vigie_protocol::job::{FailureCause, ImportSource, JobFailure, JobSpec};
 use vigie_protocol::model::Architecture;
 use vigie_protocol::preprocess::PreprocessSpec;
@@ -92,6 +93,7 @@ impl State {
                 source: ImportSource::Path { path: "/srv/pictures/nightly".to_owned() },
                 lineage: Lineage::Source,
                 accept: false,
+                options: ImportOptions::default(),
             },
             2 => {
                 let spec = PreprocessSpec::for_network(Architecture::EfficientnetLite0, 224);

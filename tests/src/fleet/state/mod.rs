@@ -25,6 +25,7 @@ mod past_jobs;
 mod predictions;
 mod projects;
 mod refusal;
+mod review;
 mod runs;
 mod source;
 mod sources;

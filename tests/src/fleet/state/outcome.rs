@@ -25,12 +25,12 @@ impl State {
         let finds = self.jobs.row_mut(job.id).is_some_and(|row| row.work.finds);
         let project = || job.project.clone().ok_or_else(|| ApiError::invalid("the job has no project"));
         Ok(match &job.spec {
-            JobSpec::Import { source, lineage, accept } => {
+            JobSpec::Import { source, lineage, accept, options: _ } => {
                 let grown = self.grown(&project()?, *lineage)?.filter(|_| finds);
                 let origin = format!("import of {}", source.name());
                 self.proposed(job, *lineage, origin, grown, *accept)?
             }
-            JobSpec::Propose { from, into, accept, window: _ } => {
+            JobSpec::Propose { from, into, accept, admit_all: _, only_add: _, window: _ } => {
                 let taken = self.project(&project()?)?.dataset(*from)?.content;
                 let origin = format!("update from {from}");
                 self.proposed(job, *into, origin, Some(taken), *accept)?
@@ -57,6 +57,11 @@ impl State {
                     by: job.by.clone(),
                 });
                 JobOutcome::LabelCheck { images, issues: 0 }
+            }
+            // Its groups are small and its shares as they should be.
+            JobSpec::Resplit { lineage } => {
+                let head = self.project(&project()?)?.head(*lineage).map(|head| head.dataset);
+                JobOutcome::NoChange { dataset: head }
             }
             JobSpec::Preprocess { dataset, spec } => {
                 let project = self.project(&project()?)?;
@@ -94,6 +99,12 @@ impl State {
                 self.event(Some(&name), Severity::Info, Subject::Model { number }, text);
                 JobOutcome::Model { number }
             }
+            // Nobody says anything of its predictions.
+            JobSpec::Collect { .. } => {
+                let head = self.project(&project()?)?.head(Lineage::Production).map(|head| head.dataset);
+                JobOutcome::NoChange { dataset: head }
+            }
+            JobSpec::Cluster { .. } => JobOutcome::Clusters { clusters: 0, images: 0 },
             JobSpec::Gc { dry_run } => JobOutcome::Gc { report: collected(self.identity.seed, !dry_run) },
             JobSpec::Unknown => JobOutcome::Unknown,
         })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use vigie_protocol::access::{Principal, Role};
 use vigie_protocol::dataset::{DatasetRef, Lineage};
+use vigie_protocol::import::ImportOptions;
 use vigie_protocol::job::{
     FailureCause, ImportSource, Job, JobFailure, JobOutcome, JobSpec, JobState, Progress,
 };
@@ -236,5 +237,6 @@ fn import(path: &str) -> JobSpec {
         source: ImportSource::Path { path: path.to_owned() },
         lineage: Lineage::Source,
         accept: false,
+        options: ImportOptions::default(),
     }
 }

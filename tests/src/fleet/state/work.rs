@@ -57,6 +57,7 @@ impl Work {
             JobSpec::Import { .. } => 180,
             JobSpec::Propose { .. } | JobSpec::Relabel { .. } | JobSpec::Balance { .. } => 45,
             JobSpec::LabelCheck { .. } => 240,
+            JobSpec::Resplit { .. } | JobSpec::Collect { .. } | JobSpec::Cluster { .. } => 45,
             JobSpec::Preprocess { .. } => 120,
             // Half a minute an epoch.
             JobSpec::Train { recipe, .. } => u64::from(recipe.epochs) * 30,
@@ -69,7 +70,8 @@ impl Work {
             JobSpec::Import { lineage, .. }
             | JobSpec::Propose { into: lineage, .. }
             | JobSpec::Relabel { lineage, .. }
-            | JobSpec::Balance { lineage, .. } => {
+            | JobSpec::Balance { lineage, .. }
+            | JobSpec::Resplit { lineage } => {
                 vec![format!("lineage:{project}/{lineage}")]
             }
             JobSpec::Preprocess { dataset, .. } => vec![format!("pack:{project}/{dataset}")],
@@ -116,6 +118,7 @@ impl Work {
                 ("comparing".to_owned(), 24_000, "images")
             }
             JobSpec::LabelCheck { .. } => ("computing features".to_owned(), 24_000, "images"),
+            JobSpec::Propose { .. } | JobSpec::Resplit { .. } => ("comparing".to_owned(), 24_000, "images"),
             JobSpec::Preprocess { .. } => ("decoding".to_owned(), 18_000, "images"),
             JobSpec::Train { recipe, .. } => {
                 let epochs = recipe.epochs.max(1);
@@ -181,6 +184,7 @@ pub(super) fn name(job: &Job) -> String {
         | JobSpec::Train { dataset, .. } => {
             format!("{kind} of {dataset}")
         }
+        JobSpec::Resplit { lineage } => format!("{kind} of {lineage}"),
         JobSpec::Evaluate { run } => format!("{kind} of run {run}"),
         JobSpec::Gc { .. } | JobSpec::Unknown => kind.to_owned(),
     }

@@ -1,105 +1,15 @@
-//! `vigie changesets`.
+//! How change-sets are shown.
 
 use std::collections::BTreeMap;
 
-use clap::{Args, Subcommand};
-use vigie_protocol::classes::{Rename, RenameKind};
 use vigie_protocol::dataset::{ChangeSet, ChangeSetState, ClassChange, Decision};
-use vigie_protocol::service::{ChangeSetDecide, ChangeSetGet, ChangeSetList};
-use vigie_protocol::{ChangeSetId, IdempotencyKey};
+use vigie_protocol::review::FindingCounts;
 
-use crate::app::App;
-use crate::cli::Limit;
 use crate::cli::datasets::classes_table;
-use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, bytes, count, note, signed, when};
-use crate::session::{ask, ask_to_the_end};
+use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, bytes, count, signed, when};
 
-const EXAMPLES: &str = "\
-Examples:
-  vigie changesets list
-  vigie changesets show 01932f6c-…
-  vigie changesets accept 01932f6c-… --reason 'looked at 50 of the new owls'
-  vigie changesets reject 01932f6c-… --reason 'half of them are blurred'
-";
-
-#[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub struct Changesets {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// List change-sets, newest first
-    List {
-        #[command(flatten)]
-        limit: Limit,
-    },
-    /// Show what a change-set would change
-    Show {
-        /// The change-set
-        change_set: ChangeSetId,
-    },
-    /// Make it the next dataset version
-    Accept {
-        /// The change-set
-        change_set: ChangeSetId,
-        /// Why
-        #[arg(long)]
-        reason: Option<String>,
-    },
-    /// Turn it down
-    Reject {
-        /// The change-set
-        change_set: ChangeSetId,
-        /// Why
-        #[arg(long)]
-        reason: Option<String>,
-    },
-}
-
-impl Changesets {
-    pub async fn run(self, app: &App) -> anyhow::Result<()> {
-        let session = &app.connect().await?;
-        let project = app.project(session).await?;
-        let (change_set, reason, accept) = match self.verb {
-            Verb::List { limit } => {
-                let change_sets = session
-                    .pages(limit.limit, async |page| {
-                        let request = ChangeSetList { project: project.clone(), page };
-                        ask!(session, change_set_list, request).await
-                    })
-                    .await?;
-                return Ok(app.out.value(&change_sets, |style| table(&change_sets, style).render(style))?);
-            }
-            Verb::Show { change_set } => {
-                let change_set = ask!(session, change_set_get, ChangeSetGet { project, change_set }).await?;
-                return Ok(app.out.value(&change_set, |style| sheet(&change_set, style).render(style))?);
-            }
-            Verb::Accept { change_set, reason } => (change_set, reason, true),
-            Verb::Reject { change_set, reason } => (change_set, reason, false),
-        };
-        let get = ChangeSetGet { project: project.clone(), change_set };
-        let seen = ask!(session, change_set_get, get).await?;
-        let decide = ChangeSetDecide {
-            key: IdempotencyKey::new(),
-            project,
-            change_set,
-            expected_generation: seen.generation,
-            accept,
-            reason,
-        };
-        let decided = ask_to_the_end!(session, change_set_decide, decide).await?;
-        match decided.accepted_as {
-            Some(number) => note(format!("accepted as {}@v{number}", decided.lineage)),
-            None => note("rejected"),
-        }
-        Ok(app.out.value(&decided, |style| sheet(&decided, style).render(style))?)
-    }
-}
-
-fn table(change_sets: &[ChangeSet], style: &Style) -> Table {
+/// Change-sets, one a row.
+pub fn table(change_sets: &[ChangeSet], style: &Style) -> Table {
     let mut table = Table::new(
         [
             Column::text("ID"),
@@ -141,7 +51,8 @@ fn state(set: &ChangeSet) -> Cell {
     }
 }
 
-fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
+/// One change-set.
+pub fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
     let ChangeSet {
         id,
         project,
@@ -161,6 +72,8 @@ fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
         quarantined,
         renames,
         window,
+        findings,
+        left,
         accepted_as: _,
         decided,
         generation: _,
@@ -181,7 +94,8 @@ fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
         .field("Proposed", format!("{} by {by}", when(style.now, *created)))
         .field("Size then", bytes(*size))
         .field("Unchanged", count(*unchanged))
-        .field("Duplicates", count(*duplicates));
+        .field("Duplicates", count(*duplicates))
+        .maybe("Findings", told(findings));
     if let Some(Decision { at, by, reason }) = decided {
         sheet = sheet
             .field("Decided", format!("{} by {by}", when(style.now, *at)))
@@ -192,6 +106,11 @@ fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
     if !renames.is_empty() {
         sheet = sheet.table("Renamed", renames_table(renames));
     }
+    sheet = sheet.table("Changes", changes_table(classes));
+    if !left.is_empty() {
+        sheet = sheet.table("Not taken", changes_table(left));
+    }
+    sheet = sheet.table("The version it makes", classes_table(result));
     if *quarantined > 0 {
         let mut left_out = Table::new([Column::flexible("FILE"), Column::flexible("WHY")], "none");
         for file in quarantine {
@@ -255,4 +174,20 @@ pub fn changes_table(classes: &BTreeMap<String, ClassChange>) -> Table {
         ]);
     }
     changes
+}
+
+/// What a reviewer should look at, in words; nothing when there is nothing.
+fn told(findings: &FindingCounts) -> Option<String> {
+    let FindingCounts { near_duplicates, leaks, outliers, enter_test } = *findings;
+    let told: Vec<String> = [
+        (near_duplicates, "look like another image"),
+        (leaks, "have their group in two splits"),
+        (outliers, "are unusual"),
+        (enter_test, "enter the test split"),
+    ]
+    .into_iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, what)| format!("{} {what}", count(n)))
+    .collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
