@@ -31,6 +31,9 @@ pub(super) fn respond(world: &World, request: &Request, storage: SocketAddr) -> 
             let number = body["datasetVersionNumber"].as_u64();
             with_dataset(world, request, &name, |name, dataset| match *method {
                 "GetDataset" => view(name, dataset),
+                "GetDatasetMetadata" => {
+                    Answer::json(200, &json!({"info": {"licenses": [{"name": "CC0-1.0"}]}}))
+                }
                 "GetDatasetStatus" => Answer::json(200, &json!({"status": "ready"})),
                 "ListDatasetFiles" => files(world, dataset),
                 "DownloadDataset" => download(name, dataset, number, storage),

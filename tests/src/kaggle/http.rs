@@ -15,6 +15,8 @@ const MOST: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) method: String,
+    /// Whom it is for, when it came as to a proxy.
+    pub(super) host: String,
     pub(super) path: String,
     pub(super) query: String,
     pub(super) headers: HashMap<String, String>,
@@ -79,6 +81,11 @@ pub(super) async fn read(stream: &mut TcpStream) -> Result<Request> {
     let mut lines = text.split("\r\n");
     let mut words = lines.next().context("a request line")?.split(' ');
     let (method, target) = (words.next().context("a method")?, words.next().context("a target")?);
+    // As proxies are asked: `http://localhost/api/…`.
+    let (host, target) = match target.strip_prefix("http://") {
+        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        None => ("", target),
+    };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let headers: HashMap<String, String> = lines
         .filter_map(|line| line.split_once(':'))
@@ -90,7 +97,15 @@ pub(super) async fn read(stream: &mut TcpStream) -> Result<Request> {
     while body.len() < length {
         ensure!(stream.read_buf(&mut body).await? > 0, "gone");
     }
-    Ok(Request { method: method.to_owned(), path: path.to_owned(), query: query.to_owned(), headers, body })
+    let host = host.to_owned();
+    Ok(Request {
+        method: method.to_owned(),
+        host,
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers,
+        body,
+    })
 }
 
 /// Writes an answer, or as much of it as the fault leaves.

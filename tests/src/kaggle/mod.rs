@@ -129,15 +129,8 @@ impl FakeKaggle {
     /// # Errors
     /// When there are none.
     pub async fn start() -> Result<Self> {
-        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
-    }
-
-    /// Starts one whose API answers at `api`.
-    ///
-    /// # Errors
-    /// When that is taken.
-    pub async fn start_at(api: SocketAddr) -> Result<Self> {
-        let (api, storage) = (TcpListener::bind(api).await?, TcpListener::bind("127.0.0.1:0").await?);
+        let (api, storage) =
+            (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
         let world = Shared::default();
         let (at_api, at_storage) = (api.local_addr()?, storage.local_addr()?);
         let servers = [
@@ -225,6 +218,8 @@ async fn serve(listener: TcpListener, side: Side, world: Shared, storage: Socket
 
 async fn answer(mut stream: TcpStream, side: Side, world: &Shared, storage: SocketAddr) -> Result<()> {
     let request = http::read(&mut stream).await?;
+    // Some clients ask for both through one proxy.
+    let side = if request.host == storage.to_string() { Side::Storage } else { side };
     let (answer, fault) = {
         let mut world = lock(world);
         world.seen.push(Seen { side, line: request.line(), headers: request.headers.clone() });
