@@ -1,6 +1,6 @@
 """Imports a folder of photographs with Vigie and with Pillow, and compares.
 
-    python tests/peers.d/import.py FOLDER_OF_BINARIES FOLDER_OF_PHOTOGRAPHS
+    python tests/peers/import.py FOLDER_OF_BINARIES FOLDER_OF_PHOTOGRAPHS
 
 Both read each file once, decode it, turn it upright, measure brightness, contrast,
 sharpness and channel means, store its bytes under their hash, durably at the end,
