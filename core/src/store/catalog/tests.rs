@@ -1,6 +1,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use vigie_protocol::dataset::{ChangeSet, ChangeSetState, Lineage};
+use std::collections::BTreeMap;
+
+use vigie_protocol::dataset::{ChangeSet, ChangeSetState, ClassChange, Lineage, SplitCounts};
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::job::{Job, JobState};
 use vigie_protocol::model::MoveKind;
