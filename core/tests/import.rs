@@ -1,5 +1,12 @@
 //! Imports of good, odd and hostile folders and zip files.
 
+#[path = "import/again.rs"]
+mod again;
+#[path = "import/hostile.rs"]
+mod hostile;
+#[path = "import/tables.rs"]
+mod tables;
+
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;

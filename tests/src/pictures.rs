@@ -37,6 +37,45 @@ pub fn subset(from: &Path, to: &Path, per_class: usize) -> Result<()> {
     Ok(())
 }
 
+/// The first `per_class` pictures of each class of an ImageFolder archive, with their classes.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn pictures(from: &Path, per_class: usize) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut source = ZipArchive::new(File::open(from)?)?;
+    let mut taken: HashMap<String, usize> = HashMap::new();
+    let mut found = Vec::new();
+    for index in 0..source.len() {
+        let mut entry = source.by_index(index)?;
+        let class = entry.name()?.rsplit('/').nth(1).unwrap_or_default().to_owned();
+        let count = taken.entry(class.clone()).or_default();
+        if entry.is_file() && *count < per_class {
+            *count += 1;
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            found.push((class, bytes));
+        }
+    }
+    Ok(found)
+}
+
+/// Lays pictures into one folder, `0000.png` and on, with the table `products.csv` that says what they
+/// are, as shops do: a path of categories in brackets, of which the first part is the class.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn flat(from: &Path, to: &Path, per_class: usize) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    let mut table = String::from("image,category,product\n");
+    for (number, (class, bytes)) in pictures(from, per_class)?.into_iter().enumerate() {
+        let name = format!("{number:04}.png");
+        std::fs::write(to.join(&name), bytes)?;
+        table.push_str(&format!("{name},\"[\"\"{class} >> all >> {number}\"\"]\",p{}\n", number / 2));
+    }
+    std::fs::write(to.join("products.csv"), table)?;
+    Ok(())
+}
+
 /// Writes an archive of the given entries, names as they are.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use vigie_core::fail_point::FailPoint;
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::service::{Predict, PredictionGet};
 use vigie_protocol::{PredictionId, ProjectName};
-use vigie_tests::{Agent, AgentOptions, data, repository, subset};
+use vigie_tests::{Agent, AgentOptions, data, flat, repository, subset};
 
 /// What a crash may cost of the prediction log: the 50 ms that the README promises, and what a slow
 /// test machine takes to write a group.
@@ -29,6 +29,26 @@ const LIFE: &[&[&str]] = &[
     &["models", "promote", "v2", "-p", "shop", "--override", "--reason", "kill points", "--yes"],
     &["models", "rollback", "-p", "shop"],
     &["predictions", "forget", "PREDICTION", "-p", "shop", "--yes"],
+    &[
+        "datasets",
+        "import",
+        "FLAT",
+        "-p",
+        "shop",
+        "--lineage",
+        "production",
+        "--csv",
+        "products.csv",
+        "--image-column",
+        "image",
+        "--label",
+        "category | strip '[\"]' | part 1 of '>>'",
+        "--group",
+        "product",
+        "--review",
+    ],
+    &["changesets", "accept", "CHANGESET", "-p", "shop", "--class", "bag"],
+    &["datasets", "resplit", "production", "-p", "shop"],
     &["blobs", "gc", "--remove"],
 ];
 
@@ -56,12 +76,13 @@ async fn killed_at_every_fail_point() -> Result<()> {
 async fn killed_at(point: FailPoint) -> Result<()> {
     // Not the first image: something must be there already.
     let passing = match point {
-        FailPoint::ImportImage | FailPoint::PackImage | FailPoint::BlobRenamed => 20,
+        FailPoint::ImportImage | FailPoint::ImportNoted | FailPoint::PackImage | FailPoint::BlobRenamed => 20,
         _ => 1,
     };
     let armed = AgentOptions::default().with("VIGIE_FAIL_POINT", &format!("{point}:{passing}"));
     let mut agent = Agent::start(&armed).await?;
     subset(&data("samples/products.zip"), &agent.state().join("shop.zip"), 8)?;
+    flat(&data("samples/products.zip"), &agent.state().join("flat"), 4)?;
     for command in LIFE {
         let done = step(&agent, command).await?;
         if agent.has_ended()? {
@@ -94,6 +115,11 @@ async fn step(agent: &Agent, command: &[&str]) -> Result<Result<()>> {
             "PICTURES" => path("shop.zip"),
             "PICTURE" => repository().join("core/tests/fixtures/nets/photo_cat.png").display().to_string(),
             "BACKUP" => path("copy"),
+            "FLAT" => path("flat"),
+            "CHANGESET" => match proposed(agent) {
+                Some(id) => id,
+                None => return Ok(Ok(())), // it was decided before
+            },
             "PREDICTION" => match a_prediction(agent) {
                 Some(id) => id,
                 None => return Ok(Ok(())), // it was forgotten before
@@ -111,14 +137,22 @@ async fn step(agent: &Agent, command: &[&str]) -> Result<Result<()>> {
     let Some(said) = agent.vigie_while_alive(&arguments).await? else {
         return Ok(Err(anyhow!("the agent died under {arguments:?}\n{}", agent.log())));
     };
-    // A promotion that was carried out before the crash is refused the second time.
-    let done = said.code == 0 || said.err.contains("already");
+    // What was carried out before the crash is refused the second time.
+    let again = ["already", "changes nothing of the class"].iter().any(|word| said.err.contains(word));
+    let done = said.code == 0 || again;
     Ok(done.then_some(()).with_context(|| format!("{arguments:?}: {said:?}\n{}", agent.log())))
 }
 
 fn a_prediction(agent: &Agent) -> Option<String> {
     let listed = agent.vigie_json(&["predictions", "list", "-p", "shop"]).ok()?;
     Some(listed[0]["id"].as_str()?.to_owned())
+}
+
+/// The newest change-set that waits for a decision.
+fn proposed(agent: &Agent) -> Option<String> {
+    let listed = agent.vigie_json(&["changesets", "list", "-p", "shop"]).ok()?;
+    let waiting = listed.as_array()?.iter().find(|set| set["state"] == "proposed")?;
+    Some(waiting["id"].as_str()?.to_owned())
 }
 
 /// Puts a blob that nothing names, and makes all of them old.

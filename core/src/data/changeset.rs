@@ -134,12 +134,7 @@ fn origin_text(from: DatasetRef, window: Option<&Window>) -> String {
 /// The union of a base and the images offered to it (each hash once), or with `replace` the
 /// offered images alone. An image that the base has keeps its split and its blob, and takes the label
 /// of the offer, and what else the offer knows of it and the base does not. New ones get a place.
-pub(super) fn merge(
-    base: Option<&Manifest>,
-    offered: Vec<Offer>,
-    replace: bool,
-    percent: [u8; 3],
-) -> Proposal {
+pub fn merge(base: Option<&Manifest>, offered: Vec<Offer>, replace: bool, percent: [u8; 3]) -> Proposal {
     let known = base.map(Manifest::images).unwrap_or_default();
     let (mut unchanged, mut new) = (0, Vec::new());
     let mut staying: Vec<DatasetImage> = Vec::with_capacity(known.len());
@@ -178,7 +173,9 @@ fn updated(known: &DatasetImage, offer: DatasetImage) -> DatasetImage {
     if offer.group.is_some() {
         image.group = offer.group;
     }
-    image.metadata.extend(offer.metadata);
+    if !offer.metadata.is_empty() {
+        image.metadata = offer.metadata;
+    }
     image
 }
 

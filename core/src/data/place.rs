@@ -109,8 +109,8 @@ fn take_apart(
     }
     // One image of the line for each split that a tree reaches.
     let mut reaches: BTreeMap<usize, BTreeMap<Split, usize>> = BTreeMap::new();
-    for at in 0..old.len() {
-        reaches.entry(union.root(at)).or_default().entry(old[at].split).or_insert(at);
+    for (at, image) in old.iter().enumerate() {
+        reaches.entry(union.root(at)).or_default().entry(image.split).or_insert(at);
     }
     let mut taken: Vec<usize> = (0..old.len()).collect();
     for at in old.len()..all.len() {

@@ -49,8 +49,12 @@ impl Grid {
             let end = (self.cells.len() + 1) * self.height;
             let share = (to.min(end) - from) as u32;
             // Eight bits less leave room for 30,000 rows; the mean over a cell does not feel it.
-            for (gathered, &luma) in self.gathered.iter_mut().zip(luma) {
-                *gathered += share * (luma as u32 >> 8);
+            let pixels = self.gathered.iter_mut().zip(luma);
+            if share == CELLS as u32 {
+                // Most rows lie in one cell whole: no product for them.
+                pixels.for_each(|(gathered, &luma)| *gathered += luma as u32 >> 8 << 5);
+            } else {
+                pixels.for_each(|(gathered, &luma)| *gathered += share * (luma as u32 >> 8));
             }
             from = to.min(end);
             if from == end {

@@ -86,12 +86,11 @@ impl WithSimd for Measured<'_> {
             let [above, here, below] = &mut rows;
             split(row, &mut planes);
             for (sum, plane) in sums.channels.iter_mut().zip(&planes) {
-                // Holds 16 million pixels of 255, and no image is so wide.
-                *sum += u64::from(plane.iter().map(|&value| u32::from(value)).sum::<u32>());
+                *sum += plane.chunks(PIECE).map(|piece| u64::from(add(piece))).sum::<u64>();
             }
             let (strongest, weakest) = extremes(&planes);
-            sums.strongest += u64::from(strongest);
-            sums.weakest += u64::from(weakest);
+            sums.strongest += strongest;
+            sums.weakest += weakest;
             weigh(&planes, below);
             sums.luma.add_row(below);
             sums.grid.add_row(below);
@@ -114,13 +113,28 @@ fn split(row: &[u8], [red, green, blue]: &mut [Vec<u8>; 3]) {
     }
 }
 
+/// So many values of 255 add up to no more than 16 bits hold, of which a vector has twice as many.
+const PIECE: usize = 256;
+
+/// The sum of a piece of a row.
+#[inline(always)]
+fn add(piece: &[u8]) -> u16 {
+    piece.iter().map(|&value| u16::from(value)).sum()
+}
+
 /// The sums of the strongest and of the weakest channel of a row's pixels.
 #[inline(always)]
-fn extremes([red, green, blue]: &[Vec<u8>; 3]) -> (u32, u32) {
+fn extremes([red, green, blue]: &[Vec<u8>; 3]) -> (u64, u64) {
     let (mut strongest, mut weakest) = (0, 0);
-    for ((&red, &green), &blue) in red.iter().zip(green).zip(blue) {
-        strongest += u32::from(red.max(green).max(blue));
-        weakest += u32::from(red.min(green).min(blue));
+    let pieces = red.chunks(PIECE).zip(green.chunks(PIECE)).zip(blue.chunks(PIECE));
+    for ((red, green), blue) in pieces {
+        let (mut most, mut least) = (0_u16, 0_u16);
+        for ((&red, &green), &blue) in red.iter().zip(green).zip(blue) {
+            most += u16::from(red.max(green).max(blue));
+            least += u16::from(red.min(green).min(blue));
+        }
+        strongest += u64::from(most);
+        weakest += u64::from(least);
     }
     (strongest, weakest)
 }

@@ -19,7 +19,10 @@ pub struct Reading {
     /// The table's column with the image's path, its file name, or that without the ending
     #[arg(long, value_name = "COLUMN", requires = "csv")]
     image_column: Option<String>,
-    /// The label: a column, or steps over one, such as "category | strip '[]' | part 1 of '>>' | trim"
+    /// The label: a column, or steps over one, such as "category | strip '[]' | part 1 of '>>'"
+    ///
+    /// The steps are trim, lower, strip 'CHARACTERS' (off both ends, with spaces) and part N of
+    /// 'SEPARATOR' (from 1; -1 is the last), each behind a bar.
     #[arg(long, value_name = "EXPRESSION", requires = "csv", value_parser = expression)]
     label: Option<String>,
     /// The table's column with the split: train, valid or test

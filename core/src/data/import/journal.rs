@@ -185,8 +185,8 @@ mod tests {
                 contrast: 0.25,
                 sharpness: 512.0,
                 channel_means: [0.1, 0.2, 0.3],
-                saturation: (n % 2 == 0).then_some(0.75),
-                jpeg_quality: (n % 3 == 0).then_some(90),
+                saturation: n.is_multiple_of(2).then_some(0.75),
+                jpeg_quality: n.is_multiple_of(3).then_some(90),
             },
             fingerprint: Fingerprint::new(u64::from(n % 4)),
         }

@@ -22,7 +22,7 @@ fn image(n: u32, label: &str, split: Split) -> DatasetImage {
             contrast: 0.1,
             sharpness: n as f32,
             channel_means: [0.1, 0.2, 0.3],
-            saturation: (n % 4 > 0).then_some(0.25),
+            saturation: (!n.is_multiple_of(4)).then_some(0.25),
             jpeg_quality: (n % 4 > 1).then_some(90),
         },
         admission: if n.is_multiple_of(2) { "imported" } else { "from source@v2" }.to_owned(),
