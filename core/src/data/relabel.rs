@@ -181,7 +181,7 @@ mod tests {
             renames in prop::collection::btree_map("[a-e]", "[a-e]", 0..5),
         ) {
             let images = labels.iter().enumerate().map(|(i, &label)| {
-                image(&i.to_string(), &["a", "b", "c", "d", "e"][label], Split::ALL[i % 3])
+                image(&i.to_string(), ["a", "b", "c", "d", "e"][label], Split::ALL[i % 3])
             });
             let base = Manifest::new(images.collect());
             let renamed = relabel(&base, &Relabel::Classes(renames)).manifest;
