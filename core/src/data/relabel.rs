@@ -62,14 +62,14 @@ pub fn check(relabelling: &Relabelling) -> Result<(), String> {
 /// Proposes a version in which the images have their other labels. Splits stay: what was held out is
 /// held out under any name. The label that an image came with is kept in its admission.
 pub fn relabel(base: &Manifest, how: &Relabel) -> Proposal {
-    let other: Box<dyn Fn(&DatasetImage) -> Option<String>> = match how {
-        Relabel::Classes(renames) => Box::new(|image| renames.get(&image.label).cloned()),
-        Relabel::Images(labels) => {
-            let labels: HashMap<Hash, &str> =
-                labels.iter().map(|label| (label.image, label.label.as_str())).collect();
-            Box::new(move |image| labels.get(&image.image).map(|&label| label.to_owned()))
-        }
-        Relabel::Undo { before, after } => Box::new(|image| before_it(image, before.as_ref(), after)),
+    let named: HashMap<Hash, &str> = match how {
+        Relabel::Images(labels) => labels.iter().map(|label| (label.image, label.label.as_str())).collect(),
+        Relabel::Classes(_) | Relabel::Undo { .. } => HashMap::new(),
+    };
+    let other = |image: &DatasetImage| match how {
+        Relabel::Classes(renames) => renames.get(&image.label).cloned(),
+        Relabel::Images(_) => named.get(&image.image).map(|&label| label.to_owned()),
+        Relabel::Undo { before, after } => before_it(image, before.as_ref(), after),
     };
     let mut renames: BTreeMap<(String, String), u64> = BTreeMap::new();
     let mut images = base.images().to_vec();
@@ -181,7 +181,7 @@ mod tests {
             renames in prop::collection::btree_map("[a-e]", "[a-e]", 0..5),
         ) {
             let images = labels.iter().enumerate().map(|(i, &label)| {
-                image(&i.to_string(), &["a", "b", "c", "d", "e"][label], Split::ALL[i % 3])
+                image(&i.to_string(), ["a", "b", "c", "d", "e"][label], Split::ALL[i % 3])
             });
             let base = Manifest::new(images.collect());
             let renamed = relabel(&base, &Relabel::Classes(renames)).manifest;
