@@ -7,6 +7,7 @@ use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
 use vigie_protocol::{IdempotencyKey, ProjectName};
 
 use crate::app::App;
+use crate::cli::parse::share;
 use crate::exit::Failure;
 use crate::out::{Cell, Column, Sheet, Style, Table, age, when};
 use crate::session::ask;
@@ -16,6 +17,7 @@ Examples:
   vigie projects create birds --description 'Birds at the feeder'
   vigie projects list
   vigie projects set birds --keep-pictures 10% --picture-days 90
+  vigie projects set birds --audit 2%
 ";
 
 #[derive(Debug, Args)]
@@ -68,16 +70,33 @@ struct Changes {
     /// What becomes of imported images whose label is not in the class list: quarantine or keep
     #[arg(long, value_name = "POLICY", value_parser = unknown_labels)]
     unknown_labels: Option<UnknownLabels>,
+    /// Share of predictions drawn for the audit sample, such as 1% or 0.01; 0 draws none
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    audit: Option<f32>,
+    /// From which confidence on images that nobody looked at are collected too, such as 70%; or off
+    ///
+    /// Off unless set, and better left off: a model that learns from its own answers is confirmed in
+    /// its errors (self-training bias), and the images it is sure of teach it the least. Random, low
+    /// margin and audit images are worth more.
+    #[arg(long, value_name = "SHARE|off", value_parser = confident)]
+    keep_confident: Option<Confident>,
 }
+
+/// A limit, or none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Confident(Option<f32>);
 
 impl Changes {
     fn is_empty(&self) -> bool {
-        let Self { description, keep_pictures, picture_days, split, unknown_labels } = self;
+        let Self { description, keep_pictures, picture_days, split, .. } = self;
+        let Self { unknown_labels, audit, keep_confident, .. } = self;
         description.is_none()
             && keep_pictures.is_none()
             && picture_days.is_none()
             && split.is_none()
             && unknown_labels.is_none()
+            && audit.is_none()
+            && keep_confident.is_none()
     }
 
     fn apply(self, description: &mut String, settings: &mut ProjectSettings) {
@@ -86,6 +105,8 @@ impl Changes {
         settings.picture_days = self.picture_days.unwrap_or(settings.picture_days);
         settings.split_percent = self.split.unwrap_or(settings.split_percent);
         settings.unknown_labels = self.unknown_labels.unwrap_or(settings.unknown_labels);
+        settings.audit_percent = self.audit.map_or(settings.audit_percent, |share| share * 100.0);
+        settings.keep_confident = self.keep_confident.map_or(settings.keep_confident, |limit| limit.0);
     }
 }
 
@@ -151,8 +172,8 @@ fn table(projects: &[Project], style: &Style) -> Table {
 
 fn sheet(project: &Project, style: &Style) -> Sheet {
     let Project { name, description, created, by, settings, generation: _ } = project;
-    let ProjectSettings { keep_pictures, picture_days, split_percent: [train, valid, test], unknown_labels } =
-        settings;
+    let ProjectSettings { keep_pictures, picture_days, split_percent: [train, valid, test], .. } = settings;
+    let ProjectSettings { unknown_labels, audit_percent, keep_confident, .. } = settings;
     let pictures = match keep_pictures {
         PicturePolicy::None => "none is kept".to_owned(),
         PicturePolicy::Sampled { percent } => format!("{percent} % are kept"),
@@ -177,6 +198,11 @@ fn sheet(project: &Project, style: &Style) -> Sheet {
                 UnknownLabels::Unknown => "a policy this console does not know",
             },
         )
+        .field("Audit sample", format!("{audit_percent} % of the predictions"))
+        .maybe(
+            "Unseen images",
+            keep_confident.map(|limit| format!("collected from {} % confidence on", limit * 100.0)),
+        )
 }
 
 fn picture_policy(text: &str) -> Result<PicturePolicy, String> {
@@ -200,6 +226,10 @@ fn unknown_labels(text: &str) -> Result<UnknownLabels, String> {
     }
 }
 
+fn confident(text: &str) -> Result<Confident, String> {
+    if text == "off" { Ok(Confident(None)) } else { share(text).map(|share| Confident(Some(share))) }
+}
+
 fn split(text: &str) -> Result<[u8; 3], String> {
     let shares: Vec<u8> = text.split(',').map_while(|share| share.trim().parse().ok()).collect();
     <[u8; 3]>::try_from(shares)
@@ -219,6 +249,8 @@ mod tests {
         for bad in ["0%", "100%", "10", "some"] {
             assert!(picture_policy(bad).is_err(), "{bad}");
         }
+        assert_eq!((confident("off"), confident("70%")), (Ok(Confident(None)), Ok(Confident(Some(0.7)))));
+        assert!(confident("70").is_err());
         assert_eq!(split("70,15,15"), Ok([70, 15, 15]));
         for bad in ["70,15", "70,15,16", "a,b,c", "70,15,15,0", "70,x,30", "300,0,0"] {
             assert!(split(bad).is_err(), "{bad}");

@@ -17,6 +17,7 @@ use vigie_protocol::blob::{BlobChunk, UploadStatus};
 use vigie_protocol::classes::{ClassList, LabelMatch};
 use vigie_protocol::dataset::{ChangeSet, ClassSizes, DatasetDifference, DatasetImage, DatasetVersion};
 use vigie_protocol::event::Event;
+use vigie_protocol::feedback::{Clusters, Feedback, FeedbackAccuracy, NewImages};
 use vigie_protocol::health::{AgentHealth, Finding};
 use vigie_protocol::history::{DatasetHistory, DatasetModelMetadata};
 use vigie_protocol::job::{Job, Lease};
@@ -230,6 +231,16 @@ answer_from_state! {
     prediction_list(PredictionList) -> Page<Prediction>;
     prediction_get(PredictionGet) -> Prediction;
     prediction_forget(PredictionForget) -> Empty;
+
+    feedback_give(FeedbackGive) -> Feedback;
+    feedback_withdraw(FeedbackWithdraw) -> FeedbackLeft;
+    feedback_list(FeedbackList) -> Page<Feedback>;
+    feedback_accuracy(FeedbackAccuracyGet) -> FeedbackAccuracy;
+    feedback_new_images(InProject) -> NewImages;
+    label_classes(InProject) -> Vec<String>;
+    label_next(LabelNext) -> LabelPage;
+    label_clusters(InProject) -> Clusters;
+    label_cluster(LabelCluster) -> ClusterLabelled;
 
     event_list(EventList) -> Page<Event>;
 

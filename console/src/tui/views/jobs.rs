@@ -148,6 +148,7 @@ pub(super) fn outcome(job: &Job) -> String {
         Some(JobOutcome::LabelCheck { images, issues }) => {
             format!("{issues} of {images} labels may be wrong")
         }
+        Some(JobOutcome::Clusters { clusters, images }) => format!("{images} images in {clusters} clusters"),
         Some(JobOutcome::Gc { .. }) => "garbage collected".to_owned(),
         Some(JobOutcome::Unknown) => "an outcome this console does not know".to_owned(),
     }

@@ -223,6 +223,9 @@ fn job_links(agent: AgentIndex, job: &Job) -> Vec<(String, Subject)> {
         JobSpec::Import { .. }
         | JobSpec::Relabel { .. }
         | JobSpec::Balance { .. }
+        | JobSpec::Resplit { .. }
+        | JobSpec::Collect { .. }
+        | JobSpec::Cluster { .. }
         | JobSpec::Gc { .. }
         | JobSpec::Unknown => {}
     }
@@ -241,6 +244,7 @@ fn job_links(agent: AgentIndex, job: &Job) -> Vec<(String, Subject)> {
             | JobOutcome::Pack { .. }
             | JobOutcome::Run { .. }
             | JobOutcome::LabelCheck { .. }
+            | JobOutcome::Clusters { .. }
             | JobOutcome::Gc { .. }
             | JobOutcome::Unknown,
         )
@@ -257,6 +261,7 @@ fn project_views(place: &Place) -> Vec<(String, View)> {
         ("datasets".to_owned(), View::Datasets { place: at() }),
         ("change-sets".to_owned(), View::ChangeSets { place: at() }),
         ("predictions".to_owned(), View::Predictions { place: at(), filter: PredictionFilter::default() }),
+        ("labelling".to_owned(), View::Label { place: at() }),
     ]
 }
 

@@ -99,12 +99,11 @@ impl State {
                 self.event(Some(&name), Severity::Info, Subject::Model { number }, text);
                 JobOutcome::Model { number }
             }
-            // Nobody says anything of its predictions.
-            JobSpec::Collect { .. } => {
-                let head = self.project(&project()?)?.head(Lineage::Production).map(|head| head.dataset);
-                JobOutcome::NoChange { dataset: head }
+            JobSpec::Collect { accept } => {
+                let grown = self.grown(&project()?, Lineage::Production)?.filter(|_| finds);
+                self.proposed(job, Lineage::Production, "feedback".to_owned(), grown, *accept)?
             }
-            JobSpec::Cluster { .. } => JobOutcome::Clusters { clusters: 0, images: 0 },
+            JobSpec::Cluster { .. } => self.grouped(&project()?)?,
             JobSpec::Gc { dry_run } => JobOutcome::Gc { report: collected(self.identity.seed, !dry_run) },
             JobSpec::Unknown => JobOutcome::Unknown,
         })

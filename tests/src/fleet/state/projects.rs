@@ -15,6 +15,7 @@ use super::super::world::Plan;
 use super::State;
 use super::aliases::AliasRow;
 use super::datasets::{ChangeSetRow, DatasetRow};
+use super::labels::Labels;
 use super::log::Log;
 use super::models::ModelRow;
 use super::once::Change;
@@ -38,6 +39,7 @@ pub(super) struct InState {
     /// Oldest first.
     pub(super) label_checks: Vec<LabelCheck>,
     pub(super) log: Log,
+    pub(super) labels: Labels,
 }
 
 impl State {
@@ -128,6 +130,7 @@ impl State {
             class_list: ClassList::default(),
             label_checks: Vec::new(),
             log: Log::new(Arc::new(source), period),
+            labels: Labels::default(),
         };
         self.projects.insert(name, fresh);
     }
@@ -143,7 +146,13 @@ impl State {
 }
 
 fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
-    let ProjectSettings { keep_pictures, picture_days: _, split_percent, unknown_labels: _ } = settings;
+    let ProjectSettings { keep_pictures, split_percent, audit_percent, keep_confident, .. } = settings;
+    if !(0.0..=100.0).contains(audit_percent) {
+        return Err(ApiError::invalid("the audit sample is 0 to 100 percent of the predictions"));
+    }
+    if keep_confident.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+        return Err(ApiError::invalid("the confidence from which images are kept is 0 to 1"));
+    }
     if split_percent.iter().map(|&share| u32::from(share)).sum::<u32>() != 100 || split_percent[0] == 0 {
         return Err(ApiError::invalid(
             "the shares of train, valid and test must add up to 100, train above 0",
