@@ -125,12 +125,7 @@ impl Agent {
 
     async fn submit(&self, firing: &Firing, spec: JobSpec, detail: String) -> Result<Acted, ApiError> {
         let receipt = keys::derived("schedule.job", &[firing.id.uuid().as_bytes()], Time::now());
-        let draft = JobDraft {
-            project: firing.project.clone(),
-            spec,
-            after: Vec::new(),
-            by: who(firing),
-        };
+        let draft = JobDraft { project: firing.project.clone(), spec, after: Vec::new(), by: who(firing) };
         let job = self.0.jobs.submit(draft, Some(receipt)).await?;
         Ok(Acted::Submitted { jobs: vec![job.id], detail })
     }

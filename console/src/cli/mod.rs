@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 pub mod blobs;
 mod changesets;
+mod classes;
 mod completions;
 mod config;
 pub mod datasets;
@@ -20,7 +21,9 @@ mod predict;
 mod predictions;
 mod projects;
 mod replay;
+mod rules;
 pub mod runs;
+mod schedules;
 mod sources;
 mod stdio;
 mod whoami;
@@ -142,6 +145,12 @@ pub enum Command {
     Sources(sources::Sources),
     /// Review proposed dataset versions
     Changesets(changesets::Changesets),
+    /// See which classes wait to enter reference
+    Classes(classes::Classes),
+    /// See what the rules say, by which data enters reference
+    Rules(rules::Rules),
+    /// Set up what the agent does by itself
+    Schedules(schedules::Schedules),
     /// See, follow, cancel and retry background work
     Jobs(jobs::Jobs),
     /// Start trainings and look at their curves
@@ -191,6 +200,9 @@ impl Command {
             Command::Datasets(command) => command.run(app).await,
             Command::Sources(command) => command.run(app).await,
             Command::Changesets(command) => command.run(app).await,
+            Command::Classes(command) => command.run(app).await,
+            Command::Rules(command) => command.run(app).await,
+            Command::Schedules(command) => command.run(app).await,
             Command::Jobs(command) => command.run(app).await,
             Command::Runs(command) => command.run(app).await,
             Command::Models(command) => command.run(app).await,

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
+use vigie_protocol::rules::{ClassRule, UpdatePolicy};
 use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
 use vigie_protocol::{IdempotencyKey, ProjectName};
 
@@ -15,6 +16,7 @@ Examples:
   vigie projects create birds --description 'Birds at the feeder'
   vigie projects list
   vigie projects set birds --keep-pictures 10% --picture-days 90
+  vigie projects set birds --class-rule 40 --updates accept
 ";
 
 #[derive(Debug, Args)]
@@ -64,12 +66,30 @@ struct Changes {
     /// Shares of train, valid and test in new dataset versions, in percent
     #[arg(long, value_name = "TRAIN,VALID,TEST", value_parser = split)]
     split: Option<[u8; 3]>,
+
+    /// When a new class enters reference: smallest (with as many images as the smallest class of
+    /// reference), none (at once), or a number of images
+    #[arg(long, value_name = "RULE", value_parser = class_rule)]
+    class_rule: Option<ClassRule>,
+    /// New images that make an update of reference worth it, in percent of reference
+    #[arg(long, value_name = "PERCENT")]
+    update_percent: Option<f64>,
+    /// What happens by itself then: off, propose or accept; see `vigie rules --help`
+    #[arg(long, value_name = "POLICY", value_parser = update_policy)]
+    updates: Option<UpdatePolicy>,
 }
 
 impl Changes {
     fn is_empty(&self) -> bool {
-        let Self { description, keep_pictures, picture_days, split } = self;
-        description.is_none() && keep_pictures.is_none() && picture_days.is_none() && split.is_none()
+        let Self { description, keep_pictures, picture_days, split, class_rule, update_percent, updates } =
+            self;
+        description.is_none()
+            && keep_pictures.is_none()
+            && picture_days.is_none()
+            && split.is_none()
+            && class_rule.is_none()
+            && update_percent.is_none()
+            && updates.is_none()
     }
 
     fn apply(self, description: &mut String, settings: &mut ProjectSettings) {
@@ -77,6 +97,9 @@ impl Changes {
         settings.keep_pictures = self.keep_pictures.unwrap_or(settings.keep_pictures);
         settings.picture_days = self.picture_days.unwrap_or(settings.picture_days);
         settings.split_percent = self.split.unwrap_or(settings.split_percent);
+        settings.class_rule = self.class_rule.unwrap_or(settings.class_rule);
+        settings.update_percent = self.update_percent.unwrap_or(settings.update_percent);
+        settings.update_policy = self.updates.unwrap_or(settings.update_policy);
     }
 }
 
@@ -142,7 +165,21 @@ fn table(projects: &[Project], style: &Style) -> Table {
 
 fn sheet(project: &Project, style: &Style) -> Sheet {
     let Project { name, description, created, by, settings, generation: _ } = project;
-    let ProjectSettings { keep_pictures, picture_days, split_percent: [train, valid, test] } = settings;
+    let ProjectSettings {
+        keep_pictures,
+        picture_days,
+        split_percent: [train, valid, test],
+        class_rule,
+        update_percent,
+        update_policy,
+        ..
+    } = settings;
+    let enters = match class_rule {
+        ClassRule::Smallest => "with as many images as the smallest class of reference".to_owned(),
+        ClassRule::Fixed { images } => format!("with {images} images"),
+        ClassRule::None => "at once".to_owned(),
+        ClassRule::Unknown => "by a rule this console does not know".to_owned(),
+    };
     let pictures = match keep_pictures {
         PicturePolicy::None => "none is kept".to_owned(),
         PicturePolicy::Sampled { percent } => format!("{percent} % are kept"),
@@ -159,6 +196,28 @@ fn sheet(project: &Project, style: &Style) -> Sheet {
         .field("Created", format!("{} by {by}", when(style.now, *created)))
         .field("Pictures", pictures + &days)
         .field("Split", format!("{train} % train, {valid} % valid, {test} % test"))
+        .field("New class", format!("enters reference {enters}"))
+        .field("Updates", format!("{}, from {update_percent} % new images on", update_policy.as_str()))
+}
+
+fn class_rule(text: &str) -> Result<ClassRule, String> {
+    match text {
+        "smallest" => Ok(ClassRule::Smallest),
+        "none" => Ok(ClassRule::None),
+        _ => text
+            .parse()
+            .ok()
+            .filter(|images| *images > 0)
+            .map(|images| ClassRule::Fixed { images })
+            .ok_or_else(|| format!("{text:?} is neither smallest, none nor a number of images")),
+    }
+}
+
+fn update_policy(text: &str) -> Result<UpdatePolicy, String> {
+    [UpdatePolicy::Off, UpdatePolicy::Propose, UpdatePolicy::Accept]
+        .into_iter()
+        .find(|policy| policy.as_str() == text)
+        .ok_or_else(|| format!("{text:?} is none of off, propose, accept"))
 }
 
 fn picture_policy(text: &str) -> Result<PicturePolicy, String> {

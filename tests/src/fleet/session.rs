@@ -21,7 +21,9 @@ use vigie_protocol::model::{Alias, AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::Page;
 use vigie_protocol::prediction::{HourCount, Prediction};
 use vigie_protocol::project::Project;
+use vigie_protocol::rules::{RulesExplained, WaitingRoom};
 use vigie_protocol::run::Run;
+use vigie_protocol::schedule::{Firing, Schedule, ScheduleStatus};
 use vigie_protocol::service::*;
 use vigie_protocol::source::Source;
 use vigie_protocol::wire::handshake::{self, MAX_HELLO};
@@ -214,6 +216,15 @@ answer_from_state! {
     prediction_list(PredictionList) -> Page<Prediction>;
     prediction_get(PredictionGet) -> Prediction;
     prediction_forget(PredictionForget) -> Empty;
+
+    schedule_list(ScheduleList) -> Vec<ScheduleStatus>;
+    schedule_set(ScheduleSet) -> Schedule;
+    schedule_remove(ScheduleRemove) -> Empty;
+    schedule_pause(SchedulePause) -> Schedule;
+    schedule_run(ScheduleRun) -> Firing;
+    schedule_history(ScheduleHistory) -> Page<Firing>;
+    class_waiting(ClassWaiting) -> WaitingRoom;
+    rules_explain(InProject) -> RulesExplained;
 
     event_list(EventList) -> Page<Event>;
 

@@ -93,6 +93,12 @@ enum Verb {
         /// Into which line
         #[arg(default_value = "reference")]
         into: Lineage,
+        /// Let every class in, also those that wait until they are large enough
+        #[arg(long)]
+        admit_all: bool,
+        /// Only add images: what both lines have keeps the label it has
+        #[arg(long)]
+        only_add: bool,
         #[command(flatten)]
         review: Review,
         #[command(flatten)]
@@ -158,8 +164,8 @@ impl Datasets {
                 let spec = JobSpec::Import { source, lineage, accept: !review.review };
                 finish(app, session, submit(session, project, spec).await?, waiting).await
             }
-            Verb::Update { from, into, review, waiting } => {
-                let spec = JobSpec::Propose { from, into, accept: !review.review };
+            Verb::Update { from, into, admit_all, only_add, review, waiting } => {
+                let spec = JobSpec::Propose { from, into, accept: !review.review, admit_all, only_add };
                 finish(app, session, submit(session, project, spec).await?, waiting).await
             }
             Verb::Preprocess { dataset, input, architecture, waiting } => {

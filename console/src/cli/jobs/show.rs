@@ -185,8 +185,10 @@ fn does(spec: &JobSpec) -> String {
         JobSpec::Import { source, lineage, accept } => {
             format!("import {} into {lineage}{}", source.name(), accepting(*accept))
         }
-        JobSpec::Propose { from, into, accept } => {
-            format!("bring what {from} has into {into}{}", accepting(*accept))
+        JobSpec::Propose { from, into, accept, admit_all, only_add } => {
+            let additions = if *only_add { ", only additions" } else { "" };
+            let all = if *admit_all { ", every class" } else { "" };
+            format!("bring what {from} has into {into}{all}{additions}{}", accepting(*accept))
         }
         JobSpec::Preprocess { dataset, spec } => format!("pack {dataset} at {0}×{0} pixels", spec.crop),
         JobSpec::Train { dataset, recipe, run } => {

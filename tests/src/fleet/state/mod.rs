@@ -25,6 +25,7 @@ mod predictions;
 mod projects;
 mod refusal;
 mod runs;
+mod schedules;
 mod source;
 mod sources;
 mod work;

@@ -28,7 +28,7 @@ impl State {
                 let origin = format!("import of {}", source.name());
                 self.proposed(job, *lineage, origin, grown, *accept)?
             }
-            JobSpec::Propose { from, into, accept } => {
+            JobSpec::Propose { from, into, accept, .. } => {
                 let taken = self.project(&project()?)?.dataset(*from)?.content;
                 let origin = format!("update from {from}");
                 self.proposed(job, *into, origin, Some(taken), *accept)?

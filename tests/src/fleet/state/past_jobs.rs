@@ -53,7 +53,7 @@ impl State {
                 import("/srv/pictures/monday"),
                 End::Succeeded(JobOutcome::NoChange { dataset: Some(from) }),
             ),
-            (250, JobSpec::Propose { from, into, accept: true }, {
+            (250, JobSpec::Propose { from, into, accept: true, admit_all: false, only_add: false }, {
                 End::Succeeded(JobOutcome::NoChange { dataset: Some(REFERENCE) })
             }),
             (240, JobSpec::Preprocess { dataset: REFERENCE, spec: preprocess }, {
