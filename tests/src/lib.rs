@@ -5,6 +5,7 @@ mod agent;
 pub mod console;
 mod disk;
 pub mod fleet;
+pub mod kaggle;
 pub mod peers;
 mod pictures;
 

@@ -278,7 +278,7 @@ fn range(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
 
 /// Reads `bytes 5-9/10`, `bytes 5-9/*` and `bytes */10`.
 fn parse_range(text: &str) -> Option<(Option<u64>, Option<u64>)> {
-    let (span, total) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
+    let (span, total) = text.trim().strip_prefix("bytes ")?.trim_start().split_once('/')?;
     let first = span.split_once('-').and_then(|(first, _)| first.trim().parse().ok());
     Some((first, total.trim().parse().ok()))
 }
