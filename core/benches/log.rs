@@ -81,6 +81,7 @@ fn record(n: i64) -> Prediction {
         timings: Timings { queue: 110, decode: 2_400, infer: 9_800, total: 12_600 },
         by: "till-3".to_owned(),
         name: Some(format!("shelf-12/IMG_{n:07}.jpg")),
+        feedback: None,
     }
 }
 

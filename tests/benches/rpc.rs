@@ -98,6 +98,7 @@ fn prediction(at: Time) -> Prediction {
         timings: Timings::default(),
         by: "ada".to_owned(),
         name: None,
+        feedback: None,
     }
 }
 

@@ -12,8 +12,10 @@ pub mod datasets;
 mod demo;
 mod doctor;
 mod events;
+mod feedback;
 pub mod jobs;
 mod keys;
+mod label;
 pub mod models;
 mod parse;
 mod pipeline;
@@ -161,6 +163,10 @@ pub enum Command {
     Predict(predict::Predict),
     /// Look into the prediction log
     Predictions(predictions::Predictions),
+    /// Say whether predictions were right, and see how often they were
+    Feedback(feedback::FeedbackCommand),
+    /// Answer what images show that nobody knows yet
+    Label(label::Label),
     /// See what happened
     Events(events::Events),
     /// Move files to and from the agent's blob store
@@ -208,6 +214,8 @@ impl Command {
             Command::Models(command) => command.run(app).await,
             Command::Predict(command) => command.run(app).await,
             Command::Predictions(command) => command.run(app).await,
+            Command::Feedback(command) => command.run(app).await,
+            Command::Label(command) => command.run(app).await,
             Command::Events(command) => command.run(app).await,
             Command::Blobs(command) => command.run(app).await,
             Command::Audit(command) => command.run(app).await,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use vigie_protocol::feedback::FeedbackFilter;
 use vigie_protocol::prediction::{HourCount, Prediction, PredictionFilter, Timings};
 use vigie_protocol::service::{PredictionCounts, PredictionForget, PredictionGet, PredictionList};
 use vigie_protocol::{IdempotencyKey, ModelNumber, PredictionId, Time};
@@ -10,6 +11,7 @@ use vigie_protocol::{IdempotencyKey, ModelNumber, PredictionId, Time};
 use crate::app::App;
 use crate::cli::Limit;
 use crate::cli::blobs::write_blob;
+use crate::cli::feedback;
 use crate::cli::parse::{Moment, share};
 use crate::exit::{Exit, Failure};
 use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, count, micros, note, percent, when};
@@ -19,6 +21,7 @@ use crate::session::{ask, ask_to_the_end};
 const EXAMPLES: &str = "\
 Examples:
   vigie predictions list --since 2h --conf-below 0.5
+  vigie predictions list --feedback wrong --since 7d
   vigie predictions list --model v7 --class owl -n 0 -o json
   vigie predictions counts --since 7d
   vigie predictions picture 01932f6c-… --out owl.jpg
@@ -91,17 +94,21 @@ struct Filter {
     /// Until when
     #[arg(long)]
     until: Option<Moment>,
+    /// By what people said of it: any, none, correct, wrong or unknown
+    #[arg(long, value_name = "FEEDBACK")]
+    feedback: Option<FeedbackFilter>,
 }
 
 impl Filter {
     fn at(self, now: Time) -> PredictionFilter {
-        let Self { model, class, conf_below, since, until } = self;
+        let Self { model, class, conf_below, since, until, feedback } = self;
         PredictionFilter {
             model,
             class,
             confidence_below: conf_below,
             since: since.map(|moment| moment.from(now)),
             until: until.map(|moment| moment.from(now)),
+            feedback,
         }
     }
 }
@@ -162,6 +169,7 @@ fn table(predictions: &[Prediction], style: &Style) -> Table {
             Column::text("CLASS"),
             Column::figure("CONFIDENCE"),
             Column::figure("TOOK"),
+            Column::text("FEEDBACK"),
             Column::text("BY"),
             Column::flexible("NAME"),
         ],
@@ -175,6 +183,7 @@ fn table(predictions: &[Prediction], style: &Style) -> Table {
             prediction.class().into(),
             percent(f64::from(prediction.confidence())).into(),
             micros(u64::from(prediction.timings.total)).into(),
+            feedback::consensus(prediction.feedback.as_ref().map(|said| &said.consensus)),
             prediction.by.as_str().into(),
             prediction.name.as_deref().unwrap_or_default().into(),
         ]);
@@ -183,7 +192,8 @@ fn table(predictions: &[Prediction], style: &Style) -> Table {
 }
 
 fn sheet(prediction: &Prediction, style: &Style) -> Sheet {
-    let Prediction { id, at, model, weights, image, picture_kept, top, timings, by, name } = prediction;
+    let Prediction { id, at, model, weights, image, picture_kept, top, timings, by, name, feedback } =
+        prediction;
     let Timings { queue, decode, infer, total } = *timings;
     let mut classes = Table::new([Column::flexible("CLASS"), Column::figure("PROBABILITY")], "none");
     for scored in top {
@@ -196,6 +206,7 @@ fn sheet(prediction: &Prediction, style: &Style) -> Sheet {
         .field("When", format!("{} for {by}", when(style.now, *at)))
         .field("Model", format!("{model} (weights {})", weights.short()))
         .field("Image", format!("{image}{}", if *picture_kept { "" } else { ", not kept" }))
+        .maybe("Feedback", feedback.as_ref().map(|said| &said.consensus))
         .field(
             "Took",
             format!("{}: waited {}, decoded {}, network {}", ms(total), ms(queue), ms(decode), ms(infer)),

@@ -7,6 +7,7 @@ use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
 use vigie_protocol::{IdempotencyKey, ProjectName};
 
 use crate::app::App;
+use crate::cli::parse::share;
 use crate::exit::Failure;
 use crate::out::{Cell, Column, Sheet, Style, Table, age, when};
 use crate::session::ask;
@@ -17,6 +18,7 @@ Examples:
   vigie projects list
   vigie projects set birds --keep-pictures 10% --picture-days 90
   vigie projects set birds --class-rule 40 --updates accept
+  vigie projects set birds --audit 2%
 ";
 
 #[derive(Debug, Args)]
@@ -77,12 +79,35 @@ struct Changes {
     /// What happens by itself then: off, propose or accept; see `vigie rules --help`
     #[arg(long, value_name = "POLICY", value_parser = update_policy)]
     updates: Option<UpdatePolicy>,
+    /// Share of predictions drawn for the audit sample, such as 1% or 0.01; 0 draws none
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    audit: Option<f32>,
+    /// From which confidence on images that nobody looked at are collected too, such as 70%; or off
+    ///
+    /// Off unless set, and better left off: a model that learns from its own answers is confirmed in
+    /// its errors (self-training bias), and the images it is sure of teach it the least. Random, low
+    /// margin and audit images are worth more.
+    #[arg(long, value_name = "SHARE|off", value_parser = confident)]
+    keep_confident: Option<Confident>,
 }
+
+/// A limit, or none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Confident(Option<f32>);
 
 impl Changes {
     fn is_empty(&self) -> bool {
-        let Self { description, keep_pictures, picture_days, split, class_rule, update_percent, updates } =
-            self;
+        let Self {
+            description,
+            keep_pictures,
+            picture_days,
+            split,
+            class_rule,
+            update_percent,
+            updates,
+            audit,
+            keep_confident,
+        } = self;
         description.is_none()
             && keep_pictures.is_none()
             && picture_days.is_none()
@@ -90,6 +115,8 @@ impl Changes {
             && class_rule.is_none()
             && update_percent.is_none()
             && updates.is_none()
+            && audit.is_none()
+            && keep_confident.is_none()
     }
 
     fn apply(self, description: &mut String, settings: &mut ProjectSettings) {
@@ -100,6 +127,8 @@ impl Changes {
         settings.class_rule = self.class_rule.unwrap_or(settings.class_rule);
         settings.update_percent = self.update_percent.unwrap_or(settings.update_percent);
         settings.update_policy = self.updates.unwrap_or(settings.update_policy);
+        settings.audit_percent = self.audit.map_or(settings.audit_percent, |share| share * 100.0);
+        settings.keep_confident = self.keep_confident.map_or(settings.keep_confident, |limit| limit.0);
     }
 }
 
@@ -172,7 +201,8 @@ fn sheet(project: &Project, style: &Style) -> Sheet {
         class_rule,
         update_percent,
         update_policy,
-        ..
+        audit_percent,
+        keep_confident,
     } = settings;
     let enters = match class_rule {
         ClassRule::Smallest => "with as many images as the smallest class of reference".to_owned(),
@@ -198,6 +228,11 @@ fn sheet(project: &Project, style: &Style) -> Sheet {
         .field("Split", format!("{train} % train, {valid} % valid, {test} % test"))
         .field("New class", format!("enters reference {enters}"))
         .field("Updates", format!("{}, from {update_percent} % new images on", update_policy.as_str()))
+        .field("Audit sample", format!("{audit_percent} % of the predictions"))
+        .maybe(
+            "Unseen images",
+            keep_confident.map(|limit| format!("collected from {} % confidence on", limit * 100.0)),
+        )
 }
 
 fn class_rule(text: &str) -> Result<ClassRule, String> {
@@ -233,6 +268,10 @@ fn picture_policy(text: &str) -> Result<PicturePolicy, String> {
     }
 }
 
+fn confident(text: &str) -> Result<Confident, String> {
+    if text == "off" { Ok(Confident(None)) } else { share(text).map(|share| Confident(Some(share))) }
+}
+
 fn split(text: &str) -> Result<[u8; 3], String> {
     let shares: Vec<u8> = text.split(',').map_while(|share| share.trim().parse().ok()).collect();
     <[u8; 3]>::try_from(shares)
@@ -252,6 +291,8 @@ mod tests {
         for bad in ["0%", "100%", "10", "some"] {
             assert!(picture_policy(bad).is_err(), "{bad}");
         }
+        assert_eq!((confident("off"), confident("70%")), (Ok(Confident(None)), Ok(Confident(Some(0.7)))));
+        assert!(confident("70").is_err());
         assert_eq!(split("70,15,15"), Ok([70, 15, 15]));
         for bad in ["70,15", "70,15,16", "a,b,c", "70,15,15,0", "70,x,30", "300,0,0"] {
             assert!(split(bad).is_err(), "{bad}");

@@ -7,7 +7,7 @@ use vigie_protocol::dataset::ChangeSet;
 use vigie_protocol::job::Job;
 use vigie_protocol::page::PageCursor;
 use vigie_protocol::prediction::Prediction;
-use vigie_protocol::service::AliasMoved;
+use vigie_protocol::service::{AliasMoved, ClusterLabelled};
 
 use super::state::{AgentIndex, Cells, OrderOf, Want};
 
@@ -101,6 +101,12 @@ pub enum Request {
     Decide(vigie_protocol::service::ChangeSetDecide),
     /// See [`vigie_protocol::service::PredictionForget`].
     Forget(vigie_protocol::service::PredictionForget),
+    /// See [`vigie_protocol::service::FeedbackGive`].
+    Feedback(vigie_protocol::service::FeedbackGive),
+    /// See [`vigie_protocol::service::FeedbackWithdraw`].
+    Withdraw(vigie_protocol::service::FeedbackWithdraw),
+    /// See [`vigie_protocol::service::LabelCluster`].
+    LabelCluster(vigie_protocol::service::LabelCluster),
     /// See [`vigie_protocol::service::Predict`]: of an image that the agent holds.
     Predict(vigie_protocol::service::Predict),
 }
@@ -118,10 +124,21 @@ impl Change {
                 Request::Train(_) => "train_submit",
                 Request::Decide(_) => "change_set_decide",
                 Request::Forget(_) => "prediction_forget",
+                Request::Feedback(_) => "feedback_give",
+                Request::Withdraw(_) => "feedback_withdraw",
+                Request::LabelCluster(_) => "label_cluster",
                 Request::Predict(_) => "predict",
             },
             Change::PredictFile { .. } => "predict",
         }
+    }
+}
+
+impl Request {
+    /// Whether it says what images show. Such requests reach their agent one after another, so that a
+    /// word that is taken back or replaced does not overtake its predecessor.
+    pub fn is_label(&self) -> bool {
+        matches!(self, Request::Feedback(_) | Request::Withdraw(_) | Request::LabelCluster(_))
     }
 }
 
@@ -138,6 +155,10 @@ pub enum Done {
     Predicted(Box<Prediction>),
     /// A prediction is gone.
     Forgotten,
+    /// A word on a prediction counts, or counts no longer.
+    Said,
+    /// A cluster was labelled.
+    ClusterLabelled(ClusterLabelled),
 }
 
 /// Effects in the order they were asked for.

@@ -9,10 +9,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use vigie_protocol::wire::blobs;
 use vigie_protocol::wire::client::AgentClient;
-use vigie_protocol::{ApiError, Hash, Time};
+use vigie_protocol::{ApiError, ErrorCode, Hash, Time};
 
 use super::collect::Clock;
-use super::effect::Effect;
+use super::effect::{Change, Effect, Ticket};
 use super::event::Event;
 use super::pictures::{self, Album, Encoded, Limits, Medium};
 use super::run::Told;
@@ -54,7 +54,15 @@ pub struct Performer {
 struct Agent {
     client: AgentClient,
     room: Arc<Semaphore>,
+    /// Words on images, which go one after another.
+    labels: mpsc::Sender<Word>,
 }
+
+/// A request that says what images show, and the name of its outcome.
+type Word = (Ticket, Box<Change>);
+
+/// Words that may wait for a slow link: more than anybody says while a link is given up.
+const WORDS: usize = 1_024;
 
 impl Performer {
     /// For these agents; outcomes go to `events`, pictures into `album`.
@@ -66,8 +74,12 @@ impl Performer {
         medium: Medium,
         clock: Clock,
     ) -> Self {
-        let room = || Arc::new(Semaphore::new(AT_ONCE));
-        let agents = clients.into_iter().map(|client| Agent { client, room: room() }).collect();
+        let agent = |client: AgentClient| {
+            let (labels, words) = mpsc::channel(WORDS);
+            runtime.spawn(say(client.clone(), words, events.clone(), Arc::clone(&clock)));
+            Agent { client, room: Arc::new(Semaphore::new(AT_ONCE)), labels }
+        };
+        let agents = clients.into_iter().map(agent).collect();
         Self { runtime, agents, events, album, medium, clock }
     }
 
@@ -81,6 +93,10 @@ impl Performer {
                     move |client| async move { fetch::fetch(&client, query, cursor).await },
                     move |at, answer| Event::Fetched { want, at, answer },
                 );
+            }
+            Effect::Change { ticket, agent, change } if matches!(&*change, Change::Ask(request) if request.is_label()) =>
+            {
+                self.say(agent, (ticket, change));
             }
             Effect::Change { ticket, agent, change } => {
                 self.call(agent, move |client| async move { change::carry_out(&client, *change).await }, {
@@ -127,6 +143,20 @@ impl Performer {
         });
     }
 
+    /// Queues a word for its agent.
+    fn say(&self, agent: AgentIndex, word: Word) {
+        let Some(found) = self.agents.get(agent.0 as usize) else { return };
+        let ticket = word.0;
+        if found.labels.try_send(word).is_err() {
+            let error = ApiError::new(ErrorCode::Overloaded, "too many answers wait for the link");
+            let outcome = Event::Done { ticket, at: (self.clock)(), outcome: Err(error) };
+            let events = self.events.clone();
+            self.runtime.spawn(async move {
+                let _ = events.send(Told::Event(outcome)).await;
+            });
+        }
+    }
+
     /// Filters and sorts on a thread that may take its time. The state is a cheap copy.
     fn order(&self, of: OrderOf, state: State) {
         let events = self.events.clone();
@@ -169,6 +199,14 @@ impl Performer {
             };
             let _ = events.blocking_send(Told::Event(Event::Note { text, bad }));
         });
+    }
+}
+
+/// Says what images show, one word after another, until the console ends.
+async fn say(client: AgentClient, mut words: mpsc::Receiver<Word>, events: mpsc::Sender<Told>, clock: Clock) {
+    while let Some((ticket, change)) = words.recv().await {
+        let outcome = change::carry_out(&client, *change).await;
+        let _ = events.send(Told::Event(Event::Done { ticket, at: clock(), outcome })).await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use vigie_protocol::access::Role;
 use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetVersion, SplitCounts};
 use vigie_protocol::event::{Event as Happened, Severity};
+use vigie_protocol::feedback::{LabelItem, LabelQueue};
 use vigie_protocol::health::{AgentHealth, ServiceHealth, ServiceState};
 use vigie_protocol::job::{Job, JobState, Wait};
 use vigie_protocol::model::{Alias, GateCheck, GateVerdict, ModelVersion};
@@ -251,6 +252,22 @@ fn answers() -> Vec<(Query, Answer)> {
             Answer::Prediction(Arc::new(prediction(1))),
         ),
         (
+            Query::LabelNext { project: project(), queue: LabelQueue::Deferred },
+            Answer::LabelNext { items: rows((1..=8).map(to_label).collect()), waiting: 8, gone: 1 },
+        ),
+        (
+            Query::LabelNext { project: project(), queue: LabelQueue::Audit },
+            Answer::LabelNext { items: rows((1..=3).map(to_label).collect()), waiting: 3, gone: 0 },
+        ),
+        (
+            Query::LabelClusters { project: project() },
+            Answer::LabelClusters(Arc::new(vigie_protocol::feedback::Clusters::sample())),
+        ),
+        (
+            Query::LabelClasses { project: project() },
+            Answer::LabelClasses(Arc::new(["barn owl", "jay", "kite", "owl"].map(str::to_owned).to_vec())),
+        ),
+        (
             Query::AgentLog,
             Answer::AgentLog(Lines {
                 lines: Arc::new(vigie_protocol::service::AgentLogPage::sample().lines),
@@ -259,6 +276,22 @@ fn answers() -> Vec<(Query, Answer)> {
             }),
         ),
     ]
+}
+
+/// The n-th image at the labelling desk.
+fn to_label(n: u8) -> LabelItem {
+    LabelItem {
+        prediction: prediction_id(n),
+        at: at(500 - i64::from(n)),
+        image: Hash::from([n; 32]),
+        name: Some(format!("IMG_{n:04}.jpg")),
+        top: vec![
+            Scored { class: "owl".to_owned(), probability: 0.42 },
+            Scored { class: "jay".to_owned(), probability: 0.31 },
+            Scored { class: "猫 with a name that goes on".to_owned(), probability: 0.02 },
+        ],
+        ..LabelItem::sample()
+    }
 }
 
 fn prediction_id(n: u8) -> vigie_protocol::PredictionId {
@@ -314,6 +347,7 @@ pub(crate) fn every_view() -> Vec<View> {
         View::Predictions { place: place(), filter: Default::default() },
         View::Prediction { place: place(), id: prediction_id(1) },
         View::Predict { place: place() },
+        View::Label { place: place() },
         View::Events,
         View::Log { agent: LAB },
         View::Messages,

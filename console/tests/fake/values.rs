@@ -47,6 +47,7 @@ pub fn prediction(name: Option<String>) -> Prediction {
         timings: Timings { queue: 10, decode: 400, infer: 9_000, total: 9_500 },
         by: "alice".to_owned(),
         name,
+        feedback: None,
     }
 }
 

@@ -442,6 +442,8 @@ impl World {
                 });
                 JobOutcome::Model { number }
             }
+            JobSpec::Collect { .. } => self.version(Lineage::Production),
+            JobSpec::Cluster { .. } => JobOutcome::Clusters { clusters: 0, images: 0 },
             JobSpec::Gc { .. } | JobSpec::Unknown => JobOutcome::Unknown,
         }
     }

@@ -15,6 +15,7 @@ use vigie_protocol::access::Principal;
 use vigie_protocol::blob::{BlobChunk, UploadStatus};
 use vigie_protocol::dataset::{ChangeSet, DatasetDifference, DatasetImage, DatasetVersion};
 use vigie_protocol::event::Event;
+use vigie_protocol::feedback::{Clusters, Feedback, FeedbackAccuracy, NewImages};
 use vigie_protocol::health::{AgentHealth, Finding};
 use vigie_protocol::job::{Job, Lease};
 use vigie_protocol::model::{Alias, AliasMove, GateVerdict, ModelVersion};
@@ -225,6 +226,15 @@ answer_from_state! {
     schedule_history(ScheduleHistory) -> Page<Firing>;
     class_waiting(ClassWaiting) -> WaitingRoom;
     rules_explain(InProject) -> RulesExplained;
+    feedback_give(FeedbackGive) -> Feedback;
+    feedback_withdraw(FeedbackWithdraw) -> FeedbackLeft;
+    feedback_list(FeedbackList) -> Page<Feedback>;
+    feedback_accuracy(FeedbackAccuracyGet) -> FeedbackAccuracy;
+    feedback_new_images(InProject) -> NewImages;
+    label_classes(InProject) -> Vec<String>;
+    label_next(LabelNext) -> LabelPage;
+    label_clusters(InProject) -> Clusters;
+    label_cluster(LabelCluster) -> ClusterLabelled;
 
     event_list(EventList) -> Page<Event>;
 

@@ -97,6 +97,9 @@ pub fn outcome(outcome: &JobOutcome) -> String {
         }
         JobOutcome::Run { run, best_epoch } => format!("run {run}, best epoch {best_epoch}"),
         JobOutcome::Model { number } => format!("registered model {number}"),
+        JobOutcome::Clusters { clusters, images } => {
+            format!("{} images in {clusters} clusters; `vigie label clusters` shows them", count(*images))
+        }
         JobOutcome::Gc { report } => gc_line(report),
         JobOutcome::Unknown => "made something this console does not know".to_owned(),
     }
@@ -195,6 +198,10 @@ fn does(spec: &JobSpec) -> String {
             format!("train {} on {dataset}, run {run}", recipe.architecture)
         }
         JobSpec::Evaluate { run } => format!("evaluate run {run}"),
+        JobSpec::Collect { accept } => {
+            format!("bring images that people labelled into production{}", accepting(*accept))
+        }
+        JobSpec::Cluster { .. } => "group the deferred images".to_owned(),
         JobSpec::Gc { dry_run: true } => "look for blobs that nothing refers to".to_owned(),
         JobSpec::Gc { dry_run: false } => "remove blobs that nothing refers to".to_owned(),
         JobSpec::Unknown => "something this console does not know".to_owned(),

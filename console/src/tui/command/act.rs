@@ -9,7 +9,7 @@ use vigie_protocol::service::{
 use vigie_protocol::{AliasName, IdempotencyKey};
 
 use super::{Argument, BASE, Command, Kind, Risk, Scope};
-use crate::tui::effect::{Change, Effect, Effects, Request};
+use crate::tui::effect::{Change, Effect, Effects, Request, Ticket};
 use crate::tui::state::{AgentIndex, Answer, Asked, Field, Form, FormAction, Overlay, Place, Query, State};
 use crate::tui::views::{self, Subject};
 
@@ -191,11 +191,17 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 /// Sends a change off and remembers that it was.
-pub(in crate::tui) fn send(state: &mut State, agent: AgentIndex, change: Change, effects: &mut Effects) {
+pub(in crate::tui) fn send(
+    state: &mut State,
+    agent: AgentIndex,
+    change: Change,
+    effects: &mut Effects,
+) -> Ticket {
     let ticket = state.ticket();
     let since = state.now;
     state.asked.insert(ticket, Asked { agent, change: change.clone(), since });
     effects.push(Effect::Change { ticket, agent, change: Box::new(change) });
+    ticket
 }
 
 /// Asks for the classification of an image file of this machine.
@@ -301,7 +307,8 @@ fn rollback(state: &mut State, reason: &str, effects: &mut Effects) {
     // Right after a promotion from here one key takes it back: who just did it knows what it undoes.
     let offered = state.offer.take_if(|offer| offer.place == place && offer.moved.to == held.model);
     if offered.is_some_and(|offer| offer.until > state.now) {
-        return send(state, place.agent, Change::Ask(request), effects);
+        send(state, place.agent, Change::Ask(request), effects);
+        return;
     }
     let mut since = format!("{} has been in production since {}", held.model, state.clock(held.since));
     since.push_str("; the swap fails no request");

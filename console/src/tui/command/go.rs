@@ -116,6 +116,15 @@ pub(super) const COMMANDS: &[Command] = &[
         ..BASE
     },
     Command {
+        name: "label",
+        doc: "say what images show that nobody knows yet, and audit the model blind",
+        keys: &["L"],
+        twin: Some("label next"),
+        enabled: has_place,
+        run: |state, _, _| in_place(state, |place| View::Label { place }),
+        ..BASE
+    },
+    Command {
         name: "events",
         aliases: &["ev"],
         doc: "what happened, on every agent",

@@ -4,6 +4,7 @@
 mod act;
 mod chart;
 mod go;
+mod label;
 mod list;
 mod see;
 
@@ -14,6 +15,7 @@ use vigie_protocol::service;
 
 pub(super) use act::{predict_file, send};
 pub(super) use go::follow;
+pub(super) use label::WORDS;
 
 use super::effect::Effects;
 use super::state::{State, View};
@@ -119,13 +121,19 @@ pub enum Kind {
     Palette,
     /// A column of the table.
     Column,
+    /// A class of the project.
+    Class,
+    /// What can be said of a prediction.
+    Feedback,
     /// Anything.
     Text,
 }
 
 /// Every command.
 pub fn all() -> impl Iterator<Item = &'static Command> {
-    [go::COMMANDS, list::COMMANDS, see::COMMANDS, act::COMMANDS, chart::COMMANDS].into_iter().flatten()
+    [go::COMMANDS, list::COMMANDS, see::COMMANDS, act::COMMANDS, label::COMMANDS, chart::COMMANDS]
+        .into_iter()
+        .flatten()
 }
 
 /// The command of this name.
@@ -228,6 +236,8 @@ impl Kind {
             Kind::File => "FILE",
             Kind::Palette => "PALETTE",
             Kind::Column => "COLUMN",
+            Kind::Class => "CLASS",
+            Kind::Feedback => "correct|unknown|withdraw|CLASS",
             Kind::Text => "TEXT",
         }
     }

@@ -61,6 +61,15 @@ async fn once(client: &AgentClient, request: Request) -> Result<Done, ApiError> 
             ask!(client, prediction_forget, request).await?;
             Done::Forgotten
         }
+        Request::Feedback(request) => {
+            ask!(client, feedback_give, request).await?;
+            Done::Said
+        }
+        Request::Withdraw(request) => {
+            ask!(client, feedback_withdraw, request).await?;
+            Done::Said
+        }
+        Request::LabelCluster(request) => Done::ClusterLabelled(ask!(client, label_cluster, request).await?),
         // Not a change that can be asked for twice: each answer is a prediction of its own.
         Request::Predict(request) => Done::Predicted(Box::new(blobs::predict(client, request).await?)),
     })

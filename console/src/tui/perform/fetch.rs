@@ -6,7 +6,8 @@ use std::time::Duration;
 use vigie_protocol::page::{Page, PageCursor, PageRequest};
 use vigie_protocol::service::{
     AgentLog, AliasHistory, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetImages, DatasetList, Empty,
-    GateTest, JobGet, JobLog, ModelGet, ModelList, PredictionGet, PredictionList, RunGet, RunList,
+    GateTest, InProject, JobGet, JobLog, LabelNext, LabelPage, ModelGet, ModelList, PredictionGet,
+    PredictionList, RunGet, RunList,
 };
 use vigie_protocol::wire::client::AgentClient;
 use vigie_protocol::{ApiError, ErrorCode};
@@ -91,6 +92,17 @@ pub(super) async fn fetch(
         Query::Predictions { project, filter } => {
             let request = PredictionList { project, filter, page };
             Answer::Predictions(rows(ask!(client, prediction_list, request).await?))
+        }
+        Query::LabelNext { project, queue } => {
+            let request = LabelNext { project, queue, cluster: None, page };
+            let LabelPage { items, waiting, gone } = ask!(client, label_next, request).await?;
+            Answer::LabelNext { items: rows(items), waiting, gone }
+        }
+        Query::LabelClusters { project } => {
+            Answer::LabelClusters(Arc::new(ask!(client, label_clusters, InProject { project }).await?))
+        }
+        Query::LabelClasses { project } => {
+            Answer::LabelClasses(Arc::new(ask!(client, label_classes, InProject { project }).await?))
         }
         Query::Prediction { project, id } => {
             let request = PredictionGet { project, prediction: id };

@@ -2,6 +2,7 @@
 //! down: a session is played back from a state and the events that followed.
 
 mod fleet;
+mod labelling;
 mod memo;
 mod nav;
 mod overlay;
@@ -15,6 +16,7 @@ use vigie_protocol::model::AliasMove;
 use vigie_protocol::{ApiError, Hash, ProjectName, Time};
 
 pub use fleet::{Agent, AgentIndex, Fleet, Glance, HourGlance, Link, RATES, Rate, STALE, Served, Snapshot};
+pub use labelling::{Desk, Done, Labelling};
 pub use memo::{At, Memo, Memos};
 pub use nav::{Nav, OrderOf, Place, Screen, Shown, TableState, View};
 pub use overlay::{
@@ -68,6 +70,8 @@ pub struct State {
     pub asked: BTreeMap<Ticket, Asked>,
     /// A promotion that one key takes back.
     pub offer: Option<Offer>,
+    /// The sitting of labelling.
+    pub labelling: Labelling,
     /// What became of pictures that were asked for, each for the room it was to be fitted into.
     pub pictures: BTreeMap<(Hash, Cells), PictureState>,
     /// How the terminal shows pictures.
@@ -171,6 +175,7 @@ impl State {
             messages: Vec::new(),
             asked: BTreeMap::new(),
             offer: None,
+            labelling: Labelling::default(),
             pictures: BTreeMap::new(),
             picture_kind: Kind::None,
             history: Vec::new(),

@@ -51,6 +51,7 @@ pub enum View {
     Predictions { place: Place, filter: PredictionFilter },
     Prediction { place: Place, id: PredictionId },
     Predict { place: Place },
+    Label { place: Place },
     Events,
     Log { agent: AgentIndex },
     Messages,
@@ -86,7 +87,8 @@ impl View {
             | View::Aliases { place, .. }
             | View::Predictions { place, .. }
             | View::Prediction { place, .. }
-            | View::Predict { place } => Some(place),
+            | View::Predict { place }
+            | View::Label { place } => Some(place),
             View::Overview
             | View::Agents
             | View::Agent { .. }

@@ -125,6 +125,11 @@ pub enum PromptKind {
         /// The filter before.
         before: String,
     },
+    /// The class of what is asked at the labelling desk.
+    Class {
+        /// Whether it may be a new one.
+        founds: bool,
+    },
 }
 
 /// Something that would complete a line.

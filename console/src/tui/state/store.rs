@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use vigie_protocol::dataset::{
     ChangeSet, ClassChange, DatasetImage, DatasetRef, DatasetVersion, ImageChange, Lineage, Split,
 };
+use vigie_protocol::feedback::{Clusters, LabelItem, LabelQueue};
 use vigie_protocol::job::{Job, Lease, LogLine};
 use vigie_protocol::model::{AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::PageCursor;
@@ -107,6 +108,17 @@ pub enum Query {
         project: ProjectName,
         id: PredictionId,
     },
+    /// Read on as it is answered, and asked anew only when somebody asks for that.
+    LabelNext {
+        project: ProjectName,
+        queue: LabelQueue,
+    },
+    LabelClusters {
+        project: ProjectName,
+    },
+    LabelClasses {
+        project: ProjectName,
+    },
     AgentLog,
 }
 
@@ -116,7 +128,7 @@ impl Query {
         let seconds = match self {
             Query::Images { .. } | Query::DatasetDiff { .. } => return None,
             Query::Model { .. } | Query::Compare { .. } => return None,
-            Query::Prediction { .. } => return None,
+            Query::Prediction { .. } | Query::LabelNext { .. } => return None,
             Query::JobLog { .. } | Query::AgentLog | Query::Job { .. } => 1,
             Query::Run { .. } | Query::Predictions { .. } | Query::Leases => 3,
             Query::Datasets { .. }
@@ -124,7 +136,9 @@ impl Query {
             | Query::ChangeSet { .. }
             | Query::Runs { .. }
             | Query::Models { .. }
+            | Query::LabelClusters { .. }
             | Query::AliasHistory { .. } => 5,
+            Query::LabelClasses { .. } => 30,
             // The gate runs an engine over the golden set: not twice for nothing.
             Query::Gate { .. } => 300,
         };
@@ -191,6 +205,9 @@ pub enum Answer {
     AliasHistory(Rows<AliasMove>),
     Predictions(Rows<Prediction>),
     Prediction(Arc<Prediction>),
+    LabelNext { items: Rows<LabelItem>, waiting: u64, gone: u64 },
+    LabelClusters(Arc<Clusters>),
+    LabelClasses(Arc<Vec<String>>),
     AgentLog(Lines<AgentLogLine>),
 }
 
@@ -206,6 +223,7 @@ impl Answer {
             Answer::Models(rows) => rows.next.as_ref(),
             Answer::AliasHistory(rows) => rows.next.as_ref(),
             Answer::Predictions(rows) => rows.next.as_ref(),
+            Answer::LabelNext { items, .. } => items.next.as_ref(),
             Answer::ChangeSet(_)
             | Answer::Job(_)
             | Answer::JobLog(_)
@@ -215,6 +233,8 @@ impl Answer {
             | Answer::Gate(_)
             | Answer::Compare(_)
             | Answer::Prediction(_)
+            | Answer::LabelClusters(_)
+            | Answer::LabelClasses(_)
             | Answer::AgentLog(_) => None,
         }
     }
@@ -236,6 +256,10 @@ impl Answer {
             (Answer::Predictions(rows), Answer::Predictions(more)) => rows.extend(more),
             (Answer::DatasetDiff { images, .. }, Answer::DatasetDiff { images: more, .. }) => {
                 images.extend(more)
+            }
+            (Answer::LabelNext { items, gone, .. }, Answer::LabelNext { items: more, gone: further, .. }) => {
+                items.extend(more);
+                *gone += further;
             }
             (Answer::JobLog(lines), Answer::JobLog(more)) => lines.extend(more),
             (Answer::AgentLog(lines), Answer::AgentLog(more)) => lines.extend(more),

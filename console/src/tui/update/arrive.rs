@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use vigie_protocol::{ApiError, ErrorCode, Time};
 
+use super::label;
 use crate::tui::command::follow;
 use crate::tui::effect::{Change, Done, Request, Ticket};
 use crate::tui::state::{
@@ -56,6 +57,11 @@ pub(super) fn done(state: &mut State, ticket: Ticket, at: Time, outcome: Result<
     match outcome {
         Ok(done) => succeeded(state, agent, &change, at, done),
         Err(error) if error.code == ErrorCode::GateRefused => refused(state, agent, change, &error),
+        Err(error) if matches!(&change, Change::Ask(request) if request.is_label()) => {
+            if let Change::Ask(request) = &change {
+                label::refused(state, ticket, request, &error);
+            }
+        }
         Err(error) => state.complain(what(&change), &error),
     }
 }
@@ -108,6 +114,12 @@ fn succeeded(state: &mut State, agent: AgentIndex, change: &Change, at: Time, do
                 state.store.arrived(&want, at, Ok(Answer::Prediction(Arc::new(*prediction))));
                 follow(state, View::Prediction { place, id });
             }
+        }
+        // The desk shows what counts; elsewhere a word is worth a word.
+        Done::Said if matches!(state.screen().view, View::Label { .. }) => {}
+        Done::Said => state.say("noted", false),
+        Done::ClusterLabelled(labelled) => {
+            state.say(format!("{} images labelled", labelled.images), false);
         }
         Done::Forgotten => {
             state.say("the prediction is forgotten", false);
@@ -167,6 +179,8 @@ fn what(change: &Change) -> &'static str {
             Request::Train(_) => "train",
             Request::Decide(_) => "the change-set",
             Request::Forget(_) => "forget",
+            Request::Feedback(_) | Request::LabelCluster(_) => "the answer",
+            Request::Withdraw(_) => "undo",
             Request::Predict(_) => "predict",
         },
     }

@@ -77,6 +77,9 @@ fn with_reason(mut change: Change, typed: Option<&str>) -> Change {
             | Request::SubmitJob(_)
             | Request::Train(_)
             | Request::Forget(_)
+            | Request::Feedback(_)
+            | Request::Withdraw(_)
+            | Request::LabelCluster(_)
             | Request::Predict(_) => return change,
         };
         if let Some(typed) = typed {

@@ -4,6 +4,7 @@
 mod arrive;
 mod form;
 mod keys;
+mod label;
 mod prompt;
 mod table;
 
@@ -11,9 +12,11 @@ use std::time::Duration;
 
 use super::effect::{Effect, Effects};
 use super::event::Event;
-use super::state::{PictureState, State, TOAST};
+use super::state::{Cells, PictureState, State, TOAST};
 use super::views;
+use vigie_protocol::Hash;
 
+pub(super) use label::{Asked, answer, asked, reveal, skip, undo};
 pub(super) use prompt::complete;
 pub(super) use table::{body, select};
 
@@ -46,6 +49,7 @@ pub fn update(state: &mut State, event: Event) -> Effects {
         Event::Note { text, bad } => state.say(text, bad),
     }
     table::settle(state, &mut effects);
+    more_to_label(state, &mut effects);
     fetch(state, &mut effects);
     effects
 }
@@ -79,6 +83,16 @@ fn second(state: &mut State, now: vigie_protocol::Time) {
     }
 }
 
+/// Asks for the next page of what is labelled before its end is reached.
+fn more_to_label(state: &mut State, effects: &mut Effects) {
+    if label::runs_out(state)
+        && let Some(want) = views::label::want(state.screen())
+        && let Some(cursor) = state.store.more(&want)
+    {
+        effects.push(Effect::Fetch { want, cursor: Some(cursor) });
+    }
+}
+
 /// Asks for the data and the pictures that are looked at.
 fn fetch(state: &mut State, effects: &mut Effects) {
     if state.frozen {
@@ -92,14 +106,20 @@ fn fetch(state: &mut State, effects: &mut Effects) {
             effects.push(Effect::Fetch { want, cursor });
         }
     }
-    for (shown, cells) in views::pictures(state) {
+    let pictures = views::pictures(state);
+    for (shown, cells) in &pictures {
+        let (shown, cells) = (*shown, *cells);
         let key = (shown.image, cells);
         if cells.0 == 0 || cells.1 == 0 || state.pictures.contains_key(&key) {
             continue;
         }
         if state.pictures.len() >= PICTURES {
-            // Which one is forgotten does not matter: what is looked at is asked for again.
-            state.pictures.pop_first();
+            // Any but those looked at now: they would be asked for again at once.
+            let wanted =
+                |key: &(Hash, Cells)| pictures.iter().any(|(shown, cells)| *key == (shown.image, *cells));
+            if let Some(other) = state.pictures.keys().find(|key| !wanted(key)).copied() {
+                state.pictures.remove(&other);
+            }
         }
         state.pictures.insert(key, PictureState::Asked);
         effects.push(Effect::Picture { agent: shown.agent, image: shown.image, cells });

@@ -4,6 +4,7 @@
 use crossterm::event::KeyCode;
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
+use vigie_protocol::feedback::Said;
 
 use super::form::edit;
 use crate::tui::command::{self, Argument, Command, Kind};
@@ -20,18 +21,19 @@ const CANDIDATES: usize = 12;
 
 pub(super) fn pressed(state: &mut State, mut prompt: Prompt, key: Key, effects: &mut Effects) {
     let command = prompt.kind == PromptKind::Command;
+    let completes = command || matches!(prompt.kind, PromptKind::Class { .. });
     match key.code {
         KeyCode::Esc => {
             // Giving up takes the filter back; what was typed stays in the history.
-            if let PromptKind::Filter { before } = prompt.kind {
-                state.nav.top_mut().table.filter = Filter(before);
-            } else {
-                remember(state, &prompt.line.text);
+            match prompt.kind {
+                PromptKind::Filter { before } => state.nav.top_mut().table.filter = Filter(before),
+                PromptKind::Command => remember(state, &prompt.line.text),
+                PromptKind::Class { .. } => {}
             }
             return;
         }
         KeyCode::Enter => return enter(state, prompt, effects),
-        KeyCode::Tab | KeyCode::BackTab if command => choose(&mut prompt, key.code == KeyCode::Tab),
+        KeyCode::Tab | KeyCode::BackTab if completes => choose(&mut prompt, key.code == KeyCode::Tab),
         KeyCode::Up if command => recall(state, &mut prompt, 1),
         KeyCode::Down if command => recall(state, &mut prompt, -1),
         // An empty line has nothing to take back: the key that opened it closes it.
@@ -54,7 +56,7 @@ pub(super) fn changed(state: &mut State) {
     prompt.error = None;
     prompt.history = None;
     match &prompt.kind {
-        PromptKind::Command => complete(state),
+        PromptKind::Command | PromptKind::Class { .. } => complete(state),
         PromptKind::Filter { .. } => {
             let text = prompt.line.text.clone();
             apply(state, text);
@@ -86,6 +88,11 @@ fn enter(state: &mut State, prompt: Prompt, effects: &mut Effects) {
             }
             None => views::commit_filter(state),
         },
+        PromptKind::Class { founds } => {
+            if let Some(class) = class(&prompt, founds) {
+                super::label::answer(state, Said::Wrong { class }, founds, effects);
+            }
+        }
         PromptKind::Command => {
             let chosen = prompt.chosen.and_then(|at| prompt.candidates.get(at));
             let line = chosen.map_or(prompt.line.text.as_str(), |candidate| candidate.line.as_str());
@@ -106,6 +113,27 @@ fn enter(state: &mut State, prompt: Prompt, effects: &mut Effects) {
             }
         }
     }
+}
+
+/// The class that was meant: the one chosen, the one typed, or the best of those that begin or sound
+/// like it; a new class is what was typed.
+fn class(prompt: &Prompt, founds: bool) -> Option<String> {
+    let typed = prompt.line.text.trim();
+    let of = |at: usize| prompt.candidates.get(at).map(|candidate| candidate.line.clone());
+    if typed.is_empty() && prompt.chosen.is_none() {
+        return None;
+    }
+    if founds {
+        return prompt.chosen.and_then(of).or_else(|| Some(typed.to_owned()));
+    }
+    let exact = prompt.candidates.iter().find(|candidate| candidate.line == typed);
+    prompt
+        .chosen
+        .and_then(of)
+        .or_else(|| exact.map(|candidate| candidate.line.clone()))
+        .or_else(|| of(0))
+        // What is not known is for the agent to refuse, with what was probably meant.
+        .or_else(|| Some(typed.to_owned()))
 }
 
 fn first_word(line: &str) -> &str {
@@ -154,6 +182,16 @@ fn recall(state: &State, prompt: &mut Prompt, by: isize) {
 pub(in crate::tui) fn complete(state: &mut State) {
     let Some(Overlay::Prompt(prompt)) = &state.overlay else { return };
     let line = prompt.line.text.clone();
+    if matches!(prompt.kind, PromptKind::Class { .. }) {
+        let plain =
+            |class: String| Candidate { line: class.clone(), shown: class, doc: String::new(), reason: None };
+        let found = rank(line.trim(), classes(state), |class| class.clone()).into_iter().map(plain).collect();
+        if let Some(Overlay::Prompt(prompt)) = &mut state.overlay {
+            prompt.candidates = found;
+            prompt.chosen = None;
+        }
+        return;
+    }
     let candidates = match line.trim_start().split_once(char::is_whitespace) {
         None => commands(state, line.trim()),
         Some((name, argument)) => command::find(name).map_or_else(Vec::new, |command| {
@@ -193,6 +231,11 @@ fn commands(state: &State, typed: &str) -> Vec<Candidate> {
     ranked.into_iter().map(candidate).collect()
 }
 
+/// The classes of the project that is looked at.
+fn classes(state: &State) -> Vec<String> {
+    state.place().map(|place| views::label::classes(state, &place).to_vec()).unwrap_or_default()
+}
+
 fn arguments(state: &State, command: &Command) -> Vec<String> {
     let (Argument::Optional(kind) | Argument::Needed(kind)) = command.argument else { return Vec::new() };
     let agents = || state.fleet.agents.iter().map(|agent| agent.name.clone());
@@ -219,9 +262,19 @@ fn arguments(state: &State, command: &Command) -> Vec<String> {
             let columns = views::columns(state).unwrap_or_default();
             columns.iter().map(|column| column.name.to_lowercase()).collect()
         }
-        Kind::Text if matches!(state.screen().view, View::Predictions { .. }) => {
-            ["class:", "conf<0.5", "model:@production", "since:24h", "until:1h"].map(str::to_owned).to_vec()
-        }
+        Kind::Text if matches!(state.screen().view, View::Predictions { .. }) => [
+            "class:",
+            "conf<0.5",
+            "model:@production",
+            "feedback:wrong",
+            "feedback:none",
+            "since:24h",
+            "until:1h",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        Kind::Class => classes(state),
+        Kind::Feedback => command::WORDS.map(str::to_owned).into_iter().chain(classes(state)).collect(),
         Kind::Text | Kind::File => Vec::new(),
     }
 }

@@ -145,6 +145,7 @@ pub(super) fn outcome(job: &Job) -> String {
         Some(JobOutcome::Pack { images, reused: false, .. }) => format!("packed {images} images"),
         Some(JobOutcome::Run { best_epoch, .. }) => format!("best epoch {best_epoch}"),
         Some(JobOutcome::Model { number }) => format!("registered {number}"),
+        Some(JobOutcome::Clusters { clusters, images }) => format!("{images} images in {clusters} clusters"),
         Some(JobOutcome::Gc { .. }) => "garbage collected".to_owned(),
         Some(JobOutcome::Unknown) => "an outcome this console does not know".to_owned(),
     }

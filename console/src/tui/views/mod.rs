@@ -16,6 +16,7 @@ mod help;
 mod images;
 mod job;
 mod jobs;
+pub(super) mod label;
 mod log;
 mod messages;
 pub(super) mod models;
@@ -139,6 +140,7 @@ fn page(view: &View) -> &'static dyn Page {
         View::Predictions { .. } => &predictions::Predictions,
         View::Prediction { .. } => &prediction::Prediction,
         View::Predict { .. } => &predict::Predict,
+        View::Label { .. } => &label::Label,
         View::Events => &events::Events,
         View::Log { .. } => &log::Log,
         View::Messages => &messages::Messages,
@@ -173,6 +175,7 @@ pub(super) fn name(view: &View) -> &'static str {
         View::Predictions { .. } => "predictions",
         View::Prediction { .. } => "prediction",
         View::Predict { .. } => "predict",
+        View::Label { .. } => "label",
         View::Events => "events",
         View::Log { .. } => "log",
         View::Messages => "messages",
@@ -205,6 +208,7 @@ pub(super) fn twin(view: &View) -> Option<&'static str> {
         View::Predictions { .. } => "predictions list",
         View::Prediction { .. } => "predictions show",
         View::Predict { .. } => "predict",
+        View::Label { .. } => "label next",
         View::Events => "events list",
         View::Log { .. } => "agents log",
         View::Messages | View::Help => return None,
@@ -220,6 +224,7 @@ pub(super) fn has_table(view: &View) -> bool {
             | View::Curves { .. }
             | View::Confusion { .. }
             | View::Prediction { .. }
+            | View::Label { .. }
             | View::Log { .. }
             | View::Help
     )

@@ -187,6 +187,13 @@ fn facts(cx: &Cx<'_>, found: &Record) -> Facts {
         .field("model", format!("{} (weights {})", found.model, found.weights.short()))
         .field("image", found.image.to_string())
         .field("name", found.name.as_deref().map_or("-".to_owned(), safe))
+        .field(
+            "feedback",
+            found.feedback.as_ref().map_or("none".to_owned(), |said| match said.votes {
+                1 => safe(&said.consensus.to_string()),
+                votes => format!("{} ({votes} votes)", safe(&said.consensus.to_string())),
+            }),
+        )
         .field("asked by", safe(&found.by))
         .field("total", time(timings.total))
         .field("  waiting", time(timings.queue))

@@ -1,4 +1,5 @@
-//! The prediction log, filtered by the agent: `class:owl conf<0.4 model:@production since:2h`.
+//! The prediction log, filtered by the agent: `class:owl conf<0.4 model:@production feedback:wrong
+//! since:2h`.
 
 use std::time::Duration;
 
@@ -14,12 +15,13 @@ use crate::tui::theme::Role;
 
 pub(in crate::tui) struct Predictions;
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     Column::figure("AGO"),
     Column::short("CLASS", 28),
     Column::figure("CONFIDENCE"),
     Column::short("SECOND", 24),
     Column::figure("MODEL"),
+    Column::short("FEEDBACK", 20),
     Column::figure("TIME"),
     Column::short("PICTURE", 7),
     Column::short("BY", 16),
@@ -84,6 +86,14 @@ fn row(state: &State, one: &Prediction) -> Row {
             Cell::text(format!("{} {:.0} %", second.class, second.probability * 100.0)).role(Role::Dim)
         }),
         Cell::figure(one.model.to_string(), f64::from(one.model.0)),
+        one.feedback.as_ref().map_or_else(Cell::none, |said| {
+            let role = match said.consensus.right() {
+                Some(true) => Role::Good,
+                Some(false) => Role::Bad,
+                None => Role::Warn,
+            };
+            Cell::text(said.consensus.to_string()).role(role)
+        }),
         Cell::figure(micros(u64::from(one.timings.total)), f64::from(one.timings.total)),
         Cell::text(if one.picture_kept { "kept" } else { "-" }).role(Role::Dim),
         Cell::text(&one.by),
@@ -114,6 +124,8 @@ pub(in crate::tui) fn parse(
             filter.confidence_below = Some(share(limit)?);
         } else if let Some(model) = word.strip_prefix("model:") {
             filter.model = Some(number(model, state, place)?);
+        } else if let Some(word) = word.strip_prefix("feedback:") {
+            filter.feedback = Some(word.parse()?);
         } else if let Some(span) = word.strip_prefix("since:") {
             filter.since = Some(moment(span, state.now)?);
         } else if let Some(span) = word.strip_prefix("until:") {
@@ -129,11 +141,12 @@ pub(in crate::tui) fn parse(
 
 /// A filter as it is typed.
 pub(in crate::tui) fn text(state: &State, filter: &PredictionFilter) -> String {
-    let PredictionFilter { model, class, confidence_below, since, until } = filter;
+    let PredictionFilter { model, class, confidence_below, since, until, feedback } = filter;
     let mut words = Vec::new();
     words.extend(class.as_ref().map(|class| format!("class:{class}")));
     words.extend(confidence_below.map(|limit| format!("conf<{limit}")));
     words.extend(model.map(|model| format!("model:{model}")));
+    words.extend(feedback.map(|feedback| format!("feedback:{feedback}")));
     words.extend(since.map(|since| format!("since:{}", state.clock(since))));
     words.extend(until.map(|until| format!("until:{}", state.clock(until))));
     words.join(" ")

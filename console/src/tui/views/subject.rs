@@ -220,7 +220,11 @@ fn job_links(agent: AgentIndex, job: &Job) -> Vec<(String, Subject)> {
         JobSpec::Preprocess { dataset: of, .. } | JobSpec::Propose { from: of, .. } => {
             links.push(dataset(*of))
         }
-        JobSpec::Import { .. } | JobSpec::Gc { .. } | JobSpec::Unknown => {}
+        JobSpec::Import { .. }
+        | JobSpec::Collect { .. }
+        | JobSpec::Cluster { .. }
+        | JobSpec::Gc { .. }
+        | JobSpec::Unknown => {}
     }
     match &job.outcome {
         Some(JobOutcome::ChangeSet { change_set, dataset: made }) => {
@@ -236,6 +240,7 @@ fn job_links(agent: AgentIndex, job: &Job) -> Vec<(String, Subject)> {
             JobOutcome::NoChange { .. }
             | JobOutcome::Pack { .. }
             | JobOutcome::Run { .. }
+            | JobOutcome::Clusters { .. }
             | JobOutcome::Gc { .. }
             | JobOutcome::Unknown,
         )
@@ -252,6 +257,7 @@ fn project_views(place: &Place) -> Vec<(String, View)> {
         ("datasets".to_owned(), View::Datasets { place: at() }),
         ("change-sets".to_owned(), View::ChangeSets { place: at() }),
         ("predictions".to_owned(), View::Predictions { place: at(), filter: PredictionFilter::default() }),
+        ("labelling".to_owned(), View::Label { place: at() }),
     ]
 }
 

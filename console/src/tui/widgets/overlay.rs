@@ -24,9 +24,12 @@ pub fn prompt_line(prompt: &Prompt, theme: &Theme, area: Rect, buffer: &mut Buff
     let sign = match prompt.kind {
         PromptKind::Command => ":",
         PromptKind::Filter { .. } => "/",
+        PromptKind::Class { founds: false } => "class: ",
+        PromptKind::Class { founds: true } => "new class: ",
     };
     put(buffer, area.x, area.y, area.width, sign, theme.style(Role::Key));
-    let field = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
+    let taken = sign.len() as u16;
+    let field = Rect { x: area.x + taken, width: area.width.saturating_sub(taken), ..area };
     let used = line(&prompt.line, true, field, buffer);
     if let Some(error) = &prompt.error {
         let x = field.x + used + 2;

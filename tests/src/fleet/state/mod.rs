@@ -14,6 +14,7 @@ mod health;
 mod history;
 mod hub;
 mod jobs;
+mod labels;
 mod life;
 mod log;
 mod models;

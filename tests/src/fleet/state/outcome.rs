@@ -69,6 +69,11 @@ impl State {
                 self.event(Some(&name), Severity::Info, Subject::Model { number }, text);
                 JobOutcome::Model { number }
             }
+            JobSpec::Collect { accept } => {
+                let grown = self.grown(&project()?, Lineage::Production)?.filter(|_| finds);
+                self.proposed(job, Lineage::Production, "feedback".to_owned(), grown, *accept)?
+            }
+            JobSpec::Cluster { .. } => self.grouped(&project()?)?,
             JobSpec::Gc { dry_run } => JobOutcome::Gc { report: collected(self.identity.seed, !dry_run) },
             JobSpec::Unknown => JobOutcome::Unknown,
         })

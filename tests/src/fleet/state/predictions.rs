@@ -71,9 +71,16 @@ impl State {
         _: &Principal,
         request: PredictionList,
     ) -> Result<Page<Prediction>, ApiError> {
-        let PredictionList { project, filter, page: wanted } = request;
+        let PredictionList { project, mut filter, page: wanted } = request;
         let after = cursor(&wanted)?;
-        Ok(page(&wanted, self.project(&project)?.log.rows(&filter, after, self.now)))
+        let project = self.project(&project)?;
+        let feedback = filter.feedback.take();
+        let rows = project.log.rows(&filter, after, self.now).map(|(position, row)| {
+            let row = row.map(|row| project.labels.annotated(row));
+            let said = |row: &Prediction| row.feedback.as_ref().map(|note| note.consensus.clone());
+            (position, row.filter(|row| feedback.is_none_or(|wanted| wanted.matches(said(row).as_ref()))))
+        });
+        Ok(page(&wanted, rows))
     }
 
     pub(in super::super) fn prediction_get(
@@ -82,7 +89,8 @@ impl State {
         request: PredictionGet,
     ) -> Result<Prediction, ApiError> {
         let PredictionGet { project, prediction } = request;
-        let found = self.project(&project)?.log.get(prediction, self.now);
+        let project = self.project(&project)?;
+        let found = project.log.get(prediction, self.now).map(|found| project.labels.annotated(found));
         found.ok_or_else(|| missing(format_args!("prediction {prediction}")))
     }
 
@@ -100,6 +108,7 @@ impl State {
             let log = &mut state.project_mut(project)?.log;
             log.get(prediction, now).ok_or_else(|| missing(format_args!("prediction {prediction}")))?;
             log.forget(prediction);
+            state.project_mut(project)?.labels.forget(prediction);
             Ok(Empty {})
         })
     }

@@ -13,6 +13,7 @@ use super::super::world::Plan;
 use super::State;
 use super::aliases::AliasRow;
 use super::datasets::{ChangeSetRow, DatasetRow};
+use super::labels::Labels;
 use super::log::Log;
 use super::models::ModelRow;
 use super::once::Change;
@@ -33,6 +34,7 @@ pub(super) struct InState {
     pub(super) models: Vec<ModelRow>,
     pub(super) aliases: BTreeMap<AliasName, AliasRow>,
     pub(super) log: Log,
+    pub(super) labels: Labels,
 }
 
 impl State {
@@ -121,6 +123,7 @@ impl State {
             models: Vec::new(),
             aliases: BTreeMap::new(),
             log: Log::new(Arc::new(source), period),
+            labels: Labels::default(),
         };
         self.projects.insert(name, fresh);
     }
@@ -136,7 +139,14 @@ impl State {
 }
 
 fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
-    let ProjectSettings { keep_pictures, picture_days: _, split_percent } = settings;
+    let ProjectSettings { keep_pictures, picture_days: _, split_percent, audit_percent, keep_confident } =
+        settings;
+    if !(0.0..=100.0).contains(audit_percent) {
+        return Err(ApiError::invalid("the audit sample is 0 to 100 percent of the predictions"));
+    }
+    if keep_confident.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+        return Err(ApiError::invalid("the confidence from which images are kept is 0 to 1"));
+    }
     if split_percent.iter().map(|&share| u32::from(share)).sum::<u32>() != 100 || split_percent[0] == 0 {
         return Err(ApiError::invalid(
             "the shares of train, valid and test must add up to 100, train above 0",

@@ -127,6 +127,7 @@ impl Source {
             timings,
             by: String::new(),
             name: None,
+            feedback: None,
         }
     }
 
@@ -163,7 +164,9 @@ impl<'a> Wanted<'a> {
 
     /// What [`PredictionFilter::matches`] says, without the prediction itself.
     pub(super) fn matches(&self, facts: &Facts, at: Time, model: ModelNumber) -> bool {
-        let PredictionFilter { model: wanted_model, class: _, confidence_below, since, until } = self.filter;
+        // Feedback is looked up where rows are shown.
+        let PredictionFilter { model: wanted_model, class: _, confidence_below, since, until, feedback: _ } =
+            self.filter;
         wanted_model.is_none_or(|wanted| wanted == model)
             && self.class.is_none_or(|class| class == Some(facts.class))
             && confidence_below.is_none_or(|limit| facts.confidence < limit)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use vigie_protocol::dataset::Lineage;
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::job::{FailureCause, Job, JobFailure, JobSpec, JobState, LogLine, Progress};
 use vigie_protocol::run::RunState;
@@ -60,6 +61,7 @@ impl Work {
             // Half a minute an epoch.
             JobSpec::Train { recipe, .. } => u64::from(recipe.epochs) * 30,
             JobSpec::Evaluate { .. } => 60,
+            JobSpec::Collect { .. } | JobSpec::Cluster { .. } => 30,
             JobSpec::Gc { .. } | JobSpec::Unknown => 20,
         };
         let project = project.map_or("", |project| project.as_str());
@@ -70,6 +72,8 @@ impl Work {
             }
             JobSpec::Preprocess { dataset, .. } => vec![format!("pack:{project}/{dataset}")],
             JobSpec::Train { run, .. } | JobSpec::Evaluate { run } => vec![format!("run:{run}"), device],
+            JobSpec::Collect { .. } => vec![format!("lineage:{project}/{}", Lineage::Production)],
+            JobSpec::Cluster { .. } => vec![format!("clusters:{project}"), device],
             JobSpec::Gc { .. } => vec!["blobs".to_owned()],
             JobSpec::Unknown => Vec::new(),
         };
@@ -115,6 +119,9 @@ impl Work {
                 (format!("epoch {epoch} of {epochs}"), 14_700, "images")
             }
             JobSpec::Evaluate { .. } => ("answering the test split".to_owned(), 3_150, "images"),
+            JobSpec::Collect { .. } | JobSpec::Cluster { .. } => {
+                ("looking at images".to_owned(), 500, "images")
+            }
             JobSpec::Gc { .. } => ("looking through references".to_owned(), 0, "blobs"),
             JobSpec::Unknown => (String::new(), 0, ""),
         };
@@ -171,6 +178,8 @@ pub(super) fn name(job: &Job) -> String {
             format!("{kind} of {dataset}")
         }
         JobSpec::Evaluate { run } => format!("{kind} of run {run}"),
+        JobSpec::Collect { .. } => format!("{kind} of feedback"),
+        JobSpec::Cluster { .. } => format!("{kind} of the deferred images"),
         JobSpec::Gc { .. } | JobSpec::Unknown => kind.to_owned(),
     }
 }
