@@ -93,7 +93,9 @@ impl Pipeline<'_> {
         let source = self.version(spec, Lineage::Source).await?;
         self.done(source.to_string());
 
-        let spec = JobSpec::Propose { from: source, into: Lineage::Reference, accept: true, window: None };
+        let (from, into) = (source, Lineage::Reference);
+        let spec =
+            JobSpec::Propose { from, into, accept: true, admit_all: false, only_add: false, window: None };
         let reference = self.version(spec, Lineage::Reference).await?;
         let request = DatasetGet { project: self.project.clone(), dataset: reference };
         let reference = ask!(self.session, dataset_get, request).await?;

@@ -23,7 +23,9 @@ mod predict;
 mod predictions;
 mod projects;
 mod replay;
+mod rules;
 pub mod runs;
+mod schedules;
 mod sources;
 mod stdio;
 mod whoami;
@@ -143,10 +145,14 @@ pub enum Command {
     Datasets(datasets::Datasets),
     /// Follow where images come from: folders, zip files, URLs, Kaggle datasets
     Sources(sources::Sources),
-    /// Name the classes, and put labels right that are written otherwise
+    /// Name the classes, put labels right that are written otherwise, see which classes wait
     Classes(classes::Classes),
     /// Review proposed dataset versions
     Changesets(changesets::Changesets),
+    /// See what the rules say, by which data enters reference
+    Rules(rules::Rules),
+    /// Set up what the agent does by itself
+    Schedules(schedules::Schedules),
     /// See, follow, cancel and retry background work
     Jobs(jobs::Jobs),
     /// Start trainings and look at their curves
@@ -199,8 +205,10 @@ impl Command {
             Command::Projects(command) => command.run(app).await,
             Command::Datasets(command) => command.run(app).await,
             Command::Sources(command) => command.run(app).await,
-            Command::Classes(command) => command.run(app).await,
             Command::Changesets(command) => command.run(app).await,
+            Command::Classes(command) => command.run(app).await,
+            Command::Rules(command) => command.run(app).await,
+            Command::Schedules(command) => command.run(app).await,
             Command::Jobs(command) => command.run(app).await,
             Command::Runs(command) => command.run(app).await,
             Command::Models(command) => command.run(app).await,

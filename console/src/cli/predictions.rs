@@ -9,9 +9,9 @@ use vigie_protocol::service::{PredictionCounts, PredictionForget, PredictionGet,
 use vigie_protocol::{IdempotencyKey, ModelNumber, PredictionId, Time};
 
 use crate::app::App;
-use crate::cli::{Limit, feedback};
 use crate::cli::blobs::write_blob;
 use crate::cli::parse::{Moment, share};
+use crate::cli::{Limit, feedback};
 use crate::exit::{Exit, Failure};
 use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, count, micros, note, percent, when};
 use crate::prompt::confirm;

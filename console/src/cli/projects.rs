@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use vigie_protocol::classes::UnknownLabels;
 use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
+use vigie_protocol::rules::{ClassRule, UpdatePolicy};
 use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
 use vigie_protocol::{IdempotencyKey, ProjectName};
 
@@ -17,6 +18,7 @@ Examples:
   vigie projects create birds --description 'Birds at the feeder'
   vigie projects list
   vigie projects set birds --keep-pictures 10% --picture-days 90
+  vigie projects set birds --class-rule 40 --updates accept
   vigie projects set birds --audit 2%
 ";
 
@@ -70,6 +72,17 @@ struct Changes {
     /// What becomes of imported images whose label is not in the class list: quarantine or keep
     #[arg(long, value_name = "POLICY", value_parser = unknown_labels)]
     unknown_labels: Option<UnknownLabels>,
+
+    /// When a new class enters reference: smallest (with as many images as the smallest class of
+    /// reference), none (at once), or a number of images
+    #[arg(long, value_name = "RULE", value_parser = class_rule)]
+    class_rule: Option<ClassRule>,
+    /// New images that make an update of reference worth it, in percent of reference
+    #[arg(long, value_name = "PERCENT")]
+    update_percent: Option<f64>,
+    /// What happens by itself then: off, propose or accept; see `vigie rules --help`
+    #[arg(long, value_name = "POLICY", value_parser = update_policy)]
+    updates: Option<UpdatePolicy>,
     /// Share of predictions drawn for the audit sample, such as 1% or 0.01; 0 draws none
     #[arg(long, value_name = "SHARE", value_parser = share)]
     audit: Option<f32>,
@@ -88,13 +101,26 @@ struct Confident(Option<f32>);
 
 impl Changes {
     fn is_empty(&self) -> bool {
-        let Self { description, keep_pictures, picture_days, split, .. } = self;
-        let Self { unknown_labels, audit, keep_confident, .. } = self;
+        let Self {
+            description,
+            keep_pictures,
+            picture_days,
+            split,
+            unknown_labels,
+            class_rule,
+            update_percent,
+            updates,
+            audit,
+            keep_confident,
+        } = self;
         description.is_none()
             && keep_pictures.is_none()
             && picture_days.is_none()
             && split.is_none()
             && unknown_labels.is_none()
+            && class_rule.is_none()
+            && update_percent.is_none()
+            && updates.is_none()
             && audit.is_none()
             && keep_confident.is_none()
     }
@@ -105,6 +131,9 @@ impl Changes {
         settings.picture_days = self.picture_days.unwrap_or(settings.picture_days);
         settings.split_percent = self.split.unwrap_or(settings.split_percent);
         settings.unknown_labels = self.unknown_labels.unwrap_or(settings.unknown_labels);
+        settings.class_rule = self.class_rule.unwrap_or(settings.class_rule);
+        settings.update_percent = self.update_percent.unwrap_or(settings.update_percent);
+        settings.update_policy = self.updates.unwrap_or(settings.update_policy);
         settings.audit_percent = self.audit.map_or(settings.audit_percent, |share| share * 100.0);
         settings.keep_confident = self.keep_confident.map_or(settings.keep_confident, |limit| limit.0);
     }
@@ -172,8 +201,23 @@ fn table(projects: &[Project], style: &Style) -> Table {
 
 fn sheet(project: &Project, style: &Style) -> Sheet {
     let Project { name, description, created, by, settings, generation: _ } = project;
-    let ProjectSettings { keep_pictures, picture_days, split_percent: [train, valid, test], .. } = settings;
-    let ProjectSettings { unknown_labels, audit_percent, keep_confident, .. } = settings;
+    let ProjectSettings {
+        keep_pictures,
+        picture_days,
+        split_percent: [train, valid, test],
+        unknown_labels,
+        class_rule,
+        update_percent,
+        update_policy,
+        audit_percent,
+        keep_confident,
+    } = settings;
+    let enters = match class_rule {
+        ClassRule::Smallest => "with as many images as the smallest class of reference".to_owned(),
+        ClassRule::Fixed { images } => format!("with {images} images"),
+        ClassRule::None => "at once".to_owned(),
+        ClassRule::Unknown => "by a rule this console does not know".to_owned(),
+    };
     let pictures = match keep_pictures {
         PicturePolicy::None => "none is kept".to_owned(),
         PicturePolicy::Sampled { percent } => format!("{percent} % are kept"),
@@ -198,11 +242,33 @@ fn sheet(project: &Project, style: &Style) -> Sheet {
                 UnknownLabels::Unknown => "a policy this console does not know",
             },
         )
+        .field("New class", format!("enters reference {enters}"))
+        .field("Updates", format!("{}, from {update_percent} % new images on", update_policy.as_str()))
         .field("Audit sample", format!("{audit_percent} % of the predictions"))
         .maybe(
             "Unseen images",
             keep_confident.map(|limit| format!("collected from {} % confidence on", limit * 100.0)),
         )
+}
+
+fn class_rule(text: &str) -> Result<ClassRule, String> {
+    match text {
+        "smallest" => Ok(ClassRule::Smallest),
+        "none" => Ok(ClassRule::None),
+        _ => text
+            .parse()
+            .ok()
+            .filter(|images| *images > 0)
+            .map(|images| ClassRule::Fixed { images })
+            .ok_or_else(|| format!("{text:?} is neither smallest, none nor a number of images")),
+    }
+}
+
+fn update_policy(text: &str) -> Result<UpdatePolicy, String> {
+    [UpdatePolicy::Off, UpdatePolicy::Propose, UpdatePolicy::Accept]
+        .into_iter()
+        .find(|policy| policy.as_str() == text)
+        .ok_or_else(|| format!("{text:?} is none of off, propose, accept"))
 }
 
 fn picture_policy(text: &str) -> Result<PicturePolicy, String> {

@@ -73,6 +73,7 @@ pub async fn export(
             unit: "images".to_owned(),
             fraction: done as f32 / total.max(1) as f32,
             eta_s: None,
+            rate: None,
         };
         progress.update(&state, Instant::now());
     }

@@ -73,21 +73,10 @@ mod tests {
 
     #[test]
     fn files_keep_their_names_and_kinds() {
-        let image = |origin: &str| DatasetImage {
-            image: Hash::from([0xab; 32]),
-            label: "owl".to_owned(),
-            split: Split::Train,
-            origin: origin.to_owned(),
-            quality: Quality {
-                width: 1,
-                height: 1,
-                bytes: 1,
-                brightness: 0.0,
-                contrast: 0.0,
-                sharpness: 0.0,
-                channel_means: [0.0; 3],
-            },
-            admission: String::new(),
+        let image = |origin: &str| {
+            let [label, admission] = ["owl", "imported"].map(str::to_owned);
+            let hash = Hash::from([0xab; 32]);
+            DatasetImage::new(hash, label, Split::Train, origin.to_owned(), Quality::default(), admission)
         };
         for (origin, content, expected) in [
             ("owls/1.JPG", &b""[..], "1-abababab.jpg"),

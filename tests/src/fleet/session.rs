@@ -27,7 +27,9 @@ use vigie_protocol::page::Page;
 use vigie_protocol::prediction::{HourCount, Prediction};
 use vigie_protocol::project::Project;
 use vigie_protocol::review::ChangeSetImage;
+use vigie_protocol::rules::{RulesExplained, WaitingRoom};
 use vigie_protocol::run::Run;
+use vigie_protocol::schedule::{Firing, Schedule, ScheduleStatus};
 use vigie_protocol::service::*;
 use vigie_protocol::source::Source;
 use vigie_protocol::wire::handshake::{self, MAX_HELLO};
@@ -232,6 +234,14 @@ answer_from_state! {
     prediction_get(PredictionGet) -> Prediction;
     prediction_forget(PredictionForget) -> Empty;
 
+    schedule_list(ScheduleList) -> Vec<ScheduleStatus>;
+    schedule_set(ScheduleSet) -> Schedule;
+    schedule_remove(ScheduleRemove) -> Empty;
+    schedule_pause(SchedulePause) -> Schedule;
+    schedule_run(ScheduleRun) -> Firing;
+    schedule_history(ScheduleHistory) -> Page<Firing>;
+    class_waiting(ClassWaiting) -> WaitingRoom;
+    rules_explain(InProject) -> RulesExplained;
     feedback_give(FeedbackGive) -> Feedback;
     feedback_withdraw(FeedbackWithdraw) -> FeedbackLeft;
     feedback_list(FeedbackList) -> Page<Feedback>;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use vigie_protocol::classes::{Rename, RenameKind};
 use vigie_protocol::dataset::{ChangeSet, ChangeSetState, ClassChange, Decision};
 use vigie_protocol::review::FindingCounts;
 

@@ -2,6 +2,7 @@
 
 mod edit;
 mod rename;
+mod waiting;
 
 use clap::{Args, Subcommand};
 use vigie_protocol::ProjectName;
@@ -14,6 +15,8 @@ use crate::exit::Failure;
 use crate::out::{Cell, Column, Sheet, Style, Table, Tone, count, when};
 use crate::session::{Session, ask};
 
+pub use self::waiting::waiting;
+
 const EXAMPLES: &str = "\
 Examples:
   vigie classes set --from reference@v1             the classes there are become the list
@@ -23,6 +26,8 @@ Examples:
   vigie classes rename reference Owl=owl --dry-run  what would change?
   vigie classes rename reference --by-list          put all labels right that the list knows
   vigie classes undo-rename reference@v4            and back again
+  vigie classes waiting                             who waits to enter reference, and what for
+  vigie classes waiting --threshold 40              what would enter if 40 images were enough?
 
 The list holds the canonical names of a project's classes. When images are imported, labels that are
 an alias, or that differ from a name only in case, accents, apostrophes, blanks, hyphens or underscores,
@@ -63,6 +68,8 @@ enum Verb {
     Rename(rename::Rename),
     /// Take back what a version renamed, where it was not changed since
     UndoRename(rename::UndoRename),
+    /// Show the classes of source and production that reference lacks, and what they wait for
+    Waiting(waiting::Waiting),
 }
 
 impl Classes {
@@ -88,6 +95,7 @@ impl Classes {
             }
             Verb::Rename(rename) => rename.run(app, session, project).await,
             Verb::UndoRename(undo) => undo.run(app, session, project).await,
+            Verb::Waiting(waiting) => waiting.run(app, session, project).await,
         }
     }
 }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use vigie_protocol::ProjectName;
 use vigie_protocol::dataset::{DatasetImage, DatasetRef, Lineage};
 use vigie_protocol::exchange::{ManifestFormat, ManifestRow};
+use vigie_protocol::import::ImportOptions;
 use vigie_protocol::job::{ImportSource, JobSpec};
 use vigie_protocol::service::DatasetImages;
 
@@ -109,7 +110,8 @@ impl ImportManifest {
         let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let hash = session.upload(&file, &format!("sending {name}")).await?;
         let source = ImportSource::Manifest { hash, name, format, images, replace };
-        let spec = JobSpec::Import { source, lineage, accept: !review.review };
+        let spec =
+            JobSpec::Import { source, lineage, accept: !review.review, options: ImportOptions::default() };
         finish(app, session, submit(session, project, spec).await?, waiting).await
     }
 }

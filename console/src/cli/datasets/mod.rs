@@ -106,7 +106,7 @@ enum Verb {
         #[arg(long, default_value = "source")]
         lineage: Lineage,
         #[command(flatten)]
-        reading: import::Reading,
+        reading: Reading,
         #[command(flatten)]
         review: Review,
         #[command(flatten)]
@@ -130,6 +130,12 @@ enum Verb {
         /// Into which line
         #[arg(default_value = "reference")]
         into: Lineage,
+        /// Let every class in, also those that wait until they are large enough
+        #[arg(long)]
+        admit_all: bool,
+        /// Only add images: what both lines have keeps the label it has
+        #[arg(long)]
+        only_add: bool,
         #[command(flatten)]
         window: window::WindowOptions,
         #[command(flatten)]
@@ -229,9 +235,9 @@ impl Datasets {
                 let job = submit(session, project, JobSpec::Resplit { lineage }).await?;
                 finish(app, session, job, waiting).await
             }
-            Verb::Update { from, into, window, review, waiting } => {
+            Verb::Update { from, into, admit_all, only_add, window, review, waiting } => {
                 let (accept, window) = (!review.review, window.window());
-                let spec = JobSpec::Propose { from, into, accept, admit_all: false, only_add: false, window };
+                let spec = JobSpec::Propose { from, into, accept, admit_all, only_add, window };
                 finish(app, session, submit(session, project, spec).await?, waiting).await
             }
             Verb::Preprocess { dataset, input, architecture, waiting } => {

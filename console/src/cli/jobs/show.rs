@@ -194,9 +194,11 @@ fn does(spec: &JobSpec) -> String {
             let table = options.table.as_ref().map(|table| format!(" by {}", table.file)).unwrap_or_default();
             format!("import {}{table} into {lineage}{}", source.name(), accepting(*accept))
         }
-        JobSpec::Propose { from, into, accept, window } => {
+        JobSpec::Propose { from, into, accept, admit_all, only_add, window } => {
             let window = window.map(|window| format!(" ({window})")).unwrap_or_default();
-            format!("bring what {from} has{window} into {into}{}", accepting(*accept))
+            let additions = if *only_add { ", only additions" } else { "" };
+            let all = if *admit_all { ", every class" } else { "" };
+            format!("bring what {from} has{window} into {into}{all}{additions}{}", accepting(*accept))
         }
         JobSpec::Relabel { lineage, relabelling, accept } => {
             let what = match relabelling {

@@ -6,9 +6,7 @@ use std::time::Duration;
 use vigie_protocol::page::{Page, PageCursor, PageRequest};
 use vigie_protocol::service::{
     AgentLog, AliasHistory, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetGet, DatasetImages, DatasetList,
-    Empty, GateTest, JobGet, JobLog, ModelGet, ModelList, PredictionGet, PredictionList, RunGet, RunList,
-    AgentLog, AliasHistory, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetImages, DatasetList, Empty,
-    GateTest, InProject, JobGet, JobLog, LabelNext, LabelPage, ModelGet, ModelList, PredictionGet,
+    Empty, GateTest, InProject, JobGet, JobLog, LabelNext, LabelPage, ModelGet, ModelList, PredictionGet,
     PredictionList, RunGet, RunList,
 };
 use vigie_protocol::wire::client::AgentClient;

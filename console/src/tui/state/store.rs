@@ -229,7 +229,6 @@ impl Answer {
             Answer::AliasHistory(rows) => rows.next.as_ref(),
             Answer::Predictions(rows) => rows.next.as_ref(),
             Answer::LabelNext { items, .. } => items.next.as_ref(),
-            Answer::ChangeSet(_)
             Answer::DatasetSizes(_)
             | Answer::ChangeSet(_)
             | Answer::Job(_)

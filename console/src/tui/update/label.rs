@@ -5,9 +5,9 @@ use vigie_protocol::feedback::{Clusters, LabelItem, LabelQueue, Said};
 use vigie_protocol::service::{FeedbackGive, FeedbackWithdraw, LabelCluster};
 use vigie_protocol::{ApiError, IdempotencyKey};
 
-use crate::tui::{command, views};
 use crate::tui::effect::{Change, Effects, Request, Ticket};
 use crate::tui::state::{Desk, Done, Labelling, State};
+use crate::tui::{command, views};
 
 /// So many images before the end of what is here, the next page of the queue is asked for.
 const AHEAD: usize = 30;

@@ -102,7 +102,15 @@ impl State {
             4 => JobSpec::Gc { dry_run: true },
             _ => {
                 let from = DatasetRef { lineage: Lineage::Reference, number: dataset.number };
-                JobSpec::Propose { from, into: Lineage::Reference, accept: false, window: None }
+                let into = Lineage::Reference;
+                JobSpec::Propose {
+                    from,
+                    into,
+                    accept: false,
+                    admit_all: false,
+                    only_add: false,
+                    window: None,
+                }
             }
         };
         let project = (!matches!(spec, JobSpec::Gc { .. })).then_some(name);

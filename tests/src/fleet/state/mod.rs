@@ -28,6 +28,7 @@ mod projects;
 mod refusal;
 mod review;
 mod runs;
+mod schedules;
 mod source;
 mod sources;
 mod work;

@@ -54,9 +54,18 @@ impl State {
                 import("/srv/pictures/monday"),
                 End::Succeeded(JobOutcome::NoChange { dataset: Some(from) }),
             ),
-            (250, JobSpec::Propose { from, into, accept: true, window: None }, {
-                End::Succeeded(JobOutcome::NoChange { dataset: Some(REFERENCE) })
-            }),
+            (
+                250,
+                JobSpec::Propose {
+                    from,
+                    into,
+                    accept: true,
+                    admit_all: false,
+                    only_add: false,
+                    window: None,
+                },
+                { End::Succeeded(JobOutcome::NoChange { dataset: Some(REFERENCE) }) },
+            ),
             (240, JobSpec::Preprocess { dataset: REFERENCE, spec: preprocess }, {
                 let (pack, images, bytes) = (hash(seed, 5), 16_800, 2_529_623_040);
                 End::Succeeded(JobOutcome::Pack { pack, images, bytes, reused: false })
