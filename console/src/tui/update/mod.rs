@@ -127,4 +127,6 @@ fn fetch(state: &mut State, effects: &mut Effects) {
 }
 
 #[cfg(test)]
+mod label_tests;
+#[cfg(test)]
 mod tests;

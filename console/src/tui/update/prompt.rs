@@ -185,7 +185,10 @@ pub(in crate::tui) fn complete(state: &mut State) {
     if matches!(prompt.kind, PromptKind::Class { .. }) {
         let plain =
             |class: String| Candidate { line: class.clone(), shown: class, doc: String::new(), reason: None };
-        let found = rank(line.trim(), classes(state), |class| class.clone()).into_iter().map(plain).collect();
+        let found = rank(&line.trim().to_lowercase(), classes(state), |class| class.clone())
+            .into_iter()
+            .map(plain)
+            .collect();
         if let Some(Overlay::Prompt(prompt)) = &mut state.overlay {
             prompt.candidates = found;
             prompt.chosen = None;
