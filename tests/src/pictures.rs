@@ -76,6 +76,45 @@ pub fn flat(from: &Path, to: &Path, per_class: usize) -> Result<()> {
     Ok(())
 }
 
+/// Pictures of an archive: those of class `of` from the first number to before the last, under the
+/// class `class`.
+#[derive(Clone, Debug)]
+pub struct Pick<'a> {
+    /// The class they get.
+    pub class: &'a str,
+    /// The class they have.
+    pub of: &'a str,
+    /// Which of them, by their order in the archive.
+    pub range: std::ops::Range<usize>,
+}
+
+/// Writes an ImageFolder archive of picked pictures of another.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn pick(from: &Path, to: &Path, picks: &[Pick<'_>]) -> Result<()> {
+    let mut source = ZipArchive::new(File::open(from)?)?;
+    let mut target = ZipWriter::new(File::create(to)?);
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for index in 0..source.len() {
+        let mut entry = source.by_index(index)?;
+        let name = entry.name()?.into_owned();
+        let mut parts = name.rsplit('/');
+        let (Some(file), Some(class), true) = (parts.next(), parts.next(), entry.is_file()) else { continue };
+        let number = seen.entry(class.to_owned()).or_default();
+        let wanted = picks.iter().find(|pick| pick.of == class && pick.range.contains(number));
+        *number += 1;
+        if let Some(Pick { class, .. }) = wanted {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            target.start_file(format!("{class}/{file}"), SimpleFileOptions::default())?;
+            target.write_all(&bytes)?;
+        }
+    }
+    target.finish()?;
+    Ok(())
+}
+
 /// Writes an archive of the given entries, names as they are.
 ///
 /// # Errors

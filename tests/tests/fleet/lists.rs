@@ -123,6 +123,7 @@ async fn filters_of_predictions_are_those_of_the_protocol() {
             confidence_below: Some(0.9),
             since: ago(100),
             until: None,
+            feedback: None,
         },
     ];
     let mut partial = 0;

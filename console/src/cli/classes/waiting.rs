@@ -110,6 +110,15 @@ mod tests {
             sentence: "reference lacks 1004 classes".to_owned(),
         };
         let style = Style { colour: false, width: None, now: vigie_protocol::Time::default() };
-        insta::assert_snapshot!(waiting(&room, &style), @"");
+        insta::assert_snapshot!(waiting(&room, &style), @r"
+        reference lacks 1004 classes
+
+        CLASS              HAS  NEEDS  IN SOURCE  IN PRODUCTION  A DAY  DAYS LEFT
+        kite               900    846        900              0      -  may enter
+        wren               610    846        610              0  +79.2  3
+        rook                12    846         12              0   -0.5  never at this rate
+        \u{1b}[31mhostile    3    846          3              0      -  not known yet
+        … and 1,000 more
+        ");
     }
 }

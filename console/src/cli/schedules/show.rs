@@ -272,10 +272,29 @@ mod tests {
     #[test]
     fn a_schedule_reads_like_what_it_does() {
         let (status, style) = (status(), style());
-        insta::assert_snapshot!(table(std::slice::from_ref(&status), &style).render(&style), @"");
-        insta::assert_snapshot!(sheet(&status.schedule, &style).render(&style), @"");
-        insta::assert_snapshot!(next_table(&status, &style).render(&style), @"");
-        insta::assert_snapshot!(history(&[status.last.expect("one")], &style).render(&style), @"");
+        insta::assert_snapshot!(table(std::slice::from_ref(&status), &style).render(&style), @r"
+        NAME     OF     WHEN                     DOES                                                NEXT                       LAST
+        nightly  birds  30 2 * * * Europe/Paris  update reference from production, accept additions  Sun 2026-03-29 03:00 CEST  skipped, 1 h ago
+        ");
+        insta::assert_snapshot!(sheet(&status.schedule, &style).render(&style), @r"
+        Schedule  nightly
+        Of        birds
+        Fires     30 2 * * * Europe/Paris
+        Does      update reference from production, accept additions
+        Missed    firings are made up for, the newest 3
+        Jitter    1 min 30 s
+        For       so that nobody forgets
+        Set       2026-03-28 12:00:00 UTC (1 h ago) by alice
+        Firings   2
+        ");
+        insta::assert_snapshot!(next_table(&status, &style).render(&style), @r"
+        DUE                        COMES                      IN
+        Sun 2026-03-29 03:00 CEST  Sun 2026-03-29 03:00 CEST  12 h 00 min
+        ");
+        insta::assert_snapshot!(history(&[status.last.expect("one")], &style).render(&style), @r"
+        NO  DUE                   BEGAN    WHY       STATE    JOB  WHAT CAME OF IT
+         2  2026-03-28 12:00 UTC  1 h ago  2 missed  skipped  -    not made up for
+        ");
     }
 
     #[test]

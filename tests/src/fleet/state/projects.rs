@@ -15,7 +15,7 @@ use super::super::world::Plan;
 use super::State;
 use super::aliases::AliasRow;
 use super::datasets::{ChangeSetRow, DatasetRow};
-use super::labels::Labels;
+use super::labelling::Labels;
 use super::log::Log;
 use super::models::ModelRow;
 use super::once::Change;

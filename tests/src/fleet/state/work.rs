@@ -58,7 +58,7 @@ impl Work {
             JobSpec::Import { .. } => 180,
             JobSpec::Propose { .. } | JobSpec::Relabel { .. } | JobSpec::Balance { .. } => 45,
             JobSpec::LabelCheck { .. } => 240,
-            JobSpec::Resplit { .. } | JobSpec::Collect { .. } | JobSpec::Cluster { .. } => 45,
+            JobSpec::Resplit { .. } => 45,
             JobSpec::Preprocess { .. } => 120,
             // Half a minute an epoch.
             JobSpec::Train { recipe, .. } => u64::from(recipe.epochs) * 30,
@@ -122,7 +122,7 @@ impl Work {
                 ("comparing".to_owned(), 24_000, "images")
             }
             JobSpec::LabelCheck { .. } => ("computing features".to_owned(), 24_000, "images"),
-            JobSpec::Propose { .. } | JobSpec::Resplit { .. } => ("comparing".to_owned(), 24_000, "images"),
+            JobSpec::Resplit { .. } => ("comparing".to_owned(), 24_000, "images"),
             JobSpec::Preprocess { .. } => ("decoding".to_owned(), 18_000, "images"),
             JobSpec::Train { recipe, .. } => {
                 let epochs = recipe.epochs.max(1);
