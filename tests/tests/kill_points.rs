@@ -14,6 +14,7 @@ use vigie_core::fail_point::FailPoint;
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::service::{Predict, PredictionGet};
 use vigie_protocol::{PredictionId, ProjectName};
+use vigie_tests::kaggle::FakeKaggle;
 use vigie_tests::{Agent, AgentOptions, data, flat, repository, subset};
 
 /// What a crash may cost of the prediction log: the 50 ms that the README promises, and what a slow
@@ -49,6 +50,9 @@ const LIFE: &[&[&str]] = &[
     ],
     &["changesets", "accept", "CHANGESET", "-p", "shop", "--class", "bag"],
     &["datasets", "resplit", "production", "-p", "shop"],
+    &["datasets", "import", "--url", "URL", "--lineage", "production", "-p", "shop"],
+    &["sources", "add", "feed", "--url", "FEED", "--accept-under", "100%", "--preprocess", "-p", "shop"],
+    &["sources", "check", "feed", "-p", "shop"],
     &["blobs", "gc", "--remove"],
 ];
 
@@ -86,14 +90,20 @@ async fn killed_at(point: FailPoint) -> Result<()> {
     // Not the first image: something must be there already.
     let passing = match point {
         FailPoint::ImportImage | FailPoint::ImportNoted | FailPoint::PackImage | FailPoint::BlobRenamed => 20,
+        FailPoint::DownloadPiece => 2,
         _ => 1,
     };
-    let armed = AgentOptions::default().with("VIGIE_FAIL_POINT", &format!("{point}:{passing}"));
+    let web = FakeKaggle::start().await?;
+    let options = fetching();
+    let armed = options.clone().with("VIGIE_FAIL_POINT", &format!("{point}:{passing}"));
     let mut agent = Agent::start(&armed).await?;
-    subset(&data("samples/products.zip"), &agent.state().join("shop.zip"), 8)?;
     flat(&data("samples/products.zip"), &agent.state().join("flat"), 4)?;
+    let pictures = agent.state().join("shop.zip");
+    subset(&data("samples/products.zip"), &pictures, 8)?;
+    web.put("/url.zip", fs::read(data("samples/products.zip"))?);
+    web.put("/feed.zip", fs::read(&pictures)?);
     for command in LIFE {
-        let done = step(&agent, command).await?;
+        let done = step(&agent, &web, command).await?;
         if agent.has_ended()? {
             break;
         }
@@ -103,19 +113,32 @@ async fn killed_at(point: FailPoint) -> Result<()> {
     agent.kill()?;
     is_whole(&agent)?;
 
-    agent.kill_and_restart(&AgentOptions::default()).await?;
+    agent.kill_and_restart(&options).await?;
     for command in LIFE {
-        step(&agent, command).await??;
+        step(&agent, &web, command).await??;
     }
-    for job in agent.vigie_json(&["jobs", "list", "-n", "0"])?.as_array().context("jobs")? {
-        ensure!(job["state"] == "succeeded", "{job}");
+    let feed = &agent.vigie_json(&["sources", "show", "feed", "-p", "shop"])?;
+    ensure!(!feed["imported"].is_null() && feed["pending"].is_null(), "{feed}");
+    // A source has its versions packed by itself.
+    let listed = agent.vigie_json(&["jobs", "list", "-n", "0"])?;
+    for job in listed.as_array().context("jobs")? {
+        let said = agent.vigie(&["jobs", "watch", job["id"].as_str().context("id")?])?;
+        ensure!(said.code == 0, "{job}: {said:?}");
     }
     ensure!(agent.stop()? == Some(0), "{}", agent.log());
     is_whole(&agent)
 }
 
+/// An agent that may fetch from this machine.
+fn fetching() -> AgentOptions {
+    AgentOptions::default()
+        .with("VIGIE_SOURCES_ENABLED", "true")
+        .with("VIGIE_SOURCES_ALLOW_PRIVATE", "true")
+        .with("VIGIE_SOURCES_DISK_RESERVE_MIB", "0")
+}
+
 /// Carries a command of [`LIFE`] out. The inner result is the command's own.
-async fn step(agent: &Agent, command: &[&str]) -> Result<Result<()>> {
+async fn step(agent: &Agent, web: &FakeKaggle, command: &[&str]) -> Result<Result<()>> {
     let state = agent.state();
     let path = |name: &str| state.join(name).display().to_string();
     let mut arguments: Vec<String> = Vec::new();
@@ -123,6 +146,8 @@ async fn step(agent: &Agent, command: &[&str]) -> Result<Result<()>> {
         arguments.push(match *word {
             "PICTURES" => path("shop.zip"),
             "PICTURE" => repository().join("core/tests/fixtures/nets/photo_cat.png").display().to_string(),
+            "URL" => web.file_url("/url.zip"),
+            "FEED" => web.file_url("/feed.zip"),
             "BACKUP" => path("copy"),
             "FLAT" => path("flat"),
             "CHANGESET" => match proposed(agent) {
@@ -191,8 +216,9 @@ async fn killed_at_random_moments_under_load() -> Result<()> {
     let options = AgentOptions::default();
     let mut agent = Agent::start(&options).await?;
     subset(&data("samples/products.zip"), &agent.state().join("shop.zip"), 8)?;
-    step(&agent, LIFE[0]).await??;
-    step(&agent, LIFE[3]).await??;
+    let web = FakeKaggle::start().await?;
+    step(&agent, &web, LIFE[0]).await??;
+    step(&agent, &web, LIFE[3]).await??;
     let project: ProjectName = "shop".parse()?;
     let picture = fs::read(repository().join("core/tests/fixtures/nets/photo_cat.png"))?;
     let mut moves = 1;

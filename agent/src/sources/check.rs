@@ -192,6 +192,9 @@ async fn found_one(
         is_in(source, state, detail.clone(), now)
     })
     .await?;
+    // An agent that was killed between the two submitted the job before, and it may have ended by now:
+    // no news of it would come any more.
+    let source = settle(app, source).await?;
     Ok(SourceChecked { source, job })
 }
 
@@ -237,5 +240,7 @@ async fn submit(app: &Arc<App>, source: &Source, revision: &Revision, by: &str) 
         options: options.clone(),
     };
     let draft = JobDraft { project: Some(project.clone()), spec, after: Vec::new(), by: by.to_owned() };
-    app.jobs.submit(draft, Some(receipt)).await
+    let submitted = app.jobs.submit(draft, Some(receipt)).await?;
+    // As it is now: a receipt knows the job as it was first.
+    app.jobs.get(submitted.id).await
 }
