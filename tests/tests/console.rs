@@ -1,9 +1,10 @@
 //! The console's loop against a simulated fleet: links that fail, data that stalls, bytes that count.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use vigie::tui::state::{Link, View};
+use vigie::tui::state::{Answer, Link, PictureState, Query, State, View};
+use vigie_protocol::feedback::LabelQueue;
 use vigie_protocol::{ApiError, ErrorCode};
 use vigie_tests::console::{Console, clock_of};
 use vigie_tests::fleet::{Fleet, FleetOptions};
@@ -125,4 +126,63 @@ fn an_idle_console_writes_nothing_but_ages() {
         writes += console.written().writes;
     }
     assert!(writes <= 30, "{writes} frames in an idle minute");
+}
+
+/// The image that is asked for at the labelling desk, if its picture can be drawn at once.
+fn ready(state: &State) -> Option<vigie_protocol::PredictionId> {
+    let View::Label { place } = &state.screen().view else { return None };
+    let query = Query::LabelNext { project: place.project.clone(), queue: LabelQueue::Deferred };
+    let Some(Answer::LabelNext { items, .. }) = state.answer(place.agent, query) else { return None };
+    let next = state.labelling.upcoming(&items.rows).next()?;
+    let drawable = |((image, _), fate): (&(vigie_protocol::Hash, _), &PictureState)| {
+        *image == next.image && *fate != PictureState::Asked
+    };
+    state.pictures.iter().any(drawable).then_some(next.prediction)
+}
+
+/// Sixty pictures, each answered as soon as it is seen, over a link on which every answer takes 160 ms:
+/// the key is answered by the next picture, not by the agent.
+#[test]
+fn labelling_does_not_wait_for_the_link() {
+    const PICTURES: u64 = 60;
+    let (fleet, runtime) = (small(), runtime());
+    fleet.warm();
+    // 80 ms each way.
+    fleet.agent(0).latency(Duration::from_millis(80));
+    let mut console = console(&fleet, &runtime);
+    connected(&mut console, 8);
+    console.go("project birds@agent-000");
+    console.go("label");
+    assert!(console.until(PATIENCE, |state| ready(state).is_some()), "the first picture does not come");
+
+    let begun = Instant::now();
+    let (mut slowest, mut largest) = (Duration::ZERO, 0);
+    let mut seen = std::collections::BTreeSet::new();
+    for n in 1..=PICTURES {
+        let shown = ready(console.state()).expect("the picture is there");
+        assert!(seen.insert(shown), "{shown} is asked twice");
+        console.pass(Duration::from_millis(100));
+        console.written();
+        // From the key to the bytes of the frame, which shows another image with its picture.
+        slowest = slowest.max(console.press("y"));
+        largest = largest.max(console.written().bytes);
+        assert_eq!(console.state().labelling.answered, n, "the answer counts at once");
+        assert_ne!(ready(console.state()), Some(shown));
+        // Nobody waits for the answers: only for the pictures beyond, which come while one is looked at.
+        assert!(console.until(PATIENCE, |state| ready(state).is_some()), "picture {n} does not come");
+    }
+    let took = begun.elapsed();
+    assert!(slowest < Duration::from_millis(150), "a key took {slowest:?}");
+    assert!(took < Duration::from_secs(60), "{PICTURES} pictures took {took:?}: that is no picture a second");
+    // A frame of half-blocks is what a remote terminal has to take in before the next second.
+    assert!(largest < 128 << 10, "a frame of {largest} bytes");
+    assert!(console.until(PATIENCE, |state| state.asked.is_empty()), "answers are under way");
+    assert_eq!(fleet.agent(0).asked("feedback_give"), PICTURES, "each answer went out once");
+
+    // An agent that goes away costs no answer unnoticed: what it never took is asked again.
+    let before = console.state().labelling.answered;
+    fleet.agent(0).refuse(ApiError::new(ErrorCode::Forbidden, "not today"));
+    console.press("y");
+    assert!(console.until(PATIENCE, |state| state.asked.is_empty()), "nobody says what became of it");
+    assert_eq!(console.state().labelling.answered, before);
 }

@@ -39,7 +39,7 @@ enum Verb {
         /// The prediction
         prediction: PredictionId,
         #[command(flatten)]
-        answer: Answer,
+        answer: AnswerArgs,
         /// You did not see what was predicted: your answer counts in the audit
         #[arg(long)]
         blind: bool,
@@ -78,11 +78,11 @@ enum Verb {
     },
 }
 
-/// What is said of an image.
+/// WhatArgs is said of an image.
 #[derive(Clone, Debug, Args)]
-pub struct Answer {
+pub struct AnswerArgs {
     #[command(flatten)]
-    pub what: What,
+    pub what: WhatArgs,
     /// The class may be one that the project does not have yet
     #[arg(long, requires = "class")]
     pub new: bool,
@@ -90,7 +90,7 @@ pub struct Answer {
 
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct What {
+pub struct WhatArgs {
     /// The best class is right
     #[arg(long)]
     correct: bool,
@@ -102,7 +102,7 @@ pub struct What {
     unknown: bool,
 }
 
-impl What {
+impl WhatArgs {
     /// As the agent is told.
     pub fn said(self) -> Said {
         match self.class {
@@ -164,7 +164,7 @@ impl FeedbackCommand {
     }
 }
 
-/// What votes came to, as a cell.
+/// WhatArgs votes came to, as a cell.
 pub fn consensus(consensus: Option<&Consensus>) -> Cell {
     let Some(consensus) = consensus else { return Cell::none() };
     let tone = match consensus.right() {

@@ -8,7 +8,7 @@ use vigie_protocol::{IdempotencyKey, PredictionId};
 
 use crate::app::App;
 use crate::cli::datasets::submit;
-use crate::cli::feedback::Answer;
+use crate::cli::feedback::AnswerArgs;
 use crate::exit::Failure;
 use crate::follow::to_the_end;
 use crate::out::{Cell, Column, Sheet, Style, Table, age, count, note, percent, when};
@@ -61,7 +61,7 @@ enum Verb {
         #[arg(long, value_name = "PREDICTION", requires = "cluster")]
         except: Vec<PredictionId>,
         #[command(flatten)]
-        answer: Answer,
+        answer: AnswerArgs,
         /// You did not see what was predicted: your answer counts in the audit
         #[arg(long, conflicts_with = "cluster")]
         blind: bool,

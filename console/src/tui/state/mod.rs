@@ -70,7 +70,8 @@ pub struct State {
     pub asked: BTreeMap<Ticket, Asked>,
     /// A promotion that one key takes back.
     pub offer: Option<Offer>,
-    /// The sitting of labelling.
+    /// The sitting of labelling. Recordings of before there were any lack it.
+    #[serde(default)]
     pub labelling: Labelling,
     /// What became of pictures that were asked for, each for the room it was to be fitted into.
     pub pictures: BTreeMap<(Hash, Cells), PictureState>,

@@ -73,7 +73,7 @@ fn one_key_answers_and_shows_the_next() {
     check(0, ": 'wrong_jay' enter", &["wrong, it is jay"], "02");
     // In the audit what was predicted is hidden, and only who did not look answers blind.
     check(1, "y 1 2", &[], "01");
-    check(1, "w 'owl' enter", &["wrong, it is barn owl (blind)"], "02");
+    check(1, "w 'owl' enter", &["wrong, it is owl (blind)"], "02");
     check(1, "v 2", &["wrong, it is jay"], "02");
     check(1, "v 2 u", &["wrong, it is jay", "wrong, unknown (blind)"], "03");
     // One answer for a whole cluster.
