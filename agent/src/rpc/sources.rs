@@ -2,7 +2,6 @@
 
 use vigie_core::data::import::check_options;
 use vigie_core::store::catalog::SourceDraft;
-use vigie_protocol::job::Job;
 use vigie_protocol::service::{InProject, SourceCheck, SourceChecked, SourceRemove, SourceSet};
 use vigie_protocol::source::{Acceptance, Source};
 use vigie_protocol::{ApiError, Time};
@@ -61,5 +60,5 @@ pub(super) async fn check(api: Api, request: SourceCheck) -> Result<SourceChecke
         api.keep(receipt, checked).await
     });
     let SourceChecked { source, job } = checked.await?;
-    Ok(SourceChecked { source: source.redacted(), job: job.map(Job::redacted) })
+    Ok(SourceChecked { source: source.redacted(), job: job.map(|job| Box::new(job.redacted())) })
 }

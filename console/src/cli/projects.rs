@@ -1,5 +1,7 @@
 //! `vigie projects`.
 
+mod apply;
+
 use clap::{Args, Subcommand};
 use vigie_protocol::classes::UnknownLabels;
 use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
@@ -20,6 +22,7 @@ Examples:
   vigie projects set birds --keep-pictures 10% --picture-days 90
   vigie projects set birds --class-rule 40 --updates accept
   vigie projects set birds --audit 2%
+  vigie projects apply configs/projects/birds.toml --dry-run
 ";
 
 #[derive(Debug, Args)]
@@ -45,6 +48,8 @@ enum Verb {
         #[command(flatten)]
         changes: Changes,
     },
+    /// Make a project what a file says, with its classes, sources and schedules
+    Apply(apply::Apply),
     /// Change a project's description or settings
     Set {
         /// The project
@@ -148,6 +153,7 @@ impl Projects {
         }
         let session = app.connect().await?;
         let project = match self.verb {
+            Verb::Apply(apply) => return apply.run(app, &session).await,
             Verb::List => {
                 let projects = ask!(session, project_list, Empty {}).await?;
                 return Ok(app.out.value(&projects, |style| table(&projects, style).render(style))?);

@@ -213,7 +213,6 @@ samples! {
         declined: Some(Revision::Version { number: 11 }),
         generation: 4,
     };
-    SourceChecked => SourceChecked { source: Source::sample(), job: Some(Job::sample()) };
     ClassList => ClassList {
         classes: BTreeSet::from([text("jay"), text("owl")]),
         aliases: BTreeMap::from([(text("Strix"), text("owl"))]),
@@ -294,6 +293,7 @@ samples! {
         origin: text("owls/1.jpg"),
     };
     LabelIssues => LabelIssues { check: LabelCheck::sample(), issues: Page::sample() };
+    SourceChecked => SourceChecked { source: Source::sample(), job: Some(Box::new(Job::sample())) };
 
     TrainSubmitted => TrainSubmitted { job: Job::sample(), run: id(4) };
     JobLogPage => JobLogPage {
