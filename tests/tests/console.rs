@@ -27,7 +27,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn connected(console: &mut Console, agents: usize) {
-    let all = |state: &vigie::tui::state::State| {
+    let all = |state: &State| {
         let there = |agent: &vigie::tui::state::Agent| {
             agent.snapshot.is_connected() && agent.snapshot.health.is_some()
         };
@@ -47,7 +47,7 @@ fn every_kind_of_loss_is_told_and_survived() {
     connected(&mut console, 8);
     fleet.agent(0).kill();
     fleet.agent(1).refuse(ApiError::new(ErrorCode::Forbidden, "not today").with_hint("ask bob"));
-    let told = |state: &vigie::tui::state::State| {
+    let told = |state: &State| {
         let link = |agent: usize| &state.fleet.agents[agent].snapshot.link;
         matches!(link(0), Link::Waiting { .. }) && matches!(link(1), Link::Refused { .. })
     };
