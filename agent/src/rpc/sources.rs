@@ -1,7 +1,6 @@
 //! Sources of projects. What is secret in their URLs never goes out again.
 
 use vigie_core::store::catalog::SourceDraft;
-use vigie_protocol::job::Job;
 use vigie_protocol::service::{InProject, SourceCheck, SourceChecked, SourceRemove, SourceSet};
 use vigie_protocol::source::{Acceptance, Source};
 use vigie_protocol::{ApiError, Time};
@@ -59,5 +58,5 @@ pub(super) async fn check(api: Api, request: SourceCheck) -> Result<SourceChecke
         api.keep(receipt, checked).await
     });
     let SourceChecked { source, job } = checked.await?;
-    Ok(SourceChecked { source: source.redacted(), job: job.map(Job::redacted) })
+    Ok(SourceChecked { source: source.redacted(), job: job.map(|job| Box::new(job.redacted())) })
 }

@@ -195,7 +195,7 @@ async fn found_one(
     // An agent that was killed between the two submitted the job before, and it may have ended by now:
     // no news of it would come any more.
     let source = settle(app, source).await?;
-    Ok(SourceChecked { source, job })
+    Ok(SourceChecked { source, job: job.map(Box::new) })
 }
 
 /// The job of a source's pending version, and whether its change-set can still be accepted.

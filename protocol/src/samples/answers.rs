@@ -168,7 +168,7 @@ samples! {
         declined: Some(Revision::Version { number: 11 }),
         generation: 4,
     };
-    SourceChecked => SourceChecked { source: Source::sample(), job: Some(Job::sample()) };
+    SourceChecked => SourceChecked { source: Source::sample(), job: Some(Box::new(Job::sample())) };
 
     TrainSubmitted => TrainSubmitted { job: Job::sample(), run: id(4) };
     JobLogPage => JobLogPage {

@@ -63,5 +63,5 @@ pub struct SourceChecked {
     pub source: Source,
     /// The job that imports what is new, if there is something new.
     #[serde(default)]
-    pub job: Option<Job>,
+    pub job: Option<Box<Job>>,
 }

@@ -230,7 +230,7 @@ async fn check(
         } else {
             let job = follow::to_the_end(session, job.id, job.spec.kind()).await?;
             checked.source = settled(session, project, &name, &job.id).await?;
-            checked.job = Some(job);
+            checked.job = Some(Box::new(job));
         }
     }
     Ok(app.out.value(&checked, |style| show::sheet(&checked.source, style).render(style))?)

@@ -223,7 +223,7 @@ mod tests {
             let stale = catalog.set_source(&draft(SECRET), Some(7), None);
             assert!(matches!(stale, Err(StoreError::Conflict { .. })));
 
-            assert_eq!(catalog.sources(&first.project).unwrap(), [first.clone()]);
+            assert_eq!(catalog.sources(&first.project).unwrap(), std::slice::from_ref(&first));
             let stale = catalog.remove_source(&first.project, &first.name, 7, None);
             assert!(matches!(stale, Err(StoreError::Conflict { .. })));
             catalog.remove_source(&first.project, &first.name, 1, None).unwrap();
