@@ -148,7 +148,7 @@ pub(super) async fn decide(api: Api, request: ChangeSetDecide) -> Result<ChangeS
                 let decided = if accept {
                     let take =
                         |selection| selected(state, &catalog.change_set(&name, change_set)?, selection);
-                    let part = selection.as_ref().map(take).transpose()?;
+                    let part = selection.as_deref().map(take).transpose()?;
                     let part = part.as_ref();
                     catalog.accept_part(&name, change_set, expected, part, &decision, Some(&receipt))
                 } else {

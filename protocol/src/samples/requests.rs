@@ -88,7 +88,7 @@ samples! {
         expected_generation: 1,
         accept: true,
         reason: Some(text("looked at each")),
-        selection: Some(Selection::sample()),
+        selection: Some(Box::new(Selection::sample())),
     };
 
     JobSubmit => JobSubmit {

@@ -124,5 +124,5 @@ pub struct ChangeSetDecide {
     /// Accept only this part of it; the rest is turned down with the same word. Nothing can be
     /// rejected in part.
     #[serde(default)]
-    pub selection: Option<Selection>,
+    pub selection: Option<Box<Selection>>,
 }

@@ -98,7 +98,12 @@ impl Changesets {
             Verb::Images(images) => return images.run(app, session, project).await,
             Verb::Accept { change_set, classes, images, without, reason } => {
                 let selection = Selection { classes, images, without };
-                (change_set, reason, true, Some(selection).filter(|part| *part != Selection::default()))
+                (
+                    change_set,
+                    reason,
+                    true,
+                    Some(Box::new(selection)).filter(|part| **part != Selection::default()),
+                )
             }
             Verb::Reject { change_set, reason } => (change_set, reason, false, None),
         };
