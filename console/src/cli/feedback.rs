@@ -78,7 +78,7 @@ enum Verb {
     },
 }
 
-/// WhatArgs is said of an image.
+/// What is said of an image.
 #[derive(Clone, Debug, Args)]
 pub struct AnswerArgs {
     #[command(flatten)]
@@ -164,7 +164,7 @@ impl FeedbackCommand {
     }
 }
 
-/// WhatArgs votes came to, as a cell.
+/// What votes came to, as a cell.
 pub fn consensus(consensus: Option<&Consensus>) -> Cell {
     let Some(consensus) = consensus else { return Cell::none() };
     let tone = match consensus.right() {

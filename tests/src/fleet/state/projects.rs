@@ -8,6 +8,7 @@ use vigie_protocol::classes::ClassList;
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::label_check::LabelCheck;
 use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
+use vigie_protocol::rules::ClassRule;
 use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
 use vigie_protocol::{AliasName, ApiError, ChangeSetId, ErrorCode, ProjectName, RunId};
 
@@ -146,7 +147,23 @@ impl State {
 }
 
 fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
-    let ProjectSettings { keep_pictures, split_percent, audit_percent, keep_confident, .. } = settings;
+    let ProjectSettings {
+        keep_pictures,
+        picture_days: _,
+        split_percent,
+        unknown_labels: _,
+        class_rule,
+        update_percent,
+        update_policy: _,
+        audit_percent,
+        keep_confident,
+    } = settings;
+    if *class_rule == (ClassRule::Fixed { images: 0 }) {
+        return Err(ApiError::invalid("a class rule of a fixed number needs at least one image"));
+    }
+    if !(0.0..=100.0).contains(update_percent) {
+        return Err(ApiError::invalid("the share of new images is 0 to 100 percent"));
+    }
     if !(0.0..=100.0).contains(audit_percent) {
         return Err(ApiError::invalid("the audit sample is 0 to 100 percent of the predictions"));
     }
