@@ -24,7 +24,10 @@ const WINDOW: Duration = Duration::from_millis(500);
 const LIFE: &[&[&str]] = &[
     &["pipeline", "PICTURES", "-p", "shop", "--input", "64", "--epochs", "2"],
     &["predict", "PICTURE", "-p", "shop"],
+    // It also waits for the prediction's record.
     &["backup", "BACKUP"],
+    &["feedback", "give", "PREDICTION", "-p", "shop", "--class", "a new kind", "--new"],
+    &["feedback", "collect", "-p", "shop"],
     &["pipeline", "PICTURES", "-p", "shop", "--input", "64", "--epochs", "2", "--seed", "2", "--no-promote"],
     &["models", "promote", "v2", "-p", "shop", "--override", "--reason", "kill points", "--yes"],
     &["models", "rollback", "-p", "shop"],

@@ -9,7 +9,7 @@ use vigie_core::store::catalog::Voted;
 use vigie_core::store::{PredictionLog, State, StoreError};
 use vigie_protocol::dataset::Lineage;
 use vigie_protocol::event::{Severity, Subject};
-use vigie_protocol::feedback::{Feedback, FeedbackAccuracy, NewImages, Said, Vote};
+use vigie_protocol::feedback::{Feedback, FeedbackAccuracy, FeedbackState, NewImages, Said, Vote};
 use vigie_protocol::page::Page;
 use vigie_protocol::service::{
     FeedbackAccuracyGet, FeedbackGive, FeedbackLeft, FeedbackList, FeedbackWithdraw, InProject,
@@ -62,7 +62,7 @@ pub(super) async fn withdraw(api: Api, request: FeedbackWithdraw) -> Result<Feed
                 let Some(row) = state.catalog.feedback(&project, prediction)? else {
                     return state.catalog.keep::<Option<Feedback>>(&receipt, &None);
                 };
-                let picture = state.blobs.refresh(row.image)?;
+                let picture = row.state != FeedbackState::NoPicture && state.blobs.refresh(row.image)?;
                 state.catalog.withdraw_feedback(&project, prediction, &by, picture, Some(&receipt))
             })
             .await?;
