@@ -149,6 +149,9 @@ fn audit_and_figures(agent: &Agent, predictions: usize) -> Result<()> {
     ensure!(figures["caveat"].as_str().is_some_and(|text| text.contains("biased")), "{figures}");
     // Whoever saw a prediction is not asked blind about it: new ones are.
     let fresh = predict(agent, &pictures(agent, "sandal", 40, 41)?)?;
+    // Recording, and drawing from it, is off the hot path: a backup waits for both.
+    let copy = agent.state().join("copy").display().to_string();
+    ensure!(agent.vigie(&["backup", &copy])?.code == 0);
     let next = json(agent, "label next --queue audit")?;
     let asked = next["items"]["items"].as_array().context("items")?;
     ensure!(asked.len() == fresh.len() && asked[0]["top"] == serde_json::json!([]), "{next}");
