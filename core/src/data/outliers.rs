@@ -167,7 +167,7 @@ mod tests {
         let wide = Quality { width: 4000, height: 250, ..usually.clone() };
         assert_eq!(found(&usual, &wide), "aspect 16.0 (28)", "but not its size");
         let small = Quality { width: 40, height: 30, jpeg_quality: Some(5), ..usually.clone() };
-        assert_eq!(found(&usual, &small), "size 1200.0 (-56), JPEG quality 5.0 (-14)");
+        assert_eq!(found(&usual, &small), "size 1200.0 (-57), JPEG quality 5.0 (-14)");
         let no_jpeg = Quality { jpeg_quality: None, saturation: None, ..usually };
         assert_eq!(found(&usual, &no_jpeg), "");
     }
