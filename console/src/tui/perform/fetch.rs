@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use vigie_protocol::page::{Page, PageCursor, PageRequest};
 use vigie_protocol::service::{
-    AgentLog, AliasHistory, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetGet, DatasetImages, DatasetList,
-    Empty, GateTest, InProject, JobGet, JobLog, LabelNext, LabelPage, ModelGet, ModelList, PredictionGet,
-    PredictionList, RunGet, RunList,
+    AgentLog, AliasHistory, ChangeSetGet, ChangeSetImages, ChangeSetList, DatasetDiff, DatasetGet,
+    DatasetImages, DatasetList, Empty, GateTest, InProject, JobGet, JobLog, LabelNext, LabelPage, ModelGet,
+    ModelList, PredictionGet, PredictionList, RunGet, RunList,
 };
 use vigie_protocol::wire::client::AgentClient;
 use vigie_protocol::{ApiError, ErrorCode};
@@ -54,6 +54,12 @@ pub(super) async fn fetch(
         Query::ChangeSet { project, id } => {
             let request = ChangeSetGet { project, change_set: id };
             Answer::ChangeSet(Arc::new(ask!(client, change_set_get, request).await?))
+        }
+        Query::ChangeSetImages { project, id, class, kind, only_findings } => {
+            // The first page looks at every image of the version.
+            let client = client.with_timeout(Duration::from_secs(60));
+            let request = ChangeSetImages { project, change_set: id, class, kind, only_findings, page };
+            Answer::ChangeSetImages(rows(ask!(client, change_set_images, request).await?))
         }
         Query::Job { job } => Answer::Job(Arc::new(ask!(client, job_get, JobGet { job }).await?)),
         Query::JobLog { job } => {

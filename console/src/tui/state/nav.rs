@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use vigie_protocol::dataset::{DatasetRef, Split};
+use vigie_protocol::dataset::{ChangeKind, DatasetRef, Split};
 use vigie_protocol::prediction::PredictionFilter;
 use vigie_protocol::{AliasName, ChangeSetId, Hash, JobId, ModelNumber, PredictionId, ProjectName, RunId};
 
@@ -38,6 +38,7 @@ pub enum View {
     Images { place: Place, dataset: DatasetRef, class: Option<String>, split: Option<Split> },
     ChangeSets { place: Place },
     ChangeSet { place: Place, id: ChangeSetId },
+    Review { place: Place, id: ChangeSetId, class: Option<String>, kind: Option<ChangeKind> },
     Jobs,
     Job { agent: AgentIndex, job: JobId },
     Runs { place: Place },
@@ -77,6 +78,7 @@ impl View {
             | View::Images { place, .. }
             | View::ChangeSets { place }
             | View::ChangeSet { place, .. }
+            | View::Review { place, .. }
             | View::Runs { place }
             | View::Curves { place, .. }
             | View::Models { place }

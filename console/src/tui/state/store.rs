@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vigie_protocol::dataset::{
-    ChangeSet, ClassChange, ClassSizes, DatasetImage, DatasetRef, DatasetVersion, ImageChange, Lineage, Split,
+    ChangeKind, ChangeSet, ClassChange, ClassSizes, DatasetImage, DatasetRef, DatasetVersion, ImageChange,
+    Lineage, Split,
 };
 use vigie_protocol::feedback::{Clusters, LabelItem, LabelQueue};
 use vigie_protocol::job::{Job, Lease, LogLine};
 use vigie_protocol::model::{AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::PageCursor;
 use vigie_protocol::prediction::{Prediction, PredictionFilter};
+use vigie_protocol::review::ChangeSetImage;
 use vigie_protocol::run::Run;
 use vigie_protocol::service::{AgentLogLine, ModelDetail};
 use vigie_protocol::{
@@ -67,6 +69,13 @@ pub enum Query {
     ChangeSet {
         project: ProjectName,
         id: ChangeSetId,
+    },
+    ChangeSetImages {
+        project: ProjectName,
+        id: ChangeSetId,
+        class: Option<String>,
+        kind: Option<ChangeKind>,
+        only_findings: bool,
     },
     Job {
         job: JobId,
@@ -131,6 +140,8 @@ impl Query {
     pub fn max_age(&self) -> Option<Duration> {
         let seconds = match self {
             Query::Images { .. } | Query::DatasetSizes { .. } | Query::DatasetDiff { .. } => return None,
+            // Each asking looks at every image of a version; a decision asks anew by itself.
+            Query::ChangeSetImages { .. } => return None,
             Query::Model { .. } | Query::Compare { .. } => return None,
             Query::Prediction { .. } | Query::LabelNext { .. } => return None,
             Query::JobLog { .. } | Query::AgentLog | Query::Job { .. } => 1,
@@ -198,6 +209,7 @@ pub enum Answer {
     DatasetDiff { classes: Arc<BTreeMap<String, ClassChange>>, images: Rows<ImageChange> },
     ChangeSets(Rows<ChangeSet>),
     ChangeSet(Arc<ChangeSet>),
+    ChangeSetImages(Rows<ChangeSetImage>),
     Job(Arc<Job>),
     JobLog(Lines<LogLine>),
     Leases(Arc<Vec<Lease>>),
@@ -224,6 +236,7 @@ impl Answer {
             Answer::Images(rows) => rows.next.as_ref(),
             Answer::DatasetDiff { images, .. } => images.next.as_ref(),
             Answer::ChangeSets(rows) => rows.next.as_ref(),
+            Answer::ChangeSetImages(rows) => rows.next.as_ref(),
             Answer::Runs(rows) => rows.next.as_ref(),
             Answer::Models(rows) => rows.next.as_ref(),
             Answer::AliasHistory(rows) => rows.next.as_ref(),
@@ -256,6 +269,7 @@ impl Answer {
             (Answer::Datasets(rows), Answer::Datasets(more)) => rows.extend(more),
             (Answer::Images(rows), Answer::Images(more)) => rows.extend(more),
             (Answer::ChangeSets(rows), Answer::ChangeSets(more)) => rows.extend(more),
+            (Answer::ChangeSetImages(rows), Answer::ChangeSetImages(more)) => rows.extend(more),
             (Answer::Runs(rows), Answer::Runs(more)) => rows.extend(more),
             (Answer::Models(rows), Answer::Models(more)) => rows.extend(more),
             (Answer::AliasHistory(rows), Answer::AliasHistory(more)) => rows.extend(more),
@@ -399,7 +413,12 @@ impl Store {
 
     /// Asks for a want anew, whatever its age.
     pub fn expire_one(&mut self, want: &Want) {
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.want == *want) {
+        self.expire_those(|held| held == want);
+    }
+
+    /// Asks for all such wants anew, whatever their age.
+    pub fn expire_those(&mut self, such: impl Fn(&Want) -> bool) {
+        for slot in self.slots.iter_mut().filter(|slot| such(&slot.want)) {
             slot.expired = true;
             slot.pages = slot.pages.min(1);
             slot.at = slot.at.map(|_| Time::default());

@@ -94,10 +94,19 @@ fn succeeded(state: &mut State, agent: AgentIndex, change: &Change, at: Time, do
         }
         Done::Decided(set) => {
             let text = match set.accepted_as {
-                Some(number) => format!("{}@v{number} is made", set.lineage),
+                Some(number) if set.left.is_empty() => format!("{}@v{number} is made", set.lineage),
+                Some(number) => format!("{}@v{number} is made of a part of it", set.lineage),
                 None => format!("the change-set for {} is {}", set.lineage, decided(&set)),
             };
             state.say(text, false);
+            let (project, id) = (set.project.clone(), set.id);
+            // Of a set that was accepted in part, the images are those of the part.
+            state.store.expire_those(|want| {
+                want.agent == agent
+                    && matches!(&want.query, Query::ChangeSetImages { id: of, .. } if *of == id)
+            });
+            let want = Want { agent, query: Query::ChangeSet { project, id } };
+            state.store.arrived(&want, at, Ok(Answer::ChangeSet(Arc::new(*set))));
         }
         Done::Predicted(prediction) => {
             state.say(

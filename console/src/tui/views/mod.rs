@@ -26,6 +26,7 @@ mod prediction;
 pub(super) mod predictions;
 mod projects;
 mod reach;
+pub(super) mod review;
 pub(super) mod runs;
 mod services;
 mod subject;
@@ -127,6 +128,7 @@ fn page(view: &View) -> &'static dyn Page {
         View::Images { .. } => &images::Images,
         View::ChangeSets { .. } => &changesets::ChangeSets,
         View::ChangeSet { .. } => &changesets::OneChangeSet,
+        View::Review { .. } => &review::Review,
         View::Jobs => &jobs::Jobs,
         View::Job { .. } => &job::Job,
         View::Runs { .. } => &runs::Runs,
@@ -162,6 +164,7 @@ pub(super) fn name(view: &View) -> &'static str {
         View::Images { .. } => "images",
         View::ChangeSets { .. } => "changesets",
         View::ChangeSet { .. } => "changeset",
+        View::Review { .. } => "review",
         View::Jobs => "jobs",
         View::Job { .. } => "job",
         View::Runs { .. } => "runs",
@@ -196,6 +199,7 @@ pub(super) fn twin(view: &View) -> Option<&'static str> {
         View::Images { .. } => "datasets images",
         View::ChangeSets { .. } => "changesets list",
         View::ChangeSet { .. } => "changesets show",
+        View::Review { .. } => "changesets images",
         View::Jobs => "jobs list",
         View::Job { .. } => "jobs show",
         View::Runs { .. } => "runs list",

@@ -60,7 +60,9 @@ pub(in crate::tui) fn shown_keys(state: &State) -> Vec<String> {
 
 /// Takes the marks off rows that are gone.
 pub(in crate::tui) fn drop_dead_marks(state: &mut State) {
-    if state.screen().table.marks.is_empty() {
+    // What a change-set changes stays the same however the list of it is narrowed: marks in a review are
+    // a choice that is made over several looks.
+    if state.screen().table.marks.is_empty() || matches!(state.screen().view, View::Review { .. }) {
         return;
     }
     let Some(table) = table(state) else { return };

@@ -15,14 +15,52 @@ use crate::tui::state::{AgentIndex, Answer, Place, Query, State, View};
 pub enum Subject {
     Agent(AgentIndex),
     Project(Place),
-    Dataset { place: Place, dataset: DatasetRef },
-    Class { place: Place, dataset: DatasetRef, class: String },
-    Image { place: Place, image: Hash, dataset: DatasetRef },
-    ChangeSet { place: Place, id: ChangeSetId },
-    Job { agent: AgentIndex, job: JobId },
-    Run { place: Place, run: RunId },
-    Model { place: Place, number: ModelNumber },
-    Prediction { place: Place, id: PredictionId },
+    Dataset {
+        place: Place,
+        dataset: DatasetRef,
+    },
+    Class {
+        place: Place,
+        dataset: DatasetRef,
+        class: String,
+    },
+    Image {
+        place: Place,
+        image: Hash,
+        dataset: DatasetRef,
+    },
+    ChangeSet {
+        place: Place,
+        id: ChangeSetId,
+    },
+    /// A class that a change-set changes.
+    ChangedClass {
+        place: Place,
+        id: ChangeSetId,
+        class: String,
+    },
+    /// An image that a change-set changes.
+    ChangedImage {
+        place: Place,
+        id: ChangeSetId,
+        image: Hash,
+    },
+    Job {
+        agent: AgentIndex,
+        job: JobId,
+    },
+    Run {
+        place: Place,
+        run: RunId,
+    },
+    Model {
+        place: Place,
+        number: ModelNumber,
+    },
+    Prediction {
+        place: Place,
+        id: PredictionId,
+    },
 }
 
 impl Subject {
@@ -36,7 +74,12 @@ impl Subject {
                 View::Images { place, dataset, class: Some(class), split: None }
             }
             Subject::Image { place, dataset, .. } => View::Dataset { place, dataset },
-            Subject::ChangeSet { place, id } => View::ChangeSet { place, id },
+            Subject::ChangeSet { place, id } | Subject::ChangedImage { place, id, .. } => {
+                View::ChangeSet { place, id }
+            }
+            Subject::ChangedClass { place, id, class } => {
+                View::Review { place, id, class: Some(class), kind: None }
+            }
             Subject::Job { agent, job } => View::Job { agent, job },
             Subject::Run { place, run } => View::Curves { place, runs: vec![run] },
             Subject::Model { place, number } => View::Model { place, number },
@@ -53,6 +96,8 @@ impl Subject {
             | Subject::Class { place, .. }
             | Subject::Image { place, .. }
             | Subject::ChangeSet { place, .. }
+            | Subject::ChangedClass { place, .. }
+            | Subject::ChangedImage { place, .. }
             | Subject::Run { place, .. }
             | Subject::Model { place, .. }
             | Subject::Prediction { place, .. } => place.agent,
@@ -68,6 +113,8 @@ impl Subject {
             | Subject::Class { place, .. }
             | Subject::Image { place, .. }
             | Subject::ChangeSet { place, .. }
+            | Subject::ChangedClass { place, .. }
+            | Subject::ChangedImage { place, .. }
             | Subject::Run { place, .. }
             | Subject::Model { place, .. }
             | Subject::Prediction { place, .. } => Some(place),
@@ -83,6 +130,8 @@ impl Subject {
             Subject::Class { class, .. } => class.clone(),
             Subject::Image { image, .. } => image.to_string(),
             Subject::ChangeSet { id, .. } => id.to_string(),
+            Subject::ChangedClass { class, .. } => class.clone(),
+            Subject::ChangedImage { image, .. } => image.to_string(),
             Subject::Job { job, .. } => job.to_string(),
             Subject::Run { run, .. } => run.to_string(),
             Subject::Model { number, .. } => number.to_string(),
@@ -127,7 +176,16 @@ impl Subject {
                 let (place, dataset) = (place.clone(), *dataset);
                 to(format!("dataset version {dataset}"), Subject::Dataset { place, dataset });
             }
+            Subject::ChangedClass { place, id, class } => {
+                to(format!("images of {class} in the change-set"), self.clone());
+                links.push(("all images of the change-set".to_owned(), all_changed(place, *id)));
+            }
+            Subject::ChangedImage { place, id, .. } => {
+                to(format!("change-set {id}"), Subject::ChangeSet { place: place.clone(), id: *id });
+            }
             Subject::ChangeSet { place, id } => {
+                links.push(("images of the change-set".to_owned(), all_changed(place, *id)));
+                let mut to = |label: String, subject: Subject| links.push((label, subject.view()));
                 if let Some(set) = super::find_change_set(state, place, *id)
                     && let Some(number) = set.accepted_as
                 {
@@ -251,6 +309,10 @@ fn job_links(agent: AgentIndex, job: &Job) -> Vec<(String, Subject)> {
         | None => {}
     }
     links
+}
+
+fn all_changed(place: &Place, id: ChangeSetId) -> View {
+    View::Review { place: place.clone(), id, class: None, kind: None }
 }
 
 fn project_views(place: &Place) -> Vec<(String, View)> {
