@@ -13,9 +13,12 @@ use vigie_protocol::model::{Alias, GateCheck, GateVerdict, ModelVersion};
 use vigie_protocol::prediction::{Prediction, Scored};
 use vigie_protocol::project::Project;
 use vigie_protocol::review::{ChangeSetImage, ImageFinding};
+use vigie_protocol::rules::WaitingRoom;
 use vigie_protocol::run::{EpochMetrics, Run};
 use vigie_protocol::samples::Sample;
+use vigie_protocol::schedule::{Firing, FiringCause, FiringState, ScheduleAction, ScheduleStatus, Trigger};
 use vigie_protocol::service::{METHODS, ModelDetail};
+use vigie_protocol::source::{Source, SourceOrigin, SourceState};
 use vigie_protocol::{AliasName, Hash, ModelNumber, Time};
 
 use super::effect::Effects;
@@ -272,6 +275,16 @@ fn answers() -> Vec<(Query, Answer)> {
             Query::LabelClasses { project: project() },
             Answer::LabelClasses(Arc::new(["barn owl", "jay", "kite", "owl"].map(str::to_owned).to_vec())),
         ),
+        (Query::Sources { project: project() }, Answer::Sources(Arc::new(sources()))),
+        (Query::Schedules, Answer::Schedules(Arc::new(schedules()))),
+        (
+            Query::Firings { project: Some(project()), name: Firing::sample().schedule },
+            Answer::Firings(rows(vec![Firing::sample(), failed_firing()])),
+        ),
+        (
+            Query::Waiting { project: project(), threshold: None },
+            Answer::Waiting(Arc::new(WaitingRoom { simulated: false, ..WaitingRoom::sample() })),
+        ),
         (
             Query::AgentLog,
             Answer::AgentLog(Lines {
@@ -281,6 +294,44 @@ fn answers() -> Vec<(Query, Answer)> {
             }),
         ),
     ]
+}
+
+/// One with a version to review, one that is gone.
+fn sources() -> Vec<Source> {
+    let gone = Source {
+        name: "server".parse().expect("a name"),
+        origin: SourceOrigin::Url { url: "https://example.org/birds.zip".to_owned() },
+        state: SourceState::Vanished,
+        detail: "404 Not Found; \u{1b}[31mask its owner".to_owned(),
+        latest: None,
+        imported: None,
+        pending: None,
+        ..Source::sample()
+    };
+    vec![Source::sample(), gone]
+}
+
+/// A paused one of the project, and one of the whole agent that never fired.
+fn schedules() -> Vec<ScheduleStatus> {
+    let mut of_agent = ScheduleStatus { last: None, ..ScheduleStatus::sample() };
+    of_agent.schedule.name = "sweep".parse().expect("a name");
+    of_agent.schedule.project = None;
+    of_agent.schedule.paused = None;
+    of_agent.schedule.spec.trigger = Trigger::Interval { seconds: 86_400 };
+    of_agent.schedule.spec.action = ScheduleAction::Gc;
+    let paused = ScheduleStatus { next: Vec::new(), ..ScheduleStatus::sample() };
+    vec![of_agent, paused]
+}
+
+fn failed_firing() -> Firing {
+    Firing {
+        number: 6,
+        cause: FiringCause::Due,
+        state: FiringState::Failed,
+        jobs: Vec::new(),
+        detail: "there is no source kaggle-birds".to_owned(),
+        ..Firing::sample()
+    }
 }
 
 /// A change-set that nobody has decided on.
@@ -392,6 +443,10 @@ pub(crate) fn every_view() -> Vec<View> {
         View::Prediction { place: place(), id: prediction_id(1) },
         View::Predict { place: place() },
         View::Label { place: place() },
+        View::Sources { place: place() },
+        View::Schedules { place: place() },
+        View::Schedule { place: place(), project: Some(place().project), name: Firing::sample().schedule },
+        View::Waiting { place: place(), threshold: None },
         View::Events,
         View::Log { agent: LAB },
         View::Messages,

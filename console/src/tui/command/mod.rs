@@ -2,6 +2,7 @@
 //! the docs and the read-only filter are all made from it.
 
 mod act;
+mod automation;
 mod chart;
 mod go;
 mod label;
@@ -125,6 +126,8 @@ pub enum Kind {
     Column,
     /// A class of the project.
     Class,
+    /// A number of images.
+    Images,
     /// What becomes of an image of a change-set.
     Change,
     /// What can be said of a prediction.
@@ -141,6 +144,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         see::COMMANDS,
         act::COMMANDS,
         review::COMMANDS,
+        automation::COMMANDS,
         label::COMMANDS,
         chart::COMMANDS,
     ]
@@ -249,6 +253,7 @@ impl Kind {
             Kind::Palette => "PALETTE",
             Kind::Column => "COLUMN",
             Kind::Class => "CLASS",
+            Kind::Images => "IMAGES",
             Kind::Change => "added|removed|relabelled|moved|all",
             Kind::Feedback => "correct|unknown|withdraw|CLASS",
             Kind::Text => "TEXT",

@@ -15,10 +15,14 @@ use vigie_protocol::model::{AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::PageCursor;
 use vigie_protocol::prediction::{Prediction, PredictionFilter};
 use vigie_protocol::review::ChangeSetImage;
+use vigie_protocol::rules::WaitingRoom;
 use vigie_protocol::run::Run;
+use vigie_protocol::schedule::{Firing, ScheduleStatus};
 use vigie_protocol::service::{AgentLogLine, ModelDetail};
+use vigie_protocol::source::Source;
 use vigie_protocol::{
-    AliasName, ApiError, ChangeSetId, JobId, ModelNumber, PredictionId, ProjectName, RunId, Time,
+    AliasName, ApiError, ChangeSetId, JobId, ModelNumber, PredictionId, ProjectName, RunId, ScheduleName,
+    Time,
 };
 
 use super::AgentIndex;
@@ -132,6 +136,19 @@ pub enum Query {
     LabelClasses {
         project: ProjectName,
     },
+    Sources {
+        project: ProjectName,
+    },
+    /// Of the agent, and of all its projects.
+    Schedules,
+    Firings {
+        project: Option<ProjectName>,
+        name: ScheduleName,
+    },
+    Waiting {
+        project: ProjectName,
+        threshold: Option<u32>,
+    },
     AgentLog,
 }
 
@@ -152,8 +169,11 @@ impl Query {
             | Query::Runs { .. }
             | Query::Models { .. }
             | Query::LabelClusters { .. }
+            | Query::Sources { .. }
+            | Query::Schedules
+            | Query::Firings { .. }
             | Query::AliasHistory { .. } => 5,
-            Query::LabelClasses { .. } => 30,
+            Query::LabelClasses { .. } | Query::Waiting { .. } => 30,
             // The gate runs an engine over the golden set: not twice for nothing.
             Query::Gate { .. } => 300,
         };
@@ -225,6 +245,10 @@ pub enum Answer {
     LabelNext { items: Rows<LabelItem>, waiting: u64, gone: u64 },
     LabelClusters(Arc<Clusters>),
     LabelClasses(Arc<Vec<String>>),
+    Sources(Arc<Vec<Source>>),
+    Schedules(Arc<Vec<ScheduleStatus>>),
+    Firings(Rows<Firing>),
+    Waiting(Arc<WaitingRoom>),
     AgentLog(Lines<AgentLogLine>),
 }
 
@@ -242,6 +266,7 @@ impl Answer {
             Answer::AliasHistory(rows) => rows.next.as_ref(),
             Answer::Predictions(rows) => rows.next.as_ref(),
             Answer::LabelNext { items, .. } => items.next.as_ref(),
+            Answer::Firings(rows) => rows.next.as_ref(),
             Answer::DatasetSizes(_)
             | Answer::ChangeSet(_)
             | Answer::Job(_)
@@ -254,6 +279,9 @@ impl Answer {
             | Answer::Prediction(_)
             | Answer::LabelClusters(_)
             | Answer::LabelClasses(_)
+            | Answer::Sources(_)
+            | Answer::Schedules(_)
+            | Answer::Waiting(_)
             | Answer::AgentLog(_) => None,
         }
     }
@@ -270,6 +298,7 @@ impl Answer {
             (Answer::Images(rows), Answer::Images(more)) => rows.extend(more),
             (Answer::ChangeSets(rows), Answer::ChangeSets(more)) => rows.extend(more),
             (Answer::ChangeSetImages(rows), Answer::ChangeSetImages(more)) => rows.extend(more),
+            (Answer::Firings(rows), Answer::Firings(more)) => rows.extend(more),
             (Answer::Runs(rows), Answer::Runs(more)) => rows.extend(more),
             (Answer::Models(rows), Answer::Models(more)) => rows.extend(more),
             (Answer::AliasHistory(rows), Answer::AliasHistory(more)) => rows.extend(more),

@@ -5,7 +5,10 @@ use vigie_protocol::dataset::DatasetRef;
 use vigie_protocol::event::{Event, Subject as Told};
 use vigie_protocol::job::{Job, JobOutcome, JobSpec, Wait};
 use vigie_protocol::prediction::PredictionFilter;
-use vigie_protocol::{ChangeSetId, Hash, JobId, ModelNumber, PredictionId, RunId};
+use vigie_protocol::schedule::ScheduleAction;
+use vigie_protocol::{
+    ChangeSetId, Hash, JobId, ModelNumber, PredictionId, ProjectName, RunId, ScheduleName, SourceName,
+};
 
 use crate::tui::state::{AgentIndex, Answer, Place, Query, State, View};
 
@@ -15,52 +18,18 @@ use crate::tui::state::{AgentIndex, Answer, Place, Query, State, View};
 pub enum Subject {
     Agent(AgentIndex),
     Project(Place),
-    Dataset {
-        place: Place,
-        dataset: DatasetRef,
-    },
-    Class {
-        place: Place,
-        dataset: DatasetRef,
-        class: String,
-    },
-    Image {
-        place: Place,
-        image: Hash,
-        dataset: DatasetRef,
-    },
-    ChangeSet {
-        place: Place,
-        id: ChangeSetId,
-    },
-    /// A class that a change-set changes.
-    ChangedClass {
-        place: Place,
-        id: ChangeSetId,
-        class: String,
-    },
-    /// An image that a change-set changes.
-    ChangedImage {
-        place: Place,
-        id: ChangeSetId,
-        image: Hash,
-    },
-    Job {
-        agent: AgentIndex,
-        job: JobId,
-    },
-    Run {
-        place: Place,
-        run: RunId,
-    },
-    Model {
-        place: Place,
-        number: ModelNumber,
-    },
-    Prediction {
-        place: Place,
-        id: PredictionId,
-    },
+    Dataset { place: Place, dataset: DatasetRef },
+    Class { place: Place, dataset: DatasetRef, class: String },
+    Image { place: Place, image: Hash, dataset: DatasetRef },
+    ChangeSet { place: Place, id: ChangeSetId },
+    ChangedClass { place: Place, id: ChangeSetId, class: String },
+    ChangedImage { place: Place, id: ChangeSetId, image: Hash },
+    Job { agent: AgentIndex, job: JobId },
+    Run { place: Place, run: RunId },
+    Model { place: Place, number: ModelNumber },
+    Prediction { place: Place, id: PredictionId },
+    Source { place: Place, name: SourceName },
+    Schedule { place: Place, project: Option<ProjectName>, name: ScheduleName },
 }
 
 impl Subject {
@@ -84,6 +53,8 @@ impl Subject {
             Subject::Run { place, run } => View::Curves { place, runs: vec![run] },
             Subject::Model { place, number } => View::Model { place, number },
             Subject::Prediction { place, id } => View::Prediction { place, id },
+            Subject::Source { place, .. } => View::Sources { place },
+            Subject::Schedule { place, project, name } => View::Schedule { place, project, name },
         }
     }
 
@@ -100,7 +71,9 @@ impl Subject {
             | Subject::ChangedImage { place, .. }
             | Subject::Run { place, .. }
             | Subject::Model { place, .. }
-            | Subject::Prediction { place, .. } => place.agent,
+            | Subject::Prediction { place, .. }
+            | Subject::Source { place, .. }
+            | Subject::Schedule { place, .. } => place.agent,
         }
     }
 
@@ -117,7 +90,9 @@ impl Subject {
             | Subject::ChangedImage { place, .. }
             | Subject::Run { place, .. }
             | Subject::Model { place, .. }
-            | Subject::Prediction { place, .. } => Some(place),
+            | Subject::Prediction { place, .. }
+            | Subject::Source { place, .. }
+            | Subject::Schedule { place, .. } => Some(place),
         }
     }
 
@@ -136,6 +111,8 @@ impl Subject {
             Subject::Run { run, .. } => run.to_string(),
             Subject::Model { number, .. } => number.to_string(),
             Subject::Prediction { id, .. } => id.to_string(),
+            Subject::Source { name, .. } => name.to_string(),
+            Subject::Schedule { name, .. } => name.to_string(),
         }
     }
 
@@ -224,6 +201,35 @@ impl Subject {
                 let filter = PredictionFilter { model: Some(*number), ..PredictionFilter::default() };
                 let place = place.clone();
                 links.push((format!("predictions by {number}"), View::Predictions { place, filter }));
+            }
+            Subject::Source { place, name } => {
+                let source = super::source(state, place, name);
+                if let Some(pending) = source.and_then(|source| source.pending.as_ref()) {
+                    if let Some(id) = pending.change_set {
+                        let place = place.clone();
+                        to(format!("change-set {id} to review"), Subject::ChangeSet { place, id });
+                    }
+                    let (agent, job) = (place.agent, pending.job);
+                    to(format!("job {job} that imports it"), Subject::Job { agent, job });
+                }
+                let imported = source.and_then(|source| source.imported.as_ref());
+                if let Some(dataset) = imported.and_then(|imported| imported.dataset) {
+                    let place = place.clone();
+                    to(format!("dataset version {dataset}"), Subject::Dataset { place, dataset });
+                }
+            }
+            Subject::Schedule { place, project, name } => {
+                to(format!("what {name} did"), self.clone());
+                if let Some(status) = super::schedule(state, place, project.as_ref(), name) {
+                    for fired in status.last.iter().flat_map(|last| &last.jobs) {
+                        let (agent, job) = (place.agent, fired.job);
+                        to(format!("job {job} of the last firing"), Subject::Job { agent, job });
+                    }
+                    if let ScheduleAction::CheckSource { source } = &status.schedule.spec.action {
+                        let (place, name) = (place.clone(), source.clone());
+                        to(format!("source {name}"), Subject::Source { place, name });
+                    }
+                }
             }
             Subject::Prediction { place, id } => {
                 if let Some(prediction) = super::prediction(state, place, *id) {
@@ -324,6 +330,9 @@ fn project_views(place: &Place) -> Vec<(String, View)> {
         ("change-sets".to_owned(), View::ChangeSets { place: at() }),
         ("predictions".to_owned(), View::Predictions { place: at(), filter: PredictionFilter::default() }),
         ("labelling".to_owned(), View::Label { place: at() }),
+        ("sources".to_owned(), View::Sources { place: at() }),
+        ("schedules".to_owned(), View::Schedules { place: at() }),
+        ("waiting room of classes".to_owned(), View::Waiting { place: at(), threshold: None }),
     ]
 }
 
