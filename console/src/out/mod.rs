@@ -6,6 +6,7 @@ mod progress;
 mod sheet;
 mod table;
 mod text;
+pub mod words;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 

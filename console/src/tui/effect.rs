@@ -7,7 +7,8 @@ use vigie_protocol::dataset::ChangeSet;
 use vigie_protocol::job::Job;
 use vigie_protocol::page::PageCursor;
 use vigie_protocol::prediction::Prediction;
-use vigie_protocol::service::{AliasMoved, ClusterLabelled};
+use vigie_protocol::schedule::{Firing, Schedule};
+use vigie_protocol::service::{AliasMoved, ClusterLabelled, SourceChecked};
 
 use super::state::{AgentIndex, Cells, OrderOf, Want};
 
@@ -107,6 +108,12 @@ pub enum Request {
     Withdraw(vigie_protocol::service::FeedbackWithdraw),
     /// See [`vigie_protocol::service::LabelCluster`].
     LabelCluster(vigie_protocol::service::LabelCluster),
+    /// See [`vigie_protocol::service::SourceCheck`].
+    CheckSource(vigie_protocol::service::SourceCheck),
+    /// See [`vigie_protocol::service::SchedulePause`].
+    PauseSchedule(vigie_protocol::service::SchedulePause),
+    /// See [`vigie_protocol::service::ScheduleRun`].
+    RunSchedule(vigie_protocol::service::ScheduleRun),
     /// See [`vigie_protocol::service::Predict`]: of an image that the agent holds.
     Predict(vigie_protocol::service::Predict),
 }
@@ -127,6 +134,9 @@ impl Change {
                 Request::Feedback(_) => "feedback_give",
                 Request::Withdraw(_) => "feedback_withdraw",
                 Request::LabelCluster(_) => "label_cluster",
+                Request::CheckSource(_) => "source_check",
+                Request::PauseSchedule(_) => "schedule_pause",
+                Request::RunSchedule(_) => "schedule_run",
                 Request::Predict(_) => "predict",
             },
             Change::PredictFile { .. } => "predict",
@@ -151,6 +161,12 @@ pub enum Done {
     Job(Box<Job>),
     /// A change-set was decided.
     Decided(Box<ChangeSet>),
+    /// A source was looked at.
+    SourceChecked(Box<SourceChecked>),
+    /// A schedule was paused, or goes on.
+    Schedule(Box<Schedule>),
+    /// A schedule fired.
+    Fired(Box<Firing>),
     /// An image was classified.
     Predicted(Box<Prediction>),
     /// A prediction is gone.

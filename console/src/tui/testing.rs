@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vigie_protocol::access::Role;
-use vigie_protocol::dataset::{ChangeSet, DatasetImage, DatasetVersion, SplitCounts};
+use vigie_protocol::dataset::{ChangeSet, ChangeSetState, DatasetImage, DatasetVersion, SplitCounts};
 use vigie_protocol::event::{Event as Happened, Severity};
 use vigie_protocol::feedback::{LabelItem, LabelQueue};
 use vigie_protocol::health::{AgentHealth, ServiceHealth, ServiceState};
@@ -12,9 +12,13 @@ use vigie_protocol::job::{Job, JobState, Wait};
 use vigie_protocol::model::{Alias, GateCheck, GateVerdict, ModelVersion};
 use vigie_protocol::prediction::{Prediction, Scored};
 use vigie_protocol::project::Project;
+use vigie_protocol::review::{ChangeSetImage, ImageFinding};
+use vigie_protocol::rules::WaitingRoom;
 use vigie_protocol::run::{EpochMetrics, Run};
 use vigie_protocol::samples::Sample;
+use vigie_protocol::schedule::{Firing, FiringCause, FiringState, ScheduleAction, ScheduleStatus, Trigger};
 use vigie_protocol::service::{METHODS, ModelDetail};
+use vigie_protocol::source::{Source, SourceOrigin, SourceState};
 use vigie_protocol::{AliasName, Hash, ModelNumber, Time};
 
 use super::effect::Effects;
@@ -174,8 +178,8 @@ fn answers() -> Vec<(Query, Answer)> {
         image: Hash::from([n; 32]),
         ..Prediction::sample()
     };
-    let sets = rows(vec![ChangeSet::sample()]);
-    let set = sets.rows[0].id;
+    let set = ChangeSet::sample().id;
+    let sets = rows(vec![open_set(), ChangeSet::sample()]);
     let run = curve(Run::sample());
     let diff = vigie_protocol::dataset::DatasetDifference::sample();
     let verdict = GateVerdict {
@@ -218,6 +222,9 @@ fn answers() -> Vec<(Query, Answer)> {
         (Query::DatasetSizes { project: project(), dataset }, Answer::DatasetSizes(Arc::new(Vec::sample()))),
         (Query::ChangeSets { project: project() }, Answer::ChangeSets(sets)),
         (Query::ChangeSet { project: project(), id: set }, Answer::ChangeSet(Arc::new(ChangeSet::sample()))),
+        (Query::ChangeSet { project: project(), id: open_set().id }, Answer::ChangeSet(Arc::new(open_set()))),
+        (changed_images(false), Answer::ChangeSetImages(rows((1..=4).map(changed).collect()))),
+        (changed_images(true), Answer::ChangeSetImages(rows((1..=2).map(changed).collect()))),
         (Query::Job { job: job.id }, Answer::Job(Arc::new(job.clone()))),
         (
             Query::JobLog { job: job.id },
@@ -268,6 +275,16 @@ fn answers() -> Vec<(Query, Answer)> {
             Query::LabelClasses { project: project() },
             Answer::LabelClasses(Arc::new(["barn owl", "jay", "kite", "owl"].map(str::to_owned).to_vec())),
         ),
+        (Query::Sources { project: project() }, Answer::Sources(Arc::new(sources()))),
+        (Query::Schedules, Answer::Schedules(Arc::new(schedules()))),
+        (
+            Query::Firings { project: Some(project()), name: Firing::sample().schedule },
+            Answer::Firings(rows(vec![Firing::sample(), failed_firing()])),
+        ),
+        (
+            Query::Waiting { project: project(), threshold: None },
+            Answer::Waiting(Arc::new(WaitingRoom { simulated: false, ..WaitingRoom::sample() })),
+        ),
         (
             Query::AgentLog,
             Answer::AgentLog(Lines {
@@ -277,6 +294,82 @@ fn answers() -> Vec<(Query, Answer)> {
             }),
         ),
     ]
+}
+
+/// One with a version to review, one that is gone.
+fn sources() -> Vec<Source> {
+    let gone = Source {
+        name: "server".parse().expect("a name"),
+        origin: SourceOrigin::Url { url: "https://example.org/birds.zip".to_owned() },
+        state: SourceState::Vanished,
+        detail: "404 Not Found; \u{1b}[31mask its owner".to_owned(),
+        latest: None,
+        imported: None,
+        pending: None,
+        ..Source::sample()
+    };
+    vec![Source::sample(), gone]
+}
+
+/// A paused one of the project, and one of the whole agent that never fired.
+fn schedules() -> Vec<ScheduleStatus> {
+    let mut of_agent = ScheduleStatus { last: None, ..ScheduleStatus::sample() };
+    of_agent.schedule.name = "sweep".parse().expect("a name");
+    of_agent.schedule.project = None;
+    of_agent.schedule.paused = None;
+    of_agent.schedule.spec.trigger = Trigger::Interval { seconds: 86_400 };
+    of_agent.schedule.spec.action = ScheduleAction::Gc;
+    let paused = ScheduleStatus { next: Vec::new(), ..ScheduleStatus::sample() };
+    vec![of_agent, paused]
+}
+
+fn failed_firing() -> Firing {
+    Firing {
+        number: 6,
+        cause: FiringCause::Due,
+        state: FiringState::Failed,
+        jobs: Vec::new(),
+        detail: "there is no source kaggle-birds".to_owned(),
+        ..Firing::sample()
+    }
+}
+
+/// A change-set that nobody has decided on.
+pub(crate) fn open_set() -> ChangeSet {
+    ChangeSet {
+        id: "01980000-0000-7000-8000-0000000000c1".parse().expect("an id"),
+        state: ChangeSetState::Proposed,
+        base: Some(3),
+        left: BTreeMap::new(),
+        accepted_as: None,
+        decided: None,
+        generation: 1,
+        ..ChangeSet::sample()
+    }
+}
+
+/// What a review of it asks for.
+fn changed_images(only_findings: bool) -> Query {
+    let (project, id) = (birds().project, open_set().id);
+    Query::ChangeSetImages { project, id, class: None, kind: None, only_findings }
+}
+
+/// Its n-th image: the first looks like another one and leaks, the second enters the test split.
+fn changed(n: u8) -> ChangeSetImage {
+    let mut image = ChangeSetImage::sample();
+    image.change.image = Hash::from([n; 32]);
+    image.change.origin = format!("owls/{n}.jpg");
+    match n {
+        1 => image.findings.push(ImageFinding::NearDuplicate {
+            of: Hash::from([9; 32]),
+            origin: "jays/9.jpg".to_owned(),
+            label: "jay".to_owned(),
+            bits: 3,
+        }),
+        2 => image.findings = vec![ImageFinding::EntersTest],
+        _ => image.findings.clear(),
+    }
+    image
 }
 
 /// The n-th image at the labelling desk.
@@ -335,6 +428,7 @@ pub(crate) fn every_view() -> Vec<View> {
         View::Images { place: place(), dataset, class: None, split: None },
         View::ChangeSets { place: place() },
         View::ChangeSet { place: place(), id: ChangeSet::sample().id },
+        View::Review { place: place(), id: open_set().id, class: None, kind: None },
         View::Jobs,
         View::Job { agent: LAB, job },
         View::Runs { place: place() },
@@ -349,6 +443,10 @@ pub(crate) fn every_view() -> Vec<View> {
         View::Prediction { place: place(), id: prediction_id(1) },
         View::Predict { place: place() },
         View::Label { place: place() },
+        View::Sources { place: place() },
+        View::Schedules { place: place() },
+        View::Schedule { place: place(), project: Some(place().project), name: Firing::sample().schedule },
+        View::Waiting { place: place(), threshold: None },
         View::Events,
         View::Log { agent: LAB },
         View::Messages,

@@ -2,14 +2,14 @@
 
 use clap::{Args, ValueEnum};
 use vigie_protocol::dataset::{ChangeKind, ImageChange, Placement};
-use vigie_protocol::review::{ChangeSetImage, ImageFinding};
+use vigie_protocol::review::ChangeSetImage;
 use vigie_protocol::service::ChangeSetImages;
 use vigie_protocol::{ChangeSetId, ProjectName};
 
 use crate::app::App;
 use crate::cli::Limit;
 use crate::cli::datasets::change_kind;
-use crate::out::{Cell, Column, Table};
+use crate::out::{Cell, Column, Table, words};
 use crate::session::{Session, ask};
 
 #[derive(Debug, Args)]
@@ -84,7 +84,7 @@ fn table(images: &[ChangeSetImage]) -> Table {
     );
     for ChangeSetImage { change, quality: _, group: _, findings } in images {
         let ImageChange { image, kind, from, to, origin } = change;
-        let findings: Vec<String> = findings.iter().map(finding).collect();
+        let findings: Vec<String> = findings.iter().map(words::finding).collect();
         table.row([
             image.to_string().into(),
             change_kind(*kind),
@@ -99,16 +99,4 @@ fn table(images: &[ChangeSetImage]) -> Table {
 
 fn placement(placement: Option<&Placement>) -> Cell {
     Cell::maybe(placement.map(|Placement { label, split }| format!("{label}, {split}")))
-}
-
-fn finding(finding: &ImageFinding) -> String {
-    match finding {
-        ImageFinding::NearDuplicate { of: _, origin, label, bits } => {
-            format!("looks like {origin} ({label}, {bits} of 64 bits off)")
-        }
-        ImageFinding::Leak { of: _, origin, split } => format!("leaks into {split}: {origin}"),
-        ImageFinding::Outlier { feature, value, z } => format!("{feature} {value:.2} is unusual (z {z:+.1})"),
-        ImageFinding::EntersTest => "enters the test split".to_owned(),
-        ImageFinding::Unknown => "something that this console does not know".to_owned(),
-    }
 }

@@ -5,12 +5,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use vigie_protocol::Time;
 use vigie_protocol::dataset::Decision;
-use vigie_protocol::job::JobState;
-use vigie_protocol::schedule::{
-    CatchUp, EventFilter, FiredJob, Firing, FiringCause, FiringState, Schedule, ScheduleSpec, ScheduleStatus,
-    Trigger,
-};
+use vigie_protocol::schedule::{CatchUp, Firing, Schedule, ScheduleSpec, ScheduleStatus, Trigger};
 
+use crate::out::words::{fires, outcome, why};
 use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, count, duration, when};
 
 /// All schedules.
@@ -120,61 +117,6 @@ pub fn history(firings: &[Firing], style: &Style) -> Table {
     table
 }
 
-/// What came of a firing: of its jobs, when it has some.
-fn outcome(firing: &Firing) -> (String, Tone) {
-    let of_job = |FiredJob { state, .. }: &FiredJob| match state {
-        Some(state @ (JobState::Failed | JobState::Cancelled)) => Some((format!("job {state}"), Tone::Bad)),
-        Some(state @ JobState::Succeeded) => Some((format!("job {state}"), Tone::Good)),
-        Some(state) => Some((format!("job {state}"), Tone::Plain)),
-        None => None,
-    };
-    let tone = match firing.state {
-        FiringState::Failed => Tone::Bad,
-        FiringState::Done => Tone::Good,
-        FiringState::Skipped => Tone::Dim,
-        FiringState::Begun | FiringState::Submitted | FiringState::Unknown => Tone::Plain,
-    };
-    firing.jobs.first().and_then(of_job).unwrap_or_else(|| (firing.state.as_str().to_owned(), tone))
-}
-
-fn why(cause: &FiringCause) -> String {
-    match cause {
-        FiringCause::Due => "due".to_owned(),
-        FiringCause::Missed { firings: 1 } => "missed".to_owned(),
-        FiringCause::Missed { firings } => format!("{firings} missed"),
-        FiringCause::Event { events: 1, .. } => "an event".to_owned(),
-        FiringCause::Event { events, .. } => format!("{events} events"),
-        FiringCause::Asked { by } => format!("{by} asked"),
-        FiringCause::Unknown => "a cause this console does not know".to_owned(),
-    }
-}
-
-/// When a schedule fires, in a line.
-fn fires(trigger: &Trigger) -> String {
-    match trigger {
-        Trigger::Cron { expression, time_zone } => format!("{expression} {time_zone}"),
-        Trigger::Interval { seconds } => format!("every {}", span(*seconds)),
-        Trigger::Event { on, debounce_s: 0 } => format!("on {}", event(on)),
-        Trigger::Event { on, debounce_s } => {
-            format!("on {}, after {} of quiet", event(on), span(*debounce_s))
-        }
-        Trigger::Unknown => "a trigger this console does not know".to_owned(),
-    }
-}
-
-fn event(on: &EventFilter) -> String {
-    match on {
-        EventFilter::Dataset { lineage: Some(lineage) } => format!("dataset:{lineage}"),
-        EventFilter::Dataset { lineage: None } => "dataset".to_owned(),
-        EventFilter::ChangeSet => "changeset".to_owned(),
-        EventFilter::Model => "model".to_owned(),
-        EventFilter::Alias { alias: Some(alias) } => format!("alias:{alias}"),
-        EventFilter::Alias { alias: None } => "alias".to_owned(),
-        EventFilter::DataChanged => "data-changed".to_owned(),
-        EventFilter::Unknown => "events this console does not know".to_owned(),
-    }
-}
-
 fn caught_up(catch_up: CatchUp) -> String {
     match catch_up {
         CatchUp::Skip => "firings are only noted".to_owned(),
@@ -182,16 +124,6 @@ fn caught_up(catch_up: CatchUp) -> String {
         CatchUp::All { at_most } => format!("firings are made up for, the newest {at_most}"),
         CatchUp::Unknown => "a way this console does not know".to_owned(),
     }
-}
-
-/// A span in its largest whole unit: `6h`, `90s`.
-fn span(seconds: u32) -> String {
-    for (unit, name) in [(86_400, "d"), (3_600, "h"), (60, "m")] {
-        if seconds >= unit && seconds.is_multiple_of(unit) {
-            return format!("{}{name}", seconds / unit);
-        }
-    }
-    format!("{seconds}s")
 }
 
 /// A moment on the clock that a schedule goes by.
@@ -210,7 +142,9 @@ fn utc(at: Time) -> String {
 
 #[cfg(test)]
 mod tests {
-    use vigie_protocol::schedule::{PlannedFiring, ScheduleAction, ScheduleProgress};
+    use vigie_protocol::schedule::{
+        FiringCause, FiringState, PlannedFiring, ScheduleAction, ScheduleProgress,
+    };
 
     use super::*;
 
@@ -295,14 +229,5 @@ mod tests {
         NO  DUE                   BEGAN    WHY       STATE    JOB  WHAT CAME OF IT
          2  2026-03-28 12:00 UTC  1 h ago  2 missed  skipped  -    not made up for
         ");
-    }
-
-    #[test]
-    fn spans_are_whole() {
-        for (seconds, text) in
-            [(59, "59s"), (60, "1m"), (90, "90s"), (21_600, "6h"), (172_800, "2d"), (0, "0s")]
-        {
-            assert_eq!(span(seconds), text);
-        }
     }
 }

@@ -4,7 +4,7 @@
 use vigie_protocol::job::{JobSpec, JobState};
 use vigie_protocol::model::Alias;
 use vigie_protocol::service::{
-    ChangeSetDecide, JobChange, JobSubmit, Predict, PredictionForget, Promote, Rollback, TrainSubmit,
+    JobChange, JobSubmit, Predict, PredictionForget, Promote, Rollback, TrainSubmit,
 };
 use vigie_protocol::{AliasName, IdempotencyKey};
 
@@ -87,30 +87,6 @@ pub(super) const COMMANDS: &[Command] = &[
                 }
             }
         },
-        ..BASE
-    },
-    Command {
-        name: "accept",
-        doc: "make the change-set the next dataset version",
-        keys: &["A"],
-        scope: Scope::In(&["changesets", "changeset"]),
-        risk: Risk::Write,
-        method: Some("change_set_decide"),
-        twin: Some("changesets accept"),
-        enabled: undecided,
-        run: |state, _, _| decide(state, true),
-        ..BASE
-    },
-    Command {
-        name: "reject",
-        doc: "turn the change-set down",
-        keys: &["X"],
-        scope: Scope::In(&["changesets", "changeset"]),
-        risk: Risk::Write,
-        method: Some("change_set_decide"),
-        twin: Some("changesets reject"),
-        enabled: undecided,
-        run: |state, _, _| decide(state, false),
         ..BASE
     },
     Command {
@@ -375,45 +351,6 @@ fn change_jobs(state: &mut State, verb: &str, request: impl Fn(vigie_protocol::J
         focus: 0,
         grave: false,
         action: FormAction::Send { changes },
-        error: None,
-    }));
-}
-
-fn undecided(state: &State) -> Result<(), String> {
-    match views::change_set(state) {
-        Some((_, set)) if set.decided.is_none() => Ok(()),
-        Some(_) => Err("it is decided already".to_owned()),
-        None => Err("no change-set is selected".to_owned()),
-    }
-}
-
-fn decide(state: &mut State, accept: bool) {
-    let Some((place, set)) = views::change_set(state) else { return };
-    let totals = set.totals();
-    let lines = vec![
-        format!("{} for {} of {}", set.origin, set.lineage, place.project),
-        format!(
-            "{} added, {} removed, {} relabelled, {} moved; {} left out",
-            totals.added, totals.removed, totals.relabelled_in, totals.moved, set.quarantined
-        ),
-    ];
-    let request = Request::Decide(ChangeSetDecide {
-        key: IdempotencyKey::new(),
-        project: place.project.clone(),
-        change_set: set.id,
-        expected_generation: set.generation,
-        accept,
-        reason: None,
-        selection: None,
-    });
-    let verb = if accept { "accept" } else { "reject" };
-    state.overlay = Some(Overlay::Form(Form {
-        title: format!("{} the change-set", if accept { "Accept" } else { "Reject" }),
-        lines,
-        fields: vec![Field::exactly(format!("type {verb}"), verb), Field::free("reason", true)],
-        focus: 0,
-        grave: false,
-        action: FormAction::Send { changes: vec![(place.agent, Change::Ask(request))] },
         error: None,
     }));
 }

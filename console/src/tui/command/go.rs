@@ -158,8 +158,11 @@ pub(super) const COMMANDS: &[Command] = &[
             None => Err("nothing is selected".to_owned()),
         },
         run: |state, _, _| {
-            if let Some(view) = views::subject(state).map(|subject| subject.view()) {
-                follow(state, view);
+            match views::subject(state).map(|subject| subject.view()) {
+                // What has no view of its own leads on to others.
+                Some(view) if view == state.screen().view => links(state),
+                Some(view) => follow(state, view),
+                None => {}
             }
         },
         ..BASE
@@ -172,17 +175,7 @@ pub(super) const COMMANDS: &[Command] = &[
             false => Ok(()),
             true => Err("nothing selected leads anywhere".to_owned()),
         },
-        run: |state, _, _| {
-            let links = views::links(state);
-            let items = links.into_iter().map(|(label, view)| state::MenuItem {
-                label,
-                keys: String::new(),
-                reason: None,
-                does: state::MenuAction::Go(Box::new(view)),
-            });
-            let menu = state::Menu { title: "Go to".to_owned(), items: items.collect(), selected: 0 };
-            state.overlay = Some(state::Overlay::Menu(menu));
-        },
+        run: |state, _, _| links(state),
         ..BASE
     },
     Command {
@@ -239,14 +232,29 @@ fn go(state: &mut State, view: View) {
     state.nav.jump(view);
 }
 
-fn has_place(state: &State) -> Result<(), String> {
+fn links(state: &mut State) {
+    let links = views::links(state);
+    if links.is_empty() {
+        return state.say("it leads nowhere yet", false);
+    }
+    let items = links.into_iter().map(|(label, view)| state::MenuItem {
+        label,
+        keys: String::new(),
+        reason: None,
+        does: state::MenuAction::Go(Box::new(view)),
+    });
+    let menu = state::Menu { title: "Go to".to_owned(), items: items.collect(), selected: 0 };
+    state.overlay = Some(state::Overlay::Menu(menu));
+}
+
+pub(super) fn has_place(state: &State) -> Result<(), String> {
     match state.place() {
         Some(_) => Ok(()),
         None => Err("no agent has told of a project yet".to_owned()),
     }
 }
 
-fn in_place(state: &mut State, view: impl FnOnce(Place) -> View) {
+pub(super) fn in_place(state: &mut State, view: impl FnOnce(Place) -> View) {
     if let Some(place) = state.place() {
         state.place = Some(place.clone());
         go(state, view(place));
@@ -322,6 +330,9 @@ fn project(state: &mut State, argument: &str, _: &mut Vec<Effect>) {
         View::Runs { .. } => View::Runs { place },
         View::Predictions { .. } => View::Predictions { place, filter: PredictionFilter::default() },
         View::Predict { .. } => View::Predict { place },
+        View::Sources { .. } => View::Sources { place },
+        View::Schedules { .. } => View::Schedules { place },
+        View::Waiting { .. } => View::Waiting { place, threshold: None },
         _ => View::Models { place },
     };
     state.nav.jump(view);

@@ -2,10 +2,12 @@
 //! the docs and the read-only filter are all made from it.
 
 mod act;
+mod automation;
 mod chart;
 mod go;
 mod label;
 mod list;
+mod review;
 mod see;
 
 use std::fmt;
@@ -16,6 +18,7 @@ use vigie_protocol::service;
 pub(super) use act::{predict_file, send};
 pub(super) use go::follow;
 pub(super) use label::WORDS;
+pub(super) use review::CHANGES;
 
 use super::effect::Effects;
 use super::state::{State, View};
@@ -123,6 +126,10 @@ pub enum Kind {
     Column,
     /// A class of the project.
     Class,
+    /// A number of images.
+    Images,
+    /// What becomes of an image of a change-set.
+    Change,
     /// What can be said of a prediction.
     Feedback,
     /// Anything.
@@ -131,9 +138,18 @@ pub enum Kind {
 
 /// Every command.
 pub fn all() -> impl Iterator<Item = &'static Command> {
-    [go::COMMANDS, list::COMMANDS, see::COMMANDS, act::COMMANDS, label::COMMANDS, chart::COMMANDS]
-        .into_iter()
-        .flatten()
+    [
+        go::COMMANDS,
+        list::COMMANDS,
+        see::COMMANDS,
+        act::COMMANDS,
+        review::COMMANDS,
+        automation::COMMANDS,
+        label::COMMANDS,
+        chart::COMMANDS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The command of this name.
@@ -237,6 +253,8 @@ impl Kind {
             Kind::Palette => "PALETTE",
             Kind::Column => "COLUMN",
             Kind::Class => "CLASS",
+            Kind::Images => "IMAGES",
+            Kind::Change => "added|removed|relabelled|moved|all",
             Kind::Feedback => "correct|unknown|withdraw|CLASS",
             Kind::Text => "TEXT",
         }

@@ -70,6 +70,13 @@ async fn once(client: &AgentClient, request: Request) -> Result<Done, ApiError> 
             Done::Said
         }
         Request::LabelCluster(request) => Done::ClusterLabelled(ask!(client, label_cluster, request).await?),
+        Request::CheckSource(request) => {
+            Done::SourceChecked(Box::new(ask!(client, source_check, request).await?))
+        }
+        Request::PauseSchedule(request) => {
+            Done::Schedule(Box::new(ask!(client, schedule_pause, request).await?))
+        }
+        Request::RunSchedule(request) => Done::Fired(Box::new(ask!(client, schedule_run, request).await?)),
         // Not a change that can be asked for twice: each answer is a prediction of its own.
         Request::Predict(request) => Done::Predicted(Box::new(blobs::predict(client, request).await?)),
     })

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use vigie_protocol::page::{Page, PageCursor, PageRequest};
 use vigie_protocol::service::{
-    AgentLog, AliasHistory, ChangeSetGet, ChangeSetList, DatasetDiff, DatasetGet, DatasetImages, DatasetList,
-    Empty, GateTest, InProject, JobGet, JobLog, LabelNext, LabelPage, ModelGet, ModelList, PredictionGet,
-    PredictionList, RunGet, RunList,
+    AgentLog, AliasHistory, ChangeSetGet, ChangeSetImages, ChangeSetList, ClassWaiting, DatasetDiff,
+    DatasetGet, DatasetImages, DatasetList, Empty, GateTest, InProject, JobGet, JobLog, LabelNext, LabelPage,
+    ModelGet, ModelList, PredictionGet, PredictionList, RunGet, RunList, ScheduleHistory, ScheduleList,
 };
 use vigie_protocol::wire::client::AgentClient;
 use vigie_protocol::{ApiError, ErrorCode};
@@ -54,6 +54,12 @@ pub(super) async fn fetch(
         Query::ChangeSet { project, id } => {
             let request = ChangeSetGet { project, change_set: id };
             Answer::ChangeSet(Arc::new(ask!(client, change_set_get, request).await?))
+        }
+        Query::ChangeSetImages { project, id, class, kind, only_findings } => {
+            // The first page looks at every image of the version.
+            let client = client.with_timeout(Duration::from_secs(60));
+            let request = ChangeSetImages { project, change_set: id, class, kind, only_findings, page };
+            Answer::ChangeSetImages(rows(ask!(client, change_set_images, request).await?))
         }
         Query::Job { job } => Answer::Job(Arc::new(ask!(client, job_get, JobGet { job }).await?)),
         Query::JobLog { job } => {
@@ -106,6 +112,21 @@ pub(super) async fn fetch(
         }
         Query::LabelClasses { project } => {
             Answer::LabelClasses(Arc::new(ask!(client, label_classes, InProject { project }).await?))
+        }
+        Query::Sources { project } => {
+            Answer::Sources(Arc::new(ask!(client, source_list, InProject { project }).await?))
+        }
+        Query::Schedules => {
+            let request = ScheduleList { project: None };
+            Answer::Schedules(Arc::new(ask!(client, schedule_list, request).await?))
+        }
+        Query::Firings { project, name } => {
+            let request = ScheduleHistory { project, name, page };
+            Answer::Firings(rows(ask!(client, schedule_history, request).await?))
+        }
+        Query::Waiting { project, threshold } => {
+            let request = ClassWaiting { project, threshold };
+            Answer::Waiting(Arc::new(ask!(client, class_waiting, request).await?))
         }
         Query::Prediction { project, id } => {
             let request = PredictionGet { project, prediction: id };

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use vigie_protocol::dataset::{DatasetRef, Split};
+use vigie_protocol::dataset::{ChangeKind, DatasetRef, Split};
 use vigie_protocol::prediction::PredictionFilter;
-use vigie_protocol::{AliasName, ChangeSetId, Hash, JobId, ModelNumber, PredictionId, ProjectName, RunId};
+use vigie_protocol::{
+    AliasName, ChangeSetId, Hash, JobId, ModelNumber, PredictionId, ProjectName, RunId, ScheduleName,
+};
 
 use super::AgentIndex;
 use crate::tui::filter::Filter;
@@ -38,6 +40,7 @@ pub enum View {
     Images { place: Place, dataset: DatasetRef, class: Option<String>, split: Option<Split> },
     ChangeSets { place: Place },
     ChangeSet { place: Place, id: ChangeSetId },
+    Review { place: Place, id: ChangeSetId, class: Option<String>, kind: Option<ChangeKind> },
     Jobs,
     Job { agent: AgentIndex, job: JobId },
     Runs { place: Place },
@@ -52,6 +55,10 @@ pub enum View {
     Prediction { place: Place, id: PredictionId },
     Predict { place: Place },
     Label { place: Place },
+    Sources { place: Place },
+    Schedules { place: Place },
+    Schedule { place: Place, project: Option<ProjectName>, name: ScheduleName },
+    Waiting { place: Place, threshold: Option<u32> },
     Events,
     Log { agent: AgentIndex },
     Messages,
@@ -77,6 +84,7 @@ impl View {
             | View::Images { place, .. }
             | View::ChangeSets { place }
             | View::ChangeSet { place, .. }
+            | View::Review { place, .. }
             | View::Runs { place }
             | View::Curves { place, .. }
             | View::Models { place }
@@ -88,7 +96,11 @@ impl View {
             | View::Predictions { place, .. }
             | View::Prediction { place, .. }
             | View::Predict { place }
-            | View::Label { place } => Some(place),
+            | View::Label { place }
+            | View::Sources { place }
+            | View::Schedules { place }
+            | View::Schedule { place, .. }
+            | View::Waiting { place, .. } => Some(place),
             View::Overview
             | View::Agents
             | View::Agent { .. }

@@ -6,17 +6,23 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vigie_protocol::dataset::{
-    ChangeSet, ClassChange, ClassSizes, DatasetImage, DatasetRef, DatasetVersion, ImageChange, Lineage, Split,
+    ChangeKind, ChangeSet, ClassChange, ClassSizes, DatasetImage, DatasetRef, DatasetVersion, ImageChange,
+    Lineage, Split,
 };
 use vigie_protocol::feedback::{Clusters, LabelItem, LabelQueue};
 use vigie_protocol::job::{Job, Lease, LogLine};
 use vigie_protocol::model::{AliasMove, GateVerdict, ModelVersion};
 use vigie_protocol::page::PageCursor;
 use vigie_protocol::prediction::{Prediction, PredictionFilter};
+use vigie_protocol::review::ChangeSetImage;
+use vigie_protocol::rules::WaitingRoom;
 use vigie_protocol::run::Run;
+use vigie_protocol::schedule::{Firing, ScheduleStatus};
 use vigie_protocol::service::{AgentLogLine, ModelDetail};
+use vigie_protocol::source::Source;
 use vigie_protocol::{
-    AliasName, ApiError, ChangeSetId, JobId, ModelNumber, PredictionId, ProjectName, RunId, Time,
+    AliasName, ApiError, ChangeSetId, JobId, ModelNumber, PredictionId, ProjectName, RunId, ScheduleName,
+    Time,
 };
 
 use super::AgentIndex;
@@ -67,6 +73,13 @@ pub enum Query {
     ChangeSet {
         project: ProjectName,
         id: ChangeSetId,
+    },
+    ChangeSetImages {
+        project: ProjectName,
+        id: ChangeSetId,
+        class: Option<String>,
+        kind: Option<ChangeKind>,
+        only_findings: bool,
     },
     Job {
         job: JobId,
@@ -123,6 +136,19 @@ pub enum Query {
     LabelClasses {
         project: ProjectName,
     },
+    Sources {
+        project: ProjectName,
+    },
+    /// Of the agent, and of all its projects.
+    Schedules,
+    Firings {
+        project: Option<ProjectName>,
+        name: ScheduleName,
+    },
+    Waiting {
+        project: ProjectName,
+        threshold: Option<u32>,
+    },
     AgentLog,
 }
 
@@ -131,6 +157,8 @@ impl Query {
     pub fn max_age(&self) -> Option<Duration> {
         let seconds = match self {
             Query::Images { .. } | Query::DatasetSizes { .. } | Query::DatasetDiff { .. } => return None,
+            // Each asking looks at every image of a version; a decision asks anew by itself.
+            Query::ChangeSetImages { .. } => return None,
             Query::Model { .. } | Query::Compare { .. } => return None,
             Query::Prediction { .. } | Query::LabelNext { .. } => return None,
             Query::JobLog { .. } | Query::AgentLog | Query::Job { .. } => 1,
@@ -141,8 +169,11 @@ impl Query {
             | Query::Runs { .. }
             | Query::Models { .. }
             | Query::LabelClusters { .. }
+            | Query::Sources { .. }
+            | Query::Schedules
+            | Query::Firings { .. }
             | Query::AliasHistory { .. } => 5,
-            Query::LabelClasses { .. } => 30,
+            Query::LabelClasses { .. } | Query::Waiting { .. } => 30,
             // The gate runs an engine over the golden set: not twice for nothing.
             Query::Gate { .. } => 300,
         };
@@ -198,6 +229,7 @@ pub enum Answer {
     DatasetDiff { classes: Arc<BTreeMap<String, ClassChange>>, images: Rows<ImageChange> },
     ChangeSets(Rows<ChangeSet>),
     ChangeSet(Arc<ChangeSet>),
+    ChangeSetImages(Rows<ChangeSetImage>),
     Job(Arc<Job>),
     JobLog(Lines<LogLine>),
     Leases(Arc<Vec<Lease>>),
@@ -213,6 +245,10 @@ pub enum Answer {
     LabelNext { items: Rows<LabelItem>, waiting: u64, gone: u64 },
     LabelClusters(Arc<Clusters>),
     LabelClasses(Arc<Vec<String>>),
+    Sources(Arc<Vec<Source>>),
+    Schedules(Arc<Vec<ScheduleStatus>>),
+    Firings(Rows<Firing>),
+    Waiting(Arc<WaitingRoom>),
     AgentLog(Lines<AgentLogLine>),
 }
 
@@ -224,11 +260,13 @@ impl Answer {
             Answer::Images(rows) => rows.next.as_ref(),
             Answer::DatasetDiff { images, .. } => images.next.as_ref(),
             Answer::ChangeSets(rows) => rows.next.as_ref(),
+            Answer::ChangeSetImages(rows) => rows.next.as_ref(),
             Answer::Runs(rows) => rows.next.as_ref(),
             Answer::Models(rows) => rows.next.as_ref(),
             Answer::AliasHistory(rows) => rows.next.as_ref(),
             Answer::Predictions(rows) => rows.next.as_ref(),
             Answer::LabelNext { items, .. } => items.next.as_ref(),
+            Answer::Firings(rows) => rows.next.as_ref(),
             Answer::DatasetSizes(_)
             | Answer::ChangeSet(_)
             | Answer::Job(_)
@@ -241,6 +279,9 @@ impl Answer {
             | Answer::Prediction(_)
             | Answer::LabelClusters(_)
             | Answer::LabelClasses(_)
+            | Answer::Sources(_)
+            | Answer::Schedules(_)
+            | Answer::Waiting(_)
             | Answer::AgentLog(_) => None,
         }
     }
@@ -256,6 +297,8 @@ impl Answer {
             (Answer::Datasets(rows), Answer::Datasets(more)) => rows.extend(more),
             (Answer::Images(rows), Answer::Images(more)) => rows.extend(more),
             (Answer::ChangeSets(rows), Answer::ChangeSets(more)) => rows.extend(more),
+            (Answer::ChangeSetImages(rows), Answer::ChangeSetImages(more)) => rows.extend(more),
+            (Answer::Firings(rows), Answer::Firings(more)) => rows.extend(more),
             (Answer::Runs(rows), Answer::Runs(more)) => rows.extend(more),
             (Answer::Models(rows), Answer::Models(more)) => rows.extend(more),
             (Answer::AliasHistory(rows), Answer::AliasHistory(more)) => rows.extend(more),
@@ -399,7 +442,12 @@ impl Store {
 
     /// Asks for a want anew, whatever its age.
     pub fn expire_one(&mut self, want: &Want) {
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.want == *want) {
+        self.expire_those(|held| held == want);
+    }
+
+    /// Asks for all such wants anew, whatever their age.
+    pub fn expire_those(&mut self, such: impl Fn(&Want) -> bool) {
+        for slot in self.slots.iter_mut().filter(|slot| such(&slot.want)) {
             slot.expired = true;
             slot.pages = slot.pages.min(1);
             slot.at = slot.at.map(|_| Time::default());

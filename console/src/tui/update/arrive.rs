@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use vigie_protocol::schedule::FiringState;
+use vigie_protocol::service::SourceChecked;
+use vigie_protocol::source::SourceState;
 use vigie_protocol::{ApiError, ErrorCode, Time};
 
 use super::label;
+use crate::out::words;
 use crate::tui::command::follow;
 use crate::tui::effect::{Change, Done, Request, Ticket};
 use crate::tui::state::{
@@ -94,10 +98,38 @@ fn succeeded(state: &mut State, agent: AgentIndex, change: &Change, at: Time, do
         }
         Done::Decided(set) => {
             let text = match set.accepted_as {
-                Some(number) => format!("{}@v{number} is made", set.lineage),
+                Some(number) if set.left.is_empty() => format!("{}@v{number} is made", set.lineage),
+                Some(number) => format!("{}@v{number} is made of a part of it", set.lineage),
                 None => format!("the change-set for {} is {}", set.lineage, decided(&set)),
             };
             state.say(text, false);
+            let (project, id) = (set.project.clone(), set.id);
+            // Of a set that was accepted in part, the images are those of the part.
+            state.store.expire_those(|want| {
+                want.agent == agent
+                    && matches!(&want.query, Query::ChangeSetImages { id: of, .. } if *of == id)
+            });
+            let want = Want { agent, query: Query::ChangeSet { project, id } };
+            state.store.arrived(&want, at, Ok(Answer::ChangeSet(Arc::new(*set))));
+        }
+        Done::SourceChecked(checked) => {
+            let SourceChecked { source, job } = *checked;
+            let detail =
+                if source.detail.is_empty() { String::new() } else { format!(", {}", source.detail) };
+            let found = job.map_or("nothing new".to_owned(), |job| format!("job {} imports it", job.id));
+            let bad = !matches!(source.state, SourceState::Ok | SourceState::Unchecked);
+            state.say(format!("{} is {}{detail}; {found}", source.name, source.state), bad);
+        }
+        Done::Schedule(schedule) => {
+            let then = if schedule.paused.is_some() { "is paused" } else { "goes on" };
+            state.say(format!("{} {then}", schedule.name), false);
+        }
+        Done::Fired(firing) => {
+            let (word, _) = words::outcome(&firing);
+            let detail =
+                if firing.detail.is_empty() { String::new() } else { format!(": {}", firing.detail) };
+            let bad = firing.state == FiringState::Failed;
+            state.say(format!("{} fired, {word}{detail}", firing.schedule), bad);
         }
         Done::Predicted(prediction) => {
             state.say(
@@ -181,6 +213,8 @@ fn what(change: &Change) -> &'static str {
             Request::Forget(_) => "forget",
             Request::Feedback(_) | Request::LabelCluster(_) => "the answer",
             Request::Withdraw(_) => "undo",
+            Request::CheckSource(_) => "the check",
+            Request::PauseSchedule(_) | Request::RunSchedule(_) => "the schedule",
             Request::Predict(_) => "predict",
         },
     }

@@ -80,6 +80,9 @@ fn with_reason(mut change: Change, typed: Option<&str>) -> Change {
             | Request::Feedback(_)
             | Request::Withdraw(_)
             | Request::LabelCluster(_)
+            | Request::CheckSource(_)
+            | Request::PauseSchedule(_)
+            | Request::RunSchedule(_)
             | Request::Predict(_) => return change,
         };
         if let Some(typed) = typed {

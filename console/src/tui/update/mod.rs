@@ -129,4 +129,6 @@ fn fetch(state: &mut State, effects: &mut Effects) {
 #[cfg(test)]
 mod label_tests;
 #[cfg(test)]
+mod review_tests;
+#[cfg(test)]
 mod tests;

@@ -276,9 +276,13 @@ fn arguments(state: &State, command: &Command) -> Vec<String> {
         ]
         .map(str::to_owned)
         .to_vec(),
-        Kind::Class => classes(state),
+        Kind::Class => match views::review::classes(state) {
+            Some(classes) => classes,
+            None => classes(state),
+        },
+        Kind::Change => command::CHANGES.map(|(word, _)| word.to_owned()).to_vec(),
         Kind::Feedback => command::WORDS.map(str::to_owned).into_iter().chain(classes(state)).collect(),
-        Kind::Text | Kind::File => Vec::new(),
+        Kind::Text | Kind::File | Kind::Images => Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use vigie_protocol::dataset::{ChangeSet, ChangeSetState, ClassChange};
 
 use super::{Cx, Page, Subject, draw_table, place_text, when};
-use crate::out::{count, safe, signed};
+use crate::out::{count, safe, signed, words};
 use crate::tui::state::{Answer, Query, Screen, State, View, Want};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
 use crate::tui::theme::Role;
@@ -59,7 +59,10 @@ impl Page for ChangeSets {
             source: Slice::boxed(rows, |set| set.id.to_string(), move |set| row(state, set)),
             revision: slot.map_or(0, |slot| slot.revision),
             want: Some((want, more)),
-            empty: super::waiting(slot, "no change-set yet: an import proposes one"),
+            empty: super::waiting(
+                slot,
+                "no change-set yet: `vigie datasets import` or a source proposes one",
+            ),
         })
     }
 
@@ -79,13 +82,18 @@ fn want(screen: &Screen) -> Option<Want> {
 }
 
 fn state_cell(state: &State, set: &ChangeSet) -> Cell {
-    let (role, word) = match set.state {
+    let (role, word) = standing(set);
+    Cell::text(format!("{} {word}", state.theme.mark(role))).role(role)
+}
+
+/// Where it stands, and how that looks.
+pub(super) fn standing(set: &ChangeSet) -> (Role, &'static str) {
+    match set.state {
         ChangeSetState::Proposed => (Role::Warn, "proposed"),
         ChangeSetState::Accepted => (Role::Good, "accepted"),
         ChangeSetState::Rejected => (Role::Dim, "rejected"),
         ChangeSetState::Unknown => (Role::Dim, "unknown"),
-    };
-    Cell::text(format!("{} {word}", state.theme.mark(role))).role(role)
+    }
 }
 
 fn row(state: &State, set: &ChangeSet) -> Row {
@@ -135,6 +143,12 @@ impl Page for OneChangeSet {
         })
     }
 
+    fn subject(&self, state: &State, screen: &Screen, n: usize) -> Option<Subject> {
+        let View::ChangeSet { place, id } = &screen.view else { return None };
+        let class = super::find_change_set(state, place, *id)?.classes.keys().nth(n)?.clone();
+        Some(Subject::ChangedClass { place: place.clone(), id: *id, class })
+    }
+
     fn about(&self, _: &State, screen: &Screen) -> Option<Subject> {
         match &screen.view {
             View::ChangeSet { place, id } => Some(Subject::ChangeSet { place: place.clone(), id: *id }),
@@ -143,7 +157,7 @@ impl Page for OneChangeSet {
     }
 
     fn table_area(&self, _: &State, _: &Screen, body: Rect) -> Rect {
-        let head = 5.min(body.height);
+        let head = 6.min(body.height);
         Rect { y: body.y + head, height: (body.height - head) * 2 / 3, ..body }
     }
 
@@ -188,7 +202,7 @@ fn head(cx: &Cx<'_>, set: &ChangeSet, body: Rect, buffer: &mut Buffer) {
         let reason = decided.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         format!("decided {} by {}{reason}", cx.state.clock(decided.at), decided.by)
     });
-    let lines = [
+    let mut lines = vec![
         format!("{} against {base}{became}", set.origin),
         format!("proposed {} by {}; {decided}", cx.state.clock(set.created), set.by),
         format!(
@@ -198,6 +212,18 @@ fn head(cx: &Cx<'_>, set: &ChangeSet, body: Rect, buffer: &mut Buffer) {
             count(set.quarantined)
         ),
     ];
+    if let Some(found) = words::findings(&set.findings) {
+        lines.push(format!("{found}: {} looks through them", cx.state.keymap.shown("review")));
+    }
+    if !set.left.is_empty() {
+        let left: ClassChange = set.left.values().sum();
+        lines.push(format!(
+            "a part of it: not taken were {} added, {} removed, {} relabelled",
+            count(left.added),
+            count(left.removed),
+            count(left.relabelled_in)
+        ));
+    }
     for (i, line) in lines.iter().enumerate() {
         put(buffer, body.x, body.y + i as u16, body.width, &safe(line), cx.theme.style(Role::Text));
     }

@@ -130,6 +130,13 @@ fn class_row((name, change): &(String, ClassChange)) -> Row {
 }
 
 fn image_row(state: &State, change: &ImageChange) -> Row {
+    let [kind, from, to] = change_cells(state, change);
+    Row::new(vec![kind, from, to, Cell::text(&change.origin)])
+        .fault(matches!(change.kind, ChangeKind::Removed | ChangeKind::Relabelled))
+}
+
+/// What becomes of an image, what it was, and what it is then.
+pub(super) fn change_cells(state: &State, change: &ImageChange) -> [Cell; 3] {
     let (role, word) = match change.kind {
         ChangeKind::Added => (Role::Good, "added"),
         ChangeKind::Removed => (Role::Bad, "removed"),
@@ -141,11 +148,6 @@ fn image_row(state: &State, change: &ImageChange) -> Row {
         Some(placement) => Cell::text(format!("{} {}", placement.label, placement.split)),
         None => Cell::none(),
     };
-    Row::new(vec![
-        Cell::text(format!("{} {word}", state.theme.mark(role))).role(role),
-        at(&change.from),
-        at(&change.to),
-        Cell::text(&change.origin),
-    ])
-    .fault(matches!(change.kind, ChangeKind::Removed | ChangeKind::Relabelled))
+    let kind = Cell::text(format!("{} {word}", state.theme.mark(role))).role(role);
+    [kind, at(&change.from), at(&change.to)]
 }

@@ -26,9 +26,13 @@ mod prediction;
 pub(super) mod predictions;
 mod projects;
 mod reach;
+pub(super) mod review;
 pub(super) mod runs;
+mod schedules;
 mod services;
+mod sources;
 mod subject;
+mod waiting_room;
 mod when;
 
 use ratatui::buffer::Buffer;
@@ -127,6 +131,7 @@ fn page(view: &View) -> &'static dyn Page {
         View::Images { .. } => &images::Images,
         View::ChangeSets { .. } => &changesets::ChangeSets,
         View::ChangeSet { .. } => &changesets::OneChangeSet,
+        View::Review { .. } => &review::Review,
         View::Jobs => &jobs::Jobs,
         View::Job { .. } => &job::Job,
         View::Runs { .. } => &runs::Runs,
@@ -141,6 +146,10 @@ fn page(view: &View) -> &'static dyn Page {
         View::Prediction { .. } => &prediction::Prediction,
         View::Predict { .. } => &predict::Predict,
         View::Label { .. } => &label::Label,
+        View::Sources { .. } => &sources::Sources,
+        View::Schedules { .. } => &schedules::Schedules,
+        View::Schedule { .. } => &schedules::OneSchedule,
+        View::Waiting { .. } => &waiting_room::WaitingRoom,
         View::Events => &events::Events,
         View::Log { .. } => &log::Log,
         View::Messages => &messages::Messages,
@@ -162,6 +171,7 @@ pub(super) fn name(view: &View) -> &'static str {
         View::Images { .. } => "images",
         View::ChangeSets { .. } => "changesets",
         View::ChangeSet { .. } => "changeset",
+        View::Review { .. } => "review",
         View::Jobs => "jobs",
         View::Job { .. } => "job",
         View::Runs { .. } => "runs",
@@ -176,6 +186,10 @@ pub(super) fn name(view: &View) -> &'static str {
         View::Prediction { .. } => "prediction",
         View::Predict { .. } => "predict",
         View::Label { .. } => "label",
+        View::Sources { .. } => "sources",
+        View::Schedules { .. } => "schedules",
+        View::Schedule { .. } => "schedule",
+        View::Waiting { .. } => "waiting",
         View::Events => "events",
         View::Log { .. } => "log",
         View::Messages => "messages",
@@ -196,6 +210,7 @@ pub(super) fn twin(view: &View) -> Option<&'static str> {
         View::Images { .. } => "datasets images",
         View::ChangeSets { .. } => "changesets list",
         View::ChangeSet { .. } => "changesets show",
+        View::Review { .. } => "changesets images",
         View::Jobs => "jobs list",
         View::Job { .. } => "jobs show",
         View::Runs { .. } => "runs list",
@@ -209,6 +224,10 @@ pub(super) fn twin(view: &View) -> Option<&'static str> {
         View::Prediction { .. } => "predictions show",
         View::Predict { .. } => "predict",
         View::Label { .. } => "label next",
+        View::Sources { .. } => "sources list",
+        View::Schedules { .. } => "schedules list",
+        View::Schedule { .. } => "schedules history",
+        View::Waiting { .. } => "classes waiting",
         View::Events => "events list",
         View::Log { .. } => "agents log",
         View::Messages | View::Help => return None,
@@ -293,6 +312,18 @@ fn draw_waiting(
 ) {
     for (line, y) in waiting(slot, empty).lines().zip(body.y + 1..body.bottom()) {
         widgets::put(buffer, body.x + 2, y, body.width.saturating_sub(2), line, cx.theme.style(Role::Dim));
+    }
+}
+
+/// How a tone of the commands looks here.
+fn role_of(tone: crate::out::Tone) -> Role {
+    use crate::out::Tone;
+    match tone {
+        Tone::Plain | Tone::Environment(_) => Role::Text,
+        Tone::Dim => Role::Dim,
+        Tone::Good => Role::Good,
+        Tone::Warn => Role::Warn,
+        Tone::Bad => Role::Bad,
     }
 }
 

@@ -7,7 +7,9 @@ use vigie_protocol::job::Job;
 use vigie_protocol::model::ModelVersion;
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::run::Run;
-use vigie_protocol::{ChangeSetId, ModelNumber, PredictionId, RunId};
+use vigie_protocol::schedule::ScheduleStatus;
+use vigie_protocol::source::Source;
+use vigie_protocol::{ChangeSetId, ModelNumber, PredictionId, ProjectName, RunId, ScheduleName, SourceName};
 
 use super::{Subject, about, page, table};
 use crate::tui::command::{Command, Scope};
@@ -60,7 +62,9 @@ pub(in crate::tui) fn shown_keys(state: &State) -> Vec<String> {
 
 /// Takes the marks off rows that are gone.
 pub(in crate::tui) fn drop_dead_marks(state: &mut State) {
-    if state.screen().table.marks.is_empty() {
+    // What a change-set changes stays the same however the list of it is narrowed: marks in a review are
+    // a choice that is made over several looks.
+    if state.screen().table.marks.is_empty() || matches!(state.screen().view, View::Review { .. }) {
         return;
     }
     let Some(table) = table(state) else { return };
@@ -297,4 +301,28 @@ pub(in crate::tui) fn change_set(state: &State) -> Option<(Place, ChangeSet)> {
     })?;
     let set = find_change_set(state, &place, id)?.clone();
     Some((place, set))
+}
+
+/// A source of a project.
+pub(in crate::tui) fn source<'a>(state: &'a State, place: &Place, name: &SourceName) -> Option<&'a Source> {
+    match state.answer(place.agent, Query::Sources { project: place.project.clone() })? {
+        Answer::Sources(sources) => sources.iter().find(|source| source.name == *name),
+        _ => None,
+    }
+}
+
+/// A schedule of a project, or of the whole agent.
+pub(in crate::tui) fn schedule<'a>(
+    state: &'a State,
+    place: &Place,
+    project: Option<&ProjectName>,
+    name: &ScheduleName,
+) -> Option<&'a ScheduleStatus> {
+    let is_it = |status: &&ScheduleStatus| {
+        status.schedule.project.as_ref() == project && status.schedule.name == *name
+    };
+    match state.answer(place.agent, Query::Schedules)? {
+        Answer::Schedules(schedules) => schedules.iter().find(is_it),
+        _ => None,
+    }
 }

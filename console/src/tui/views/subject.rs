@@ -5,7 +5,10 @@ use vigie_protocol::dataset::DatasetRef;
 use vigie_protocol::event::{Event, Subject as Told};
 use vigie_protocol::job::{Job, JobOutcome, JobSpec, Wait};
 use vigie_protocol::prediction::PredictionFilter;
-use vigie_protocol::{ChangeSetId, Hash, JobId, ModelNumber, PredictionId, RunId};
+use vigie_protocol::schedule::ScheduleAction;
+use vigie_protocol::{
+    ChangeSetId, Hash, JobId, ModelNumber, PredictionId, ProjectName, RunId, ScheduleName, SourceName,
+};
 
 use crate::tui::state::{AgentIndex, Answer, Place, Query, State, View};
 
@@ -19,10 +22,14 @@ pub enum Subject {
     Class { place: Place, dataset: DatasetRef, class: String },
     Image { place: Place, image: Hash, dataset: DatasetRef },
     ChangeSet { place: Place, id: ChangeSetId },
+    ChangedClass { place: Place, id: ChangeSetId, class: String },
+    ChangedImage { place: Place, id: ChangeSetId, image: Hash },
     Job { agent: AgentIndex, job: JobId },
     Run { place: Place, run: RunId },
     Model { place: Place, number: ModelNumber },
     Prediction { place: Place, id: PredictionId },
+    Source { place: Place, name: SourceName },
+    Schedule { place: Place, project: Option<ProjectName>, name: ScheduleName },
 }
 
 impl Subject {
@@ -36,11 +43,18 @@ impl Subject {
                 View::Images { place, dataset, class: Some(class), split: None }
             }
             Subject::Image { place, dataset, .. } => View::Dataset { place, dataset },
-            Subject::ChangeSet { place, id } => View::ChangeSet { place, id },
+            Subject::ChangeSet { place, id } | Subject::ChangedImage { place, id, .. } => {
+                View::ChangeSet { place, id }
+            }
+            Subject::ChangedClass { place, id, class } => {
+                View::Review { place, id, class: Some(class), kind: None }
+            }
             Subject::Job { agent, job } => View::Job { agent, job },
             Subject::Run { place, run } => View::Curves { place, runs: vec![run] },
             Subject::Model { place, number } => View::Model { place, number },
             Subject::Prediction { place, id } => View::Prediction { place, id },
+            Subject::Source { place, .. } => View::Sources { place },
+            Subject::Schedule { place, project, name } => View::Schedule { place, project, name },
         }
     }
 
@@ -53,9 +67,13 @@ impl Subject {
             | Subject::Class { place, .. }
             | Subject::Image { place, .. }
             | Subject::ChangeSet { place, .. }
+            | Subject::ChangedClass { place, .. }
+            | Subject::ChangedImage { place, .. }
             | Subject::Run { place, .. }
             | Subject::Model { place, .. }
-            | Subject::Prediction { place, .. } => place.agent,
+            | Subject::Prediction { place, .. }
+            | Subject::Source { place, .. }
+            | Subject::Schedule { place, .. } => place.agent,
         }
     }
 
@@ -68,9 +86,13 @@ impl Subject {
             | Subject::Class { place, .. }
             | Subject::Image { place, .. }
             | Subject::ChangeSet { place, .. }
+            | Subject::ChangedClass { place, .. }
+            | Subject::ChangedImage { place, .. }
             | Subject::Run { place, .. }
             | Subject::Model { place, .. }
-            | Subject::Prediction { place, .. } => Some(place),
+            | Subject::Prediction { place, .. }
+            | Subject::Source { place, .. }
+            | Subject::Schedule { place, .. } => Some(place),
         }
     }
 
@@ -83,10 +105,14 @@ impl Subject {
             Subject::Class { class, .. } => class.clone(),
             Subject::Image { image, .. } => image.to_string(),
             Subject::ChangeSet { id, .. } => id.to_string(),
+            Subject::ChangedClass { class, .. } => class.clone(),
+            Subject::ChangedImage { image, .. } => image.to_string(),
             Subject::Job { job, .. } => job.to_string(),
             Subject::Run { run, .. } => run.to_string(),
             Subject::Model { number, .. } => number.to_string(),
             Subject::Prediction { id, .. } => id.to_string(),
+            Subject::Source { name, .. } => name.to_string(),
+            Subject::Schedule { name, .. } => name.to_string(),
         }
     }
 
@@ -127,7 +153,16 @@ impl Subject {
                 let (place, dataset) = (place.clone(), *dataset);
                 to(format!("dataset version {dataset}"), Subject::Dataset { place, dataset });
             }
+            Subject::ChangedClass { place, id, class } => {
+                to(format!("images of {class} in the change-set"), self.clone());
+                links.push(("all images of the change-set".to_owned(), all_changed(place, *id)));
+            }
+            Subject::ChangedImage { place, id, .. } => {
+                to(format!("change-set {id}"), Subject::ChangeSet { place: place.clone(), id: *id });
+            }
             Subject::ChangeSet { place, id } => {
+                links.push(("images of the change-set".to_owned(), all_changed(place, *id)));
+                let mut to = |label: String, subject: Subject| links.push((label, subject.view()));
                 if let Some(set) = super::find_change_set(state, place, *id)
                     && let Some(number) = set.accepted_as
                 {
@@ -166,6 +201,35 @@ impl Subject {
                 let filter = PredictionFilter { model: Some(*number), ..PredictionFilter::default() };
                 let place = place.clone();
                 links.push((format!("predictions by {number}"), View::Predictions { place, filter }));
+            }
+            Subject::Source { place, name } => {
+                let source = super::source(state, place, name);
+                if let Some(pending) = source.and_then(|source| source.pending.as_ref()) {
+                    if let Some(id) = pending.change_set {
+                        let place = place.clone();
+                        to(format!("change-set {id} to review"), Subject::ChangeSet { place, id });
+                    }
+                    let (agent, job) = (place.agent, pending.job);
+                    to(format!("job {job} that imports it"), Subject::Job { agent, job });
+                }
+                let imported = source.and_then(|source| source.imported.as_ref());
+                if let Some(dataset) = imported.and_then(|imported| imported.dataset) {
+                    let place = place.clone();
+                    to(format!("dataset version {dataset}"), Subject::Dataset { place, dataset });
+                }
+            }
+            Subject::Schedule { place, project, name } => {
+                to(format!("what {name} did"), self.clone());
+                if let Some(status) = super::schedule(state, place, project.as_ref(), name) {
+                    for fired in status.last.iter().flat_map(|last| &last.jobs) {
+                        let (agent, job) = (place.agent, fired.job);
+                        to(format!("job {job} of the last firing"), Subject::Job { agent, job });
+                    }
+                    if let ScheduleAction::CheckSource { source } = &status.schedule.spec.action {
+                        let (place, name) = (place.clone(), source.clone());
+                        to(format!("source {name}"), Subject::Source { place, name });
+                    }
+                }
             }
             Subject::Prediction { place, id } => {
                 if let Some(prediction) = super::prediction(state, place, *id) {
@@ -253,6 +317,10 @@ fn job_links(agent: AgentIndex, job: &Job) -> Vec<(String, Subject)> {
     links
 }
 
+fn all_changed(place: &Place, id: ChangeSetId) -> View {
+    View::Review { place: place.clone(), id, class: None, kind: None }
+}
+
 fn project_views(place: &Place) -> Vec<(String, View)> {
     let at = || place.clone();
     vec![
@@ -262,6 +330,9 @@ fn project_views(place: &Place) -> Vec<(String, View)> {
         ("change-sets".to_owned(), View::ChangeSets { place: at() }),
         ("predictions".to_owned(), View::Predictions { place: at(), filter: PredictionFilter::default() }),
         ("labelling".to_owned(), View::Label { place: at() }),
+        ("sources".to_owned(), View::Sources { place: at() }),
+        ("schedules".to_owned(), View::Schedules { place: at() }),
+        ("waiting room of classes".to_owned(), View::Waiting { place: at(), threshold: None }),
     ]
 }
 
