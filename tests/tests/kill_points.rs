@@ -220,8 +220,10 @@ async fn killed_at_random_moments_under_load() -> Result<()> {
     let mut agent = Agent::start(&options).await?;
     subset(&data("samples/products.zip"), &agent.state().join("shop.zip"), 8)?;
     let web = FakeKaggle::start().await?;
-    step(&agent, &web, LIFE[0]).await??;
-    step(&agent, &web, LIFE[3]).await??;
+    // Two models, so that the alias can move.
+    for command in LIFE.iter().filter(|command| command[0] == "pipeline") {
+        step(&agent, &web, command).await??;
+    }
     let project: ProjectName = "shop".parse()?;
     let picture = fs::read(repository().join("core/tests/fixtures/nets/photo_cat.png"))?;
     let mut moves = 1;

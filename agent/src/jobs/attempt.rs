@@ -27,7 +27,7 @@ pub(super) enum What {
     Step { stage: String, done: u64, total: u64, unit: String, fraction: f32 },
     Epoch(EpochMetrics),
     Started { pid: Option<u32> },
-    Ended { ending: Ending, verdict: Option<Verdict> },
+    Ended { ending: Ending, verdict: Option<Box<Verdict>> },
 }
 
 /// Follows a worker to its end.
@@ -64,13 +64,13 @@ pub(super) async fn follow(
         }
         write(&logs, job, lines).await;
         if let Some(ending) = end {
-            let _ = tell(What::Ended { ending, verdict }).await;
+            let _ = tell(What::Ended { ending, verdict: verdict.map(Box::new) }).await;
             return;
         }
     }
     // The launcher gave up on it without a word.
     let ending = Ending { garbled: Some("nothing more came".to_owned()), ..Ending::default() };
-    let _ = tell(What::Ended { ending, verdict }).await;
+    let _ = tell(What::Ended { ending, verdict: verdict.map(Box::new) }).await;
 }
 
 /// A line of a job's log, as of now.

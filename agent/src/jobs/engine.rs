@@ -258,7 +258,7 @@ impl JobEngine {
                 }
                 self.publish(id);
             }
-            What::Ended { ending, verdict } => self.ended(id, &ending, verdict).await,
+            What::Ended { ending, verdict } => self.ended(id, &ending, verdict.map(|of| *of)).await,
         }
     }
 

@@ -167,9 +167,12 @@ mod tests {
 
     use super::*;
 
+    /// Who said what, and when.
+    type Votes<'a> = &'a [(&'a str, i64, &'a str)];
+
     /// Rows of one image: what was predicted, and who said what when.
-    fn rows(said: &[(&str, &[(&str, i64, &str)])]) -> Vec<Feedback> {
-        let row = |&(predicted, votes): &(&str, &[(&str, i64, &str)])| {
+    fn rows(said: &[(&str, Votes<'_>)]) -> Vec<Feedback> {
+        let row = |&(predicted, votes): &(&str, Votes<'_>)| {
             let mut row = Feedback { votes: Vec::new(), ..Feedback::sample() };
             row.top[0].class = predicted.to_owned();
             row.votes = votes

@@ -198,7 +198,7 @@ impl JobEngine {
                 Err(error) => Err((FailureCause::Crashed, error.to_string())),
             };
             let verdict = verdict.map_err(|(cause, message)| JobFailure { cause, message, hint: None });
-            let what = What::Ended { ending: Ending::default(), verdict: Some(verdict) };
+            let what = What::Ended { ending: Ending::default(), verdict: Some(Box::new(verdict)) };
             let _ = news.send(News { job: id, attempt: number, what }).await;
         });
     }

@@ -63,7 +63,7 @@ pub(super) async fn withdraw(api: Api, request: FeedbackWithdraw) -> Result<Feed
                 let Some(row) = state.catalog.feedback(&project, prediction)? else {
                     return state.catalog.keep::<Option<Feedback>>(&receipt, &None);
                 };
-                let picture = row.state != FeedbackState::NoPicture && state.blobs.refresh(row.image)?;
+                let picture = row.state != FeedbackState::NoPicture && state.blobs.touch(row.image)?;
                 state.catalog.withdraw_feedback(&project, prediction, &by, picture, Some(&receipt))
             })
             .await?;
@@ -159,7 +159,7 @@ pub(super) fn voted(
             None => return Ok(None),
         },
     };
-    let picture = kept && state.blobs.refresh(about.image)?;
+    let picture = kept && state.blobs.touch(about.image)?;
     Ok(Some(Voted { about, picture }))
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Planner {
 
 #[derive(Debug)]
 enum Times {
-    Calendar(Calendar),
+    Calendar(Box<Calendar>),
     Every(Duration),
     /// It waits for events, or for a newer build.
     None,
@@ -70,7 +70,7 @@ impl Planner {
     fn new(spec: &ScheduleSpec, identity: String) -> Result<Self, BadCalendar> {
         let times = match &spec.trigger {
             Trigger::Cron { expression, time_zone } => {
-                Times::Calendar(Calendar::read(expression, time_zone)?)
+                Times::Calendar(Box::new(Calendar::read(expression, time_zone)?))
             }
             Trigger::Interval { seconds } => Times::Every(Duration::from_secs(u64::from(*seconds).max(1))),
             Trigger::Event { .. } | Trigger::Unknown => Times::None,

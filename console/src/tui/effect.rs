@@ -71,6 +71,7 @@ pub enum Effect {
 
 /// A change of something at an agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "few exist at a time, and those that travel are boxed")]
 pub enum Change {
     /// A request as it goes over the wire.
     Ask(Request),

@@ -213,12 +213,22 @@ impl FolderBlobs {
         Ok(Temporary { disk: &*self.disk, path, file, placed: false })
     }
 
-    /// Sets a blob's time to now; `false` when it is not there whole. Its length alone would not do:
-    /// what a power cut leaves of a blob that was not flushed can have the right one.
+    /// As [`FolderBlobs::touch`], for a put: what is found is flushed with what is written.
+    fn refresh(&self, hash: Hash) -> Result<bool> {
+        let there = self.touch(hash)?;
+        if there {
+            self.remember(hash, Put::Found);
+        }
+        Ok(there)
+    }
+
+    /// Sets a blob's time to now, so that no collection of garbage takes it for a while; `false` when it
+    /// is not there whole. Its length alone would not do: what a power cut leaves of a blob that was not
+    /// flushed can have the right one.
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    pub fn refresh(&self, hash: Hash) -> Result<bool> {
+    pub fn touch(&self, hash: Hash) -> Result<bool> {
         let path = self.path_of(hash);
         match blake3::Hasher::new().update_mmap(&path).map(|there| Hash::from(there.finalize())) {
             Ok(there) if there == hash => {}
@@ -229,10 +239,7 @@ impl FolderBlobs {
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let both = Timestamps { last_access: now, last_modification: now };
         match utimensat(CWD, &path, &both, AtFlags::empty()) {
-            Ok(()) => {
-                self.remember(hash, Put::Found);
-                Ok(true)
-            }
+            Ok(()) => Ok(true),
             Err(rustix::io::Errno::NOENT) => Ok(false),
             Err(error) => Err(io_error("touching", &path, error.into())),
         }

@@ -231,7 +231,7 @@ fn carry_out(state: &State, step: Step) -> Result<()> {
                 if state.log.get(&birds(), prediction.id)?.is_none() {
                     continue; // it was forgotten
                 }
-                let picture = prediction.picture_kept && state.blobs.refresh(prediction.image)?;
+                let picture = prediction.picture_kept && state.blobs.touch(prediction.image)?;
                 let voted = Voted { about: Feedback::about(&prediction), picture };
                 let vote = Vote { by: by.to_owned(), at: at(33), said, blind: true };
                 catalog.give_feedback(&birds(), &voted, &vote, Some(&receipt("say", number * 10 + n)))?;

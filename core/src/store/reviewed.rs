@@ -36,7 +36,7 @@ impl State {
             Some(wanted) if wanted != FeedbackFilter::None => {
                 self.with_feedback(project, filter, cursor, limit, until)
             }
-            _ => self.from_log(project, filter, cursor, limit, until),
+            _ => self.logged(project, filter, cursor, limit, until),
         }
     }
 
@@ -50,7 +50,7 @@ impl State {
         Ok(Some(found))
     }
 
-    fn from_log(
+    fn logged(
         &self,
         project: &ProjectName,
         filter: &PredictionFilter,

@@ -78,9 +78,10 @@ fn once<T: Serialize>(what: &str, rows: &[T]) {
 
 #[tokio::test(start_paused = true)]
 async fn every_method_is_answered() {
-    use ErrorCode::{Conflict, Invalid, NotFound};
+    use ErrorCode::{Conflict, Invalid, NotFound, Precondition, Unsupported};
     let (_fleet, client) = fleet(1, 1_000);
-    // Of the samples only those fit that name something that is there.
+    // Of the samples only those fit that name something that is there. All changes have one key, which
+    // is used up by the first of them that is carried out.
     let expected: &[(&str, Option<ErrorCode>)] = &[
         ("whoami", None),
         ("health", None),
@@ -98,14 +99,27 @@ async fn every_method_is_answered() {
         ("change_set_list", Some(Invalid)),
         ("change_set_get", Some(NotFound)),
         ("change_set_images", Some(NotFound)),
-        ("change_set_decide", Some(NotFound)),
-        ("job_submit", Some(NotFound)),
-        ("train_submit", Some(NotFound)),
+        ("change_set_decide", Some(Unsupported)),
+        ("source_list", None),
+        ("source_set", Some(Precondition)),
+        ("source_remove", Some(NotFound)),
+        ("source_check", Some(NotFound)),
+        ("class_list_get", None),
+        ("class_list_set", Some(Conflict)),
+        ("class_check", None),
+        ("dataset_history", Some(Invalid)),
+        ("dataset_balance", None),
+        ("dataset_metadata", Some(NotFound)),
+        ("label_check_list", Some(Invalid)),
+        ("label_issue_list", Some(NotFound)),
+        ("label_keep", None),
+        ("job_submit", Some(Precondition)),
+        ("train_submit", Some(Precondition)),
         ("job_list", Some(Invalid)),
         ("job_get", Some(NotFound)),
         ("job_log", Some(NotFound)),
-        ("job_cancel", Some(NotFound)),
-        ("job_retry", Some(NotFound)),
+        ("job_cancel", Some(Precondition)),
+        ("job_retry", Some(Precondition)),
         ("lease_list", None),
         ("run_list", Some(Invalid)),
         ("run_get", Some(NotFound)),
@@ -114,13 +128,30 @@ async fn every_method_is_answered() {
         ("gate_test", Some(NotFound)),
         ("alias_list", None),
         ("alias_history", Some(Invalid)),
-        ("promote", Some(NotFound)),
-        ("rollback", Some(Conflict)),
+        ("promote", Some(Precondition)),
+        ("rollback", Some(Precondition)),
         ("predict", Some(Invalid)),
         ("prediction_list", Some(Invalid)),
         ("prediction_get", Some(NotFound)),
         ("prediction_forget", Some(NotFound)),
         ("prediction_counts", None),
+        ("schedule_list", None),
+        ("schedule_set", None),
+        ("schedule_remove", None),
+        ("schedule_pause", None),
+        ("schedule_run", None),
+        ("schedule_history", None),
+        ("class_waiting", None),
+        ("rules_explain", None),
+        ("feedback_give", None),
+        ("feedback_withdraw", None),
+        ("feedback_list", None),
+        ("feedback_accuracy", None),
+        ("feedback_new_images", None),
+        ("label_classes", None),
+        ("label_next", None),
+        ("label_clusters", None),
+        ("label_cluster", None),
         ("event_list", Some(Invalid)),
         ("watch", None),
         ("upload_begin", None),
@@ -130,17 +161,16 @@ async fn every_method_is_answered() {
         ("blob_read", Some(NotFound)),
         ("audit_list", Some(Invalid)),
         ("audit_verify", None),
+        ("backup", None),
     ];
     let outcomes = client
         .with_timeout(Duration::from_secs(60))
         .call(|client, _| async move { Ok(Ok(call_every(&client).await)) })
         .await
         .expect("connected");
-    let mut codes = outcomes.into_iter().map(|(method, outcome)| {
+    let codes = outcomes.into_iter().map(|(method, outcome)| {
         let answer = outcome.unwrap_or_else(|error| panic!("{method} was not answered: {error}"));
         (method, answer.err().map(|error| error.code))
     });
-    let answered: Vec<_> = codes.by_ref().take(expected.len()).collect();
-    assert_eq!(answered, expected);
-    assert_eq!(codes.collect::<Vec<_>>(), [("backup", None)]);
+    assert_eq!(codes.collect::<Vec<_>>(), expected);
 }

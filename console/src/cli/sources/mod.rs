@@ -82,7 +82,7 @@ enum Verb {
         #[arg(long, default_value = "source")]
         lineage: Lineage,
         #[command(flatten)]
-        reading: Reading,
+        reading: Box<Reading>,
         /// Accept change-sets by themselves that touch less than this share of the line's images
         #[arg(long, value_name = "SHARE", value_parser = percent)]
         accept_under: Option<f32>,

@@ -81,11 +81,12 @@ impl Catalog {
             let mut decided = Vec::new();
             for row in rows {
                 let FeedbackState::Taken { change_set } = row.state else { continue };
-                if !sets.contains_key(&change_set) {
-                    sets.insert(change_set, self.came_to(project, change_set)?);
-                }
-                if let Some(Some(state)) = sets.get(&change_set) {
-                    decided.push((row.prediction, row.generation, *state));
+                let state = match sets.get(&change_set) {
+                    Some(known) => *known,
+                    None => *sets.entry(change_set).or_insert(self.came_to(project, change_set)?),
+                };
+                if let Some(state) = state {
+                    decided.push((row.prediction, row.generation, state));
                 }
             }
             self.move_feedback(project, &decided)?;

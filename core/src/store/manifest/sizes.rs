@@ -46,6 +46,8 @@ fn spread(mut numbers: Vec<u64>) -> Spread {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use vigie_protocol::Hash;
     use vigie_protocol::dataset::DatasetImage;
 
