@@ -1,11 +1,15 @@
 //! What keys ask of agents in a review, and of sources and schedules.
 
 use vigie_protocol::Hash;
+use vigie_protocol::dataset::ChangeSet;
 use vigie_protocol::review::Selection;
+use vigie_protocol::samples::Sample;
 
-use crate::tui::effect::{Change, Effect, Effects, Request};
-use crate::tui::state::{State, View};
-use crate::tui::testing::{DARK, birds, open_set, press, show, text, world};
+use super::update;
+use crate::tui::effect::{Change, Done, Effect, Effects, Request};
+use crate::tui::event::Event;
+use crate::tui::state::{Query, State, View};
+use crate::tui::testing::{DARK, birds, now, open_set, press, show, text, world};
 
 fn set() -> View {
     View::ChangeSet { place: birds(), id: open_set().id }
@@ -75,11 +79,34 @@ fn says(view: View, keys: &str, wanted: &str) {
 #[test]
 fn what_cannot_be_done_says_why() {
     says(review(), "a", "nothing is marked: space marks");
+    says(review(), "space space a", "only the changes of the marked images (2) become reference@v4");
+    says(review(), "space a", "what is not taken is turned down with the same word");
+    says(set(), "X", "nothing of it becomes part of reference");
     says(review(), ": 'accept-class_cat' enter", "the change-set does not change \"cat\"");
     says(review(), ": 'kind_lost' enter", "\"lost\" is none of added|removed|relabelled|moved|all");
-    says(View::Schedules { place: birds() }, "p j p", "it is paused already");
+    says(View::Schedules { place: birds() }, "j p", "it is paused already");
     says(View::Waiting { place: birds(), threshold: None }, "t 'many' enter", "is no number of images");
     says(View::Sources { place: birds() }, "enter", "that imports it");
+}
+
+#[test]
+fn a_decision_is_shown_where_it_was_made() {
+    let mut state = at(review());
+    let effects = press(&mut state, "space a 'accept' enter");
+    let ticket = effects.iter().find_map(|effect| match effect {
+        Effect::Change { ticket, .. } => Some(*ticket),
+        _ => None,
+    });
+    let decided = ChangeSet { id: open_set().id, accepted_as: Some(4), ..ChangeSet::sample() };
+    let outcome = Ok(Done::Decided(Box::new(decided)));
+    let ticket = ticket.expect("a change");
+    let effects = update(&mut state, Event::Done { ticket, at: now(), outcome });
+    let screen = text(&state);
+    assert!(screen.contains("accepted as reference@v4, a part of it"), "{screen}");
+    let images = |effect: &Effect| matches!(effect, Effect::Fetch { want, .. } if matches!(want.query, Query::ChangeSetImages { .. }));
+    assert!(effects.iter().any(images), "the images are those of the part now: {effects:?}");
+    press(&mut state, "A");
+    assert!(text(&state).contains("accept: it is decided already"), "{}", text(&state));
 }
 
 #[test]

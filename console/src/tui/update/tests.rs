@@ -202,7 +202,7 @@ fn reasons_are_given_for_what_cannot_be_done() {
     let lost = lab(&state, |snapshot| snapshot.link = Link::Connecting);
     update(&mut state, lost);
     check(&mut state, "P", "promote: lab is not connected");
-    check(&mut state, ": 'accept' enter", "accept: only in changesets, changeset");
+    check(&mut state, ": 'accept' enter", "accept: only in changesets, changeset, review");
     check(&mut state, ": 'fly' enter", "there is no command \"fly\"; ? lists what there is");
     check(&mut state, ": 'theme' enter", "theme what? type :theme PALETTE");
 }

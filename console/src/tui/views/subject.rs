@@ -260,6 +260,10 @@ pub(super) fn of_event(agent: AgentIndex, event: &Event) -> Subject {
         (Told::Epoch { run, .. }, Some(place)) => Subject::Run { place, run: *run },
         (Told::Model { number }, Some(place)) => Subject::Model { place, number: *number },
         (Told::Alias { to, .. }, Some(place)) => Subject::Model { place, number: *to },
+        (Told::Schedule { schedule, .. }, Some(place)) => {
+            let (project, name) = (Some(place.project.clone()), schedule.clone());
+            Subject::Schedule { place, project, name }
+        }
         (Told::Project, Some(place)) => Subject::Project(place),
         _ => Subject::Agent(agent),
     }

@@ -77,7 +77,7 @@ impl Page for WaitingRoom {
             hint = format!("only tried, :waiting shows the project's own rule; {keys} tries another number");
         }
         if unlisted > 0 {
-            hint.push_str(&format!("; {} more classes wait", count(unlisted)));
+            hint.push_str(&format!("; {} more wait", count(unlisted)));
         }
         put(buffer, body.x, body.y + 2, body.width, &hint, cx.theme.style(Role::Dim));
     }
