@@ -169,7 +169,7 @@ fn day(fleet: &Arc<Fleet>, runtime: &tokio::runtime::Runtime) {
             .iter()
             .all(|agent| agent.snapshot.health.is_some()))
     );
-    let mut sizes = Vec::new();
+    let (mut sizes, mut known) = (Vec::new(), Vec::new());
     for hour in 0..24 {
         for _ in 0..60 {
             fleet.tick(Duration::from_secs(60));
@@ -178,6 +178,8 @@ fn day(fleet: &Arc<Fleet>, runtime: &tokio::runtime::Runtime) {
         }
         console.go(VIEWS[hour % VIEWS.len()]);
         sizes.push(resident());
+        // The fleet's own memory is in that figure: what the console knows is told apart.
+        known.push(serde_json::to_vec(console.state()).map_or(0, |bytes| bytes.len() as u64));
     }
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     say(
@@ -188,6 +190,16 @@ fn day(fleet: &Arc<Fleet>, runtime: &tokio::runtime::Runtime) {
             mib(sizes[5]),
             mib(sizes[11]),
             mib(sizes[23])
+        ),
+    );
+    say(
+        "what the console knows then, as JSON",
+        &format!(
+            "{:.1}, {:.1}, {:.1}, {:.1} MiB",
+            mib(known[0]),
+            mib(known[5]),
+            mib(known[11]),
+            mib(known[23])
         ),
     );
 }
