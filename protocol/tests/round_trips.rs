@@ -5,11 +5,14 @@
 
 #[path = "round_trips/automation.rs"]
 mod automation;
+#[path = "round_trips/curation.rs"]
+mod curation;
 #[path = "round_trips/strategies.rs"]
 mod strategies;
 
 use std::fmt::Debug;
 
+use curation::*;
 use futures::{SinkExt, StreamExt};
 use proptest::prelude::*;
 use serde::Serialize;
