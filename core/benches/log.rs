@@ -16,9 +16,12 @@ use std::{env, thread};
 use figures::{Times, figure};
 use rustix::fs::{Advice, fadvise};
 use uuid::{NoContext, Timestamp, Uuid};
-use vigie_core::store::PredictionLog;
+use vigie_core::store::catalog::Voted;
 use vigie_core::store::log::DayLog;
+use vigie_core::store::{PredictionLog, State};
+use vigie_protocol::feedback::{Feedback, FeedbackFilter, Said, Vote};
 use vigie_protocol::prediction::{Prediction, PredictionFilter, Scored, Timings};
+use vigie_protocol::project::{Project, ProjectSettings};
 use vigie_protocol::{Hash, ModelNumber, ProjectName, Time};
 
 const RECORDS: i64 = 1_000_000;
@@ -49,6 +52,7 @@ fn main() {
     let predictions = folder.path().join("predictions");
     append(&predictions);
     pages(&predictions);
+    feedback_pages(folder.path());
     crashes(&predictions);
 }
 
@@ -188,6 +192,72 @@ fn pages(folder: &Path) {
     }
     let times = Times::of(100, || dashboard(&log));
     figure("dashboard: 24 hours x 5 models x 100 classes", times.summary(), "< 10 ms");
+}
+
+/// Who looks at one prediction in so many says whether it is right.
+const LOOKED_AT: usize = 20;
+
+/// Pages of those with feedback, of 50,000: two in three were correct, one in six is another class,
+/// of one in six nobody knows.
+fn feedback_pages(folder: &Path) {
+    let state = State::open(folder, Time::from_micros(START), None).expect("state");
+    let at = Time::from_micros(START + 24 * HOUR);
+    let project = Project {
+        name: birds(),
+        description: String::new(),
+        created: at,
+        by: "ada".to_owned(),
+        settings: ProjectSettings::default(),
+        generation: 0,
+    };
+    state.catalog.create_project(&project, None).expect("project");
+    let said = [
+        Said::Correct,
+        Said::Correct,
+        Said::Wrong { class: kind(99) },
+        Said::Correct,
+        Said::Correct,
+        Said::WrongUnknown,
+    ];
+    let mut cursor = None;
+    for turn in 0.. {
+        let filter = PredictionFilter::default();
+        let page = state.log.page(&birds(), &filter, cursor.as_ref(), 20_000, Duration::MAX).expect("page");
+        for (n, one_says) in said.iter().enumerate() {
+            let looked_at = page.items.iter().step_by(LOOKED_AT).skip(n).step_by(said.len());
+            let voted: Vec<Voted> =
+                looked_at.map(|one| Voted { about: Feedback::about(one), picture: false }).collect();
+            let vote = Vote { by: format!("user-{turn}"), at, said: one_says.clone(), blind: false };
+            state.catalog.give_feedback_to_all(&birds(), &voted, &vote, None).expect("votes");
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let first_page = |filter: &PredictionFilter| {
+        let page = state.predictions(&birds(), filter, None, PAGE, BUDGET).expect("page");
+        (page.items.len(), page.next.is_some())
+    };
+    let by = |feedback, confidence_below| PredictionFilter {
+        feedback: Some(feedback),
+        confidence_below,
+        ..PredictionFilter::default()
+    };
+    for (name, filter) in [
+        ("all, with what people said", PredictionFilter::default()),
+        ("with feedback", by(FeedbackFilter::Any, None)),
+        ("wrong, of another class", by(FeedbackFilter::Wrong, None)),
+        ("nobody knows", by(FeedbackFilter::WrongUnknown, None)),
+        ("without feedback", by(FeedbackFilter::None, None)),
+        ("wrong, confidence below 0.05", by(FeedbackFilter::Wrong, Some(0.05))),
+        ("with feedback, confidence below 0.015", by(FeedbackFilter::Any, Some(0.015))),
+    ] {
+        let (rows, more) = first_page(&filter);
+        let times = Times::of(100, || first_page(&filter));
+        let end = if rows < PAGE && more { "partial" } else { "whole" };
+        figure(&format!("page: {name}"), times.summary(), &format!("< 50 ms; {rows} rows, {end}"));
+    }
 }
 
 fn day(folder: &Path) -> PathBuf {

@@ -233,11 +233,9 @@ fn open_facts(disk: &Arc<dyn Disk>, path: &Path, repair: Option<RepairProgress>)
 }
 
 fn migrate(facts: &RedbFacts, disk: &dyn Disk, dir: &Path, migrations: &[Migration]) -> Result<()> {
-    let known = migrations.last().map_or(FIRST_SCHEMA, |migration| migration.to);
+    let known = known_schema(migrations);
     let Some(found) = facts.schema()? else { return facts.set_schema(known) };
-    if found > known {
-        return Err(StoreError::Newer { found, known });
-    }
+    refuse_newer(found, known)?;
     if found < known {
         keep_copy(facts, disk, &dir.join(format!("{FACTS}.bak-{found}")))?;
     }
@@ -246,6 +244,23 @@ fn migrate(facts: &RedbFacts, disk: &dyn Disk, dir: &Path, migrations: &[Migrati
         tracing::info!(schema = migration.to, "migrated the facts");
     }
     Ok(())
+}
+
+/// The newest schema that this build knows.
+fn known_schema(migrations: &[Migration]) -> u32 {
+    migrations.last().map_or(FIRST_SCHEMA, |migration| migration.to)
+}
+
+fn refuse_newer(found: u32, known: u32) -> Result<()> {
+    if found > known { Err(StoreError::Newer { found, known }) } else { Ok(()) }
+}
+
+/// Refuses facts that only a newer build can read.
+///
+/// # Errors
+/// [`StoreError::Newer`], and those of the facts.
+pub(super) fn check_schema(facts: &RedbFacts) -> Result<()> {
+    facts.schema()?.map_or(Ok(()), |found| refuse_newer(found, known_schema(MIGRATIONS)))
 }
 
 /// Copies the facts, whole or not at all. A copy that is there is left: it was made by a migration

@@ -9,14 +9,16 @@ use std::sync::LazyLock;
 
 use vigie_protocol::fingerprint::Fingerprint;
 
+use super::quality::UNITS;
+
 /// Cells of the grid on each side.
 const CELLS: usize = 32;
 /// Frequencies on each side.
 const BANDS: usize = 8;
 /// Cosines are whole numbers of this part of one.
 const UNIT: i64 = 1 << 12;
-/// Luma is in thousandths.
-const LUMA: i64 = 1000;
+/// The mean luma of a cell is in so many parts of a grey value.
+const LUMA: i64 = 1 << 12;
 /// Frequencies are rounded to whole grey values: noise of the encoding is less, and would decide the
 /// bits of pictures that have nothing there.
 const STEP: i64 = LUMA * UNIT * UNIT;
@@ -39,22 +41,18 @@ impl Grid {
         Self { width, height, row: 0, gathered: vec![0; width], cells: Vec::with_capacity(CELLS) }
     }
 
-    /// Takes the next row, in thousandths of a grey value.
+    /// Takes the next row, in [`UNITS`] of a grey value.
     #[inline(always)]
-    pub fn add_row(&mut self, luma: &[i32]) {
+    pub fn add_row(&mut self, luma: &[i16]) {
         // In units of a 32nd of a row; a cell is as high as the picture has rows.
         let (mut from, to) = (self.row * CELLS, (self.row + 1) * CELLS);
         self.row += 1;
         while from < to {
             let end = (self.cells.len() + 1) * self.height;
             let share = (to.min(end) - from) as u32;
-            // Eight bits less leave room for 30,000 rows; the mean over a cell does not feel it.
-            let pixels = self.gathered.iter_mut().zip(luma);
-            if share == CELLS as u32 {
-                // Most rows lie in one cell whole: no product for them.
-                pixels.for_each(|(gathered, &luma)| *gathered += luma as u32 >> 8 << 5);
-            } else {
-                pixels.for_each(|(gathered, &luma)| *gathered += share * (luma as u32 >> 8));
+            // 12 bits of luma for a million rows.
+            for (gathered, &luma) in self.gathered.iter_mut().zip(luma) {
+                *gathered += share * u32::from(luma.unsigned_abs());
             }
             from = to.min(end);
             if from == end {
@@ -86,7 +84,7 @@ impl Grid {
         if area == 0 || self.cells.len() != CELLS {
             return None;
         }
-        let mean = |sum: u64| (sum * 256 / area) as i64;
+        let mean = |sum: u64| (sum * (LUMA as u64 / u64::from(UNITS)) / area) as i64;
         let cosines = &*COSINES;
         let rows: Vec<[i64; BANDS]> = self
             .cells
@@ -203,12 +201,12 @@ mod tests {
         // A cell is the mean of its part of the picture, whatever the picture's size.
         for (width, height) in [(32, 32), (64, 96), (50, 70), (7, 9)] {
             let mut grid = Grid::new(width, height);
-            let row: Vec<i32> = (0..width).map(|x| if x * 2 < width { 51_200 } else { 204_800 }).collect();
+            let row: Vec<i16> = (0..width).map(|x| if x * 2 < width { 800 } else { 3_200 }).collect();
             (0..height).for_each(|_| grid.add_row(&row));
-            let mean = |cell: u64| cell * 256 / (width * height) as u64;
+            let mean = |cell: u64| cell / (width * height) as u64;
             assert_eq!(grid.cells.len(), CELLS);
             for cells in &grid.cells {
-                assert_eq!((mean(cells[0]), mean(cells[31])), (51_200, 204_800), "{width}x{height}");
+                assert_eq!((mean(cells[0]), mean(cells[31])), (800, 3_200), "{width}x{height}");
             }
         }
     }

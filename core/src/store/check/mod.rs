@@ -23,7 +23,7 @@ use super::disk::Disk;
 use super::disk::looking::LookingDisk;
 use super::facts::RedbFacts;
 use super::log::DayLog;
-use super::state::{AUDIT, BLOBS, FACTS, PREDICTIONS, State};
+use super::state::{AUDIT, BLOBS, FACTS, PREDICTIONS, State, check_schema};
 use super::{PredictionLog, Result, StoreError};
 use crate::observe::{Observer, Step};
 
@@ -98,7 +98,8 @@ impl Report {
 ///
 /// # Errors
 /// [`StoreError::Locked`] when one does; [`StoreError::NotFound`] when there is no state;
-/// [`StoreError::Io`] when something cannot be read at all.
+/// [`StoreError::Newer`] when a newer build wrote it; [`StoreError::Io`] when something cannot be read
+/// at all.
 pub fn check(dir: &Path, depth: Depth, now: Time, observer: &dyn Observer) -> Result<Report> {
     let path = dir.join(FACTS);
     if !path.is_file() {
@@ -111,7 +112,10 @@ pub fn check(dir: &Path, depth: Depth, now: Time, observer: &dyn Observer) -> Re
     check.step("facts", 0.0);
     let facts = RedbFacts::verify(&path).and_then(|()| RedbFacts::open_on(&disk, &path, None));
     match facts {
-        Ok(facts) => check.everything(Arc::new(facts), &disk, dir, depth)?,
+        Ok(facts) => {
+            check_schema(&facts)?;
+            check.everything(Arc::new(facts), &disk, dir, depth)?;
+        }
         Err(error @ (StoreError::Damaged { .. } | StoreError::Database { .. })) => {
             check.broken(FACTS, format!("{error}; restore a backup"));
         }
