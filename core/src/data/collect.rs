@@ -16,7 +16,7 @@ use crate::observe::{Observer, Step};
 use crate::store::Blobs;
 use crate::store::catalog::{Fate, Source};
 use crate::store::manifest::Manifest;
-use crate::vision::{self, Measurement};
+use crate::vision::{Limits, Measurement};
 
 /// An image and the class that was given to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ pub fn collect(
             Some(image) if image.label == offer.label => Err(Fate::AlreadyThere),
             Some(_) => Err(Fate::Contradicts),
             None => match blobs.get(offer.image)? {
-                Some(bytes) => measure(&bytes, &room).map_err(|_| Fate::Gone),
+                Some(bytes) => room.measure(&bytes, &Limits::default()).map_err(|_| Fate::Gone),
                 None => Err(Fate::Gone),
             },
         };
@@ -108,13 +108,6 @@ pub fn collect(
     let collection = Collection { proposal, fates };
     observer.step(Step { stage: "proposed", done: total, total, unit: "images", fraction: 1.0 });
     Ok(collection)
-}
-
-fn measure(bytes: &[u8], room: &PixelRoom) -> Result<Measurement, vision::DecodeError> {
-    let limits = vision::Limits::default();
-    let _room = room.take(vision::pixels(bytes, &limits)?);
-    let image = vision::decode(bytes, &limits)?;
-    Ok(vision::measure(&image, bytes))
 }
 
 fn image(offer: &Offer, Measurement { quality, fingerprint }: Measurement) -> DatasetImage {

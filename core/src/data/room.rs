@@ -2,6 +2,8 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::vision::{self, DecodeError, Limits, Measurement};
+
 /// Pixels that may be decoded at one time, over all threads of an import or a pack's building.
 ///
 /// Two of the largest images that are taken at all, or sixteen of a phone's. A decoder holds up to
@@ -40,6 +42,15 @@ impl PixelRoom {
             .unwrap_or_else(PoisonError::into_inner);
         *left -= pixels;
         Taken { room: self, pixels }
+    }
+
+    /// Decodes and measures an image when there is room for it.
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    pub fn measure(&self, bytes: &[u8], limits: &Limits) -> Result<Measurement, DecodeError> {
+        let (image, _taken) = vision::decode_after(bytes, limits, |pixels| self.take(pixels))?;
+        Ok(vision::measure(&image, bytes))
     }
 
     fn lock(&self) -> MutexGuard<'_, u64> {

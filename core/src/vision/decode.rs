@@ -74,14 +74,32 @@ pub enum DecodeError {
 /// # Errors
 /// [`DecodeError`]; no input makes it panic.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
+    decode_after(bytes, limits, |_| ()).map(|(image, ())| image)
+}
+
+/// As [`decode()`], after `reserve` was told how many pixels there will be, and before memory is taken
+/// for them; what it answers is handed on.
+///
+/// # Errors
+/// As [`decode()`].
+pub fn decode_after<R>(
+    bytes: &[u8],
+    limits: &Limits,
+    reserve: impl FnOnce(u64) -> R,
+) -> Result<(RgbImage, R), DecodeError> {
     let format = format_of(bytes, limits)?;
     if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
         return Err(DecodeError::Truncated);
     }
     // The decoders are other people's code fed with hostile bytes: a panic there is one more way
     // for a file to be damaged, and must not take an import or a server down.
-    catch_unwind(AssertUnwindSafe(|| decode_as(format, bytes, limits)))
-        .unwrap_or_else(|_| Err(DecodeError::Damaged("the decoder gave up".to_owned())))
+    catch_unwind(AssertUnwindSafe(|| {
+        let decoder = decoder_as(format, bytes, limits)?;
+        let (width, height) = decoder.dimensions();
+        let reserved = reserve(u64::from(width) * u64::from(height));
+        Ok((finish(decoder)?, reserved))
+    }))
+    .unwrap_or_else(|_| Err(DecodeError::Damaged("the decoder gave up".to_owned())))
 }
 
 /// How many pixels [`decode()`] would make, by the header alone.
@@ -112,8 +130,7 @@ fn decoder_as<'a>(
     Ok(decoder)
 }
 
-fn decode_as(format: ImageFormat, bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
-    let mut decoder = decoder_as(format, bytes, limits)?;
+fn finish(mut decoder: impl ImageDecoder) -> Result<RgbImage, DecodeError> {
     // A damaged EXIF block is no reason to refuse the picture.
     let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| refused(&error))?;

@@ -265,12 +265,9 @@ impl Reader<'_> {
     /// Whether it is an image; measured when the row does not say what was measured.
     fn look_at(&self, row: &ManifestRow, bytes: &[u8]) -> Result<Measurement, vision::DecodeError> {
         let limits = &self.plan.limits.image;
-        let pixels = vision::pixels(bytes, limits)?;
-        if let Some(quality) = row.quality() {
-            return Ok(Measurement { quality, fingerprint: row.fingerprint });
-        }
-        let _room = self.room.take(pixels);
-        Ok(vision::measure(&vision::decode(bytes, limits)?, bytes))
+        let Some(quality) = row.quality() else { return self.room.measure(bytes, limits) };
+        vision::pixels(bytes, limits)?;
+        Ok(Measurement { quality, fingerprint: row.fingerprint })
     }
 }
 

@@ -336,7 +336,10 @@ impl Reader<'_> {
         let fresh = known.is_none();
         let measured = match known {
             Some(measured) => measured,
-            None => self.look_at(&bytes).map_err(|error| Unread::LeftOut(error.to_string()))?,
+            None => {
+                let limits = &self.plan.limits.image;
+                self.room.measure(&bytes, limits).map_err(|error| Unread::LeftOut(error.to_string()))?
+            }
         };
         let hash = self.blobs.put(&bytes).map_err(|error| Unread::Stop(error.into()))?;
         fail_point::pass(FailPoint::ImportImage);
@@ -365,12 +368,5 @@ impl Reader<'_> {
             self.remembered.fetch_add(1, Ordering::Relaxed);
             Some(measured)
         })
-    }
-
-    fn look_at(&self, bytes: &[u8]) -> Result<Measurement, vision::DecodeError> {
-        let limits = &self.plan.limits.image;
-        let _room = self.room.take(vision::pixels(bytes, limits)?);
-        let image = vision::decode(bytes, limits)?;
-        Ok(vision::measure(&image, bytes))
     }
 }
