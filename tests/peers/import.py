@@ -111,7 +111,10 @@ def main():
             with tempfile.TemporaryDirectory(dir=photographs.parent) as scratch:
                 runs[name].append(work(Path(scratch)))
             wall, processors = runs[name][-1]
-            print(f"{name}: {wall:.1f} s, {count / wall:.0f} images/s; {count / processors:.0f} images/s/core", flush=True)
+            rates = f"{count / wall:.0f} images/s; {count / processors:.0f} images/s/core"
+            # Of the largest process so far: Vigie is first, and its worker is the largest of its own.
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+            print(f"{name}: {wall:.1f} s, {rates}; no process above {peak} MiB", flush=True)
     best = {name: min(wall for wall, _ in found) for name, found in runs.items()}
     print(f"vigie is {best['pillow'] / best['vigie']:.2f} times as fast ({count} images, {os.cpu_count()} cores)")
 
