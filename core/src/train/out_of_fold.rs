@@ -8,8 +8,9 @@ use std::path::Path;
 
 use vigie_protocol::Hash;
 use vigie_protocol::preprocess::PreprocessSpec;
-use vigie_protocol::run::Recipe;
+use vigie_protocol::run::{ClassWeights, Recipe};
 
+use super::draws::Draws;
 use super::features::{self, FeatureTable};
 use super::head::{HeadState, Learner};
 use super::standard::Standard;
@@ -27,7 +28,8 @@ pub const FOLDS: RangeInclusive<u32> = 2..=20;
 pub struct FoldPlan<'a> {
     /// The pack of the version.
     pub pack: &'a Path,
-    /// Network and input of the features, and how heads learn.
+    /// Network and input of the features, and how heads learn; they learn from every image once an epoch,
+    /// however the recipe balances.
     pub recipe: &'a Recipe,
     /// How images become tensors.
     pub preprocess: &'a PreprocessSpec,
@@ -82,7 +84,7 @@ fn run(plan: &FoldPlan<'_>, observer: &dyn Observer) -> Result<OutOfFold, TrainE
     let backbone = std::fs::read(weights).map_err(TrainError::io("read", weights))?;
     // Every fold is a training.
     let rounds = Recipe { epochs: recipe.epochs.saturating_mul(folds - 1), ..recipe.clone() };
-    let before = features_share(&rounds, classes);
+    let before = features_share(&rounds, classes, 1.0);
     let table = features::extract_all(
         &pack,
         (cache, features::key_of_all(&pack, recipe, preprocess, Hash::of(&backbone))),
@@ -128,7 +130,9 @@ fn judge(
         standard.apply(&mut judged);
 
         let state = HeadState::new(classes, table.width);
-        let mut learner = Learner::new(recipe, &state, table.width, others.len());
+        // Thresholds are of each class by itself, so that heads need no balance.
+        let draws = Draws::of(others.labels.iter().copied(), ClassWeights::Even);
+        let mut learner = Learner::new(recipe, &state, table.width, draws);
         for epoch in 1..=recipe.epochs {
             let along = |row: usize| {
                 let done = f64::from(epoch - 1) + row as f64 / others.len().max(1) as f64;
