@@ -5,12 +5,13 @@ use std::path::Path;
 use vigie_core::data::balance;
 use vigie_core::data::changeset::{self, Proposal};
 use vigie_core::data::confident::{Confident, find_issues};
+use vigie_core::data::groups::Groups;
 use vigie_core::data::import::ImportLimits;
 use vigie_core::data::import::manifest::{ManifestPlan, import_manifest};
 use vigie_core::data::pack::Pack;
 use vigie_core::data::relabel::{self, Relabel};
 use vigie_core::evaluate::stats::proportion;
-use vigie_core::observe::Observer;
+use vigie_core::observe::{Level, Observer};
 use vigie_core::store::Blobs;
 use vigie_core::store::blobs::FolderBlobs;
 use vigie_core::store::label_report::{self, LabelReport};
@@ -93,8 +94,11 @@ pub(super) fn check_labels(work: &Work, observer: &dyn Observer) -> Result<WorkD
     };
     let share = share_of_pack(pack_work);
     make_pack(pack_work, &Part::new(observer, 0.0, share))?;
+    let blobs = FolderBlobs::open(&pack_work.blobs)?;
+    let (pack, manifest) = (Pack::open(&pack_work.path)?, manifest(&blobs, pack_work.manifest)?);
     let plan = FoldPlan {
         pack: &pack_work.path,
+        groups: &groups_of_rows(&pack, &manifest)?,
         recipe,
         preprocess: &pack_work.spec,
         weights,
@@ -104,7 +108,15 @@ pub(super) fn check_labels(work: &Work, observer: &dyn Observer) -> Result<WorkD
         threads: *threads,
     };
     let answers = out_of_fold(&plan, &Part::new(observer, share, 1.0))?;
-    let OutOfFold { labels, probabilities, classes } = &answers;
+    let OutOfFold { rows, labels, probabilities, classes } = &answers;
+    if rows.len() < pack.len() {
+        let text = format!(
+            "{} of {} images were not judged: all images of their class belong together",
+            pack.len() - rows.len(),
+            pack.len()
+        );
+        observer.note(Level::Warn, &text);
+    }
     let found = find_issues(labels, probabilities, *classes);
     let agreeing = labels
         .iter()
@@ -112,8 +124,6 @@ pub(super) fn check_labels(work: &Work, observer: &dyn Observer) -> Result<WorkD
         .filter(|(label, row)| row.iter().all(|probability| *probability <= row[**label as usize]));
     let agreement = proportion(agreeing.count() as u64, labels.len() as u64);
 
-    let blobs = FolderBlobs::open(&pack_work.blobs)?;
-    let (pack, manifest) = (Pack::open(&pack_work.path)?, manifest(&blobs, pack_work.manifest)?);
     let report = LabelReport { issues: issues(&pack, &manifest, &answers, &found) };
     let issues = report.issues.len() as u64;
     let report = blobs.put(&label_report::encode(&report))?;
@@ -121,18 +131,29 @@ pub(super) fn check_labels(work: &Work, observer: &dyn Observer) -> Result<WorkD
     Ok(WorkDone::LabelsChecked { report, images: labels.len() as u64, agreement, issues })
 }
 
-/// The candidates as people see them. The only image of a class is none: who learns without it does
-/// not know the class.
+/// The group of each row of a pack: explicit groups, and near duplicates.
+fn groups_of_rows(pack: &Pack, manifest: &Manifest) -> Result<Vec<usize>, Failure> {
+    let groups = Groups::of(manifest.images().iter());
+    let group = |row: usize| {
+        let hash = pack.image_hash(row);
+        let place = manifest.images().binary_search_by_key(&hash, |image| image.image);
+        place.map(|place| groups.of[place]).map_err(|_| {
+            refused(format!("the pack has the image {}, which its version lacks", hash.short()))
+        })
+    };
+    (0..pack.len()).map(group).collect()
+}
+
+/// The candidates as people see them.
 fn issues(pack: &Pack, manifest: &Manifest, answers: &OutOfFold, found: &Confident) -> Vec<LabelIssue> {
-    let OutOfFold { labels, probabilities, classes } = answers;
-    let mut counts = vec![0u64; *classes];
-    labels.iter().for_each(|&label| counts[label as usize] += 1);
-    let judged = found.candidates.iter().filter(|candidate| counts[labels[candidate.row] as usize] > 1);
-    judged
+    let OutOfFold { rows, labels, probabilities, classes } = answers;
+    found
+        .candidates
+        .iter()
         .take(ISSUES_KEPT)
         .filter_map(|candidate| {
             let (row, label) = (candidate.row, labels[candidate.row] as usize);
-            let hash = pack.image_hash(row);
+            let hash = pack.image_hash(rows[row]);
             let images = manifest.images();
             let image = &images[images.binary_search_by_key(&hash, |image| image.image).ok()?];
             let mut origin = image.origin.clone();

@@ -18,6 +18,7 @@ mod durable;
 mod error;
 mod export;
 mod features;
+mod folds;
 mod head;
 mod learn;
 mod out_of_fold;
