@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use vigie_core::data::admission::{Admission, Admitted, Feeding};
 use vigie_core::data::changeset::{self, Proposal};
 use vigie_core::data::import::{ImportFile, ImportPlan, import};
+use vigie_core::data::naming::Names;
 use vigie_core::data::pack::{self, Pack};
 use vigie_core::data::review::Review;
 use vigie_core::data::window;
@@ -102,7 +103,19 @@ pub(super) fn note_proposal(proposal: &Proposal, observer: &dyn Observer) {
 }
 
 fn carry_out_propose(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
-    let Work::Propose { from, from_ref, into, rule, beside, only_add, window, blobs } = work else {
+    let Work::Propose {
+        from,
+        from_ref,
+        into,
+        rule,
+        beside,
+        only_add,
+        window,
+        classes,
+        unknown_labels,
+        blobs,
+    } = work
+    else {
         return Err(refused("the task is no proposal"));
     };
     let blobs = FolderBlobs::open(blobs)?;
@@ -114,7 +127,10 @@ fn carry_out_propose(work: &Work, observer: &dyn Observer) -> Result<WorkDone, F
         let taken = from.images().len();
         observer.note(Level::Info, &format!("{taken} of the {all} images of {from_ref} are taken: {window}"));
     }
-    let beside = base_manifest(&blobs, *beside)?;
+    let list = || Names::new(classes, *unknown_labels);
+    let mut names = list();
+    let (from, nameless) = names.of_manifest(from);
+    let beside = base_manifest(&blobs, *beside)?.map(|beside| list().of_manifest(beside).0);
     let feeding = Feeding::of(from_ref.lineage, &from, beside.as_ref());
     let admission = Admission { rule: *rule, only_add: *only_add, into: into.as_ref(), feeding };
     let Admitted { manifest: entering, waiting, kept_label } = admission.admit(&from);
@@ -127,6 +143,7 @@ fn carry_out_propose(work: &Work, observer: &dyn Observer) -> Result<WorkDone, F
     }
     let proposal =
         changeset::propose(&entering, *from_ref, window.as_ref().map(|part| &part.window), into.as_ref());
+    let proposal = names.tell(into.as_ref(), proposal.leaving_out(nameless));
     let waiting = waiting.into_iter().take(MAX_WAITING).map(|waits| waits.class).collect();
     note_proposal(&proposal, observer);
     Ok(WorkDone::Proposed(Proposed { waiting, ..proposed(&blobs, into.as_ref(), proposal)? }))

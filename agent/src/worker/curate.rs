@@ -32,7 +32,9 @@ const MAX_ORIGIN: usize = 1_000;
 
 /// A manifest that was written to a file.
 pub(super) fn import_rows(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
-    let Work::ImportManifest { file, format, name, images, base, replace, blobs } = work else {
+    let Work::ImportManifest { file, format, name, images, base, replace, classes, unknown_labels, blobs } =
+        work
+    else {
         return Err(refused("the task is no import of a manifest"));
     };
     let blobs = FolderBlobs::open(blobs)?;
@@ -43,6 +45,8 @@ pub(super) fn import_rows(work: &Work, observer: &dyn Observer) -> Result<WorkDo
         images: images.clone(),
         base: base_manifest(&blobs, *base)?,
         replace: *replace,
+        classes: classes.clone(),
+        unknown_labels: *unknown_labels,
         limits: ImportLimits::default(),
     };
     let proposal = import_manifest(&plan, &blobs, observer)?;
@@ -137,9 +141,9 @@ fn groups_of_rows(pack: &Pack, manifest: &Manifest) -> Result<Vec<usize>, Failur
     let group = |row: usize| {
         let hash = pack.image_hash(row);
         let place = manifest.images().binary_search_by_key(&hash, |image| image.image);
-        place.map(|place| groups.of[place]).map_err(|_| {
-            refused(format!("the pack has the image {}, which its version lacks", hash.short()))
-        })
+        place
+            .map(|place| groups.of[place])
+            .map_err(|_| refused(format!("the pack has the image {}, which its version lacks", hash.short())))
     };
     (0..pack.len()).map(group).collect()
 }

@@ -74,6 +74,10 @@ pub enum Work {
         base: Option<Hash>,
         /// Whether images that it does not name leave.
         replace: bool,
+        /// The project's class list.
+        classes: ClassList,
+        /// What becomes of images whose label it lacks.
+        unknown_labels: UnknownLabels,
         /// The blob folder.
         blobs: PathBuf,
     },
@@ -102,6 +106,10 @@ pub enum Work {
         only_add: bool,
         /// The part of the version that is taken, when not all of it.
         window: Option<WindowWork>,
+        /// The project's class list.
+        classes: ClassList,
+        /// What becomes of images whose label it lacks.
+        unknown_labels: UnknownLabels,
         /// The blob folder.
         blobs: PathBuf,
     },
