@@ -17,9 +17,11 @@ pub enum Balance {
         #[serde(default)]
         per_class: Option<u64>,
     },
-    /// Images of smaller classes are learnt from several times an epoch.
+    /// Images of smaller classes are learnt from several times an epoch:
+    /// [`ClassWeights::Over`](crate::run::ClassWeights::Over) of a recipe.
     Over,
-    /// Errors count the more, the smaller the class.
+    /// Errors count the more, the smaller the class:
+    /// [`ClassWeights::Balanced`](crate::run::ClassWeights::Balanced) of a recipe.
     Weights,
     /// A way this build does not know.
     #[serde(other)]

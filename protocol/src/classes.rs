@@ -23,7 +23,8 @@ pub struct ClassList {
     pub by: Option<String>,
 }
 
-/// What becomes of an imported image whose label is not in the class list.
+/// What becomes of an image that comes in under a label that is not in the class list: by an import, or
+/// from another line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownLabels {

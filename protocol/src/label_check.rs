@@ -16,10 +16,10 @@ pub struct LabelCheck {
     pub dataset: DatasetRef,
     /// Its manifest.
     pub manifest: Hash,
-    /// Images that were looked at.
+    /// Images that were looked at; those of a class whose images all belong together cannot be.
     pub images: u64,
     /// Parts that the images were dealt to; each was judged by a classifier that learnt from the
-    /// others.
+    /// others. Images that belong together are in one part.
     pub folds: u32,
     /// Share of images whose label is what the classifier says.
     pub agreement: Proportion,

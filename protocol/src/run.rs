@@ -29,15 +29,18 @@ pub enum Init {
     Unknown,
 }
 
-/// How much the errors of each class count.
+/// How much each class counts in what is learnt. Valid and test keep the shares that the world has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClassWeights {
-    /// All the same.
+    /// As much as it has train images.
     #[default]
     Even,
-    /// In inverse proportion to the class's train images, so that all classes together count the same.
+    /// As much as any other by weights: errors count in inverse proportion to the class's train images.
     Balanced,
+    /// As much as any other by repetition: images of smaller classes are learnt from several times an
+    /// epoch, until each class has as many draws as the largest.
+    Over,
     /// A way this build does not know; it trains nothing.
     #[serde(other)]
     Unknown,
@@ -49,6 +52,7 @@ impl ClassWeights {
         match self {
             ClassWeights::Even => "even",
             ClassWeights::Balanced => "balanced",
+            ClassWeights::Over => "over",
             ClassWeights::Unknown => "unknown",
         }
     }
@@ -66,7 +70,7 @@ pub struct Recipe {
     pub input: u32,
     /// Passes over the train split, 1–1,000.
     pub epochs: u32,
-    /// Images a step, 1–1,024.
+    /// Images a step, 1–1,024; a repeated image counts each time.
     pub batch: u32,
     /// Peak learning rate of AdamW (cosine decay to 1 % of it), above 0 and at most 1.
     pub learning_rate: f64,
@@ -78,7 +82,7 @@ pub struct Recipe {
     pub dropout: f64,
     /// Whether mirrored copies of the train images are learnt from too.
     pub mirror: bool,
-    /// How much the errors of each class count.
+    /// How much each class counts in what is learnt.
     pub class_weights: ClassWeights,
     /// Epochs without a better validation loss before the training stops; 0 never stops it.
     pub patience: u32,

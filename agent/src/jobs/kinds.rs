@@ -10,6 +10,7 @@ use vigie_protocol::classes::Relabelling;
 use vigie_protocol::dataset::{DatasetRef, Lineage};
 use vigie_protocol::job::{FailureCause, ImportSource, Job, JobFailure, JobSpec};
 use vigie_protocol::preprocess::PreprocessSpec;
+use vigie_protocol::project::ProjectSettings;
 use vigie_protocol::run::{Init, Recipe, Run};
 use vigie_protocol::window::Window;
 use vigie_protocol::{AliasName, Hash, ProjectName, RunId};
@@ -121,15 +122,20 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
             source: ImportSource::Manifest { hash, name, format, images, replace },
             lineage,
             ..
-        } => Work::ImportManifest {
-            file: uploaded(options, *hash, name)?,
-            format: *format,
-            name: name.clone(),
-            images: images.as_deref().map(absolute).transpose()?,
-            base: head(project(job)?, *lineage)?,
-            replace: *replace,
-            blobs: options.blobs(),
-        },
+        } => {
+            let project = project(job)?;
+            Work::ImportManifest {
+                file: uploaded(options, *hash, name)?,
+                format: *format,
+                name: name.clone(),
+                images: images.as_deref().map(absolute).transpose()?,
+                base: head(project, *lineage)?,
+                replace: *replace,
+                classes: catalog.class_list(project)?,
+                unknown_labels: catalog.project(project)?.settings.unknown_labels,
+                blobs: options.blobs(),
+            }
+        }
         JobSpec::Import { source, lineage, accept: _, options: how } => {
             let project = project(job)?;
             let settings = catalog.project(project)?.settings;
@@ -165,14 +171,17 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
                 Lineage::Reference => None,
             };
             let newest = |lineage| catalog.dataset_head(project, lineage);
+            let settings = catalog.project(project)?.settings;
             Work::Propose {
                 from: catalog.dataset(project, *from)?.manifest,
                 from_ref: *from,
-                rule: by_rule.then_some(catalog.project(project)?.settings.class_rule),
+                rule: by_rule.then_some(settings.class_rule),
                 beside: beside.map(newest).transpose()?.flatten().map(|head| head.manifest),
                 only_add: *only_add,
                 into: head(project, *into)?,
                 window: window.map(|window| window_work(catalog, job, project, *from, window)).transpose()?,
+                classes: catalog.class_list(project)?,
+                unknown_labels: settings.unknown_labels,
                 blobs: options.blobs(),
             }
         }
@@ -260,7 +269,12 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
         JobSpec::Unknown => return Err(unknown_kind()),
     };
     let JobOptions { memory_limit_mb, nice, .. } = *options;
-    let task = Task::Worker(Box::new(WorkerTask { memory_limit_mb, nice, work }));
+    let settings = match &job.project {
+        Some(project) => catalog.project(project)?.settings,
+        None => ProjectSettings::default(),
+    };
+    let near_bits = settings.near_bits;
+    let task = Task::Worker(Box::new(WorkerTask { memory_limit_mb, nice, near_bits, work }));
     Ok(Plan { task, base })
 }
 

@@ -1,8 +1,10 @@
 //! What the rules look at: the newest versions of a project's lines, and their history.
 
 use vigie_core::data::admission::{Feeding, History, Room, Update};
+use vigie_core::data::naming::Names;
 use vigie_core::store::manifest::Manifest;
 use vigie_core::store::{Blobs, State, StoreError};
+use vigie_protocol::classes::{ClassList, UnknownLabels};
 use vigie_protocol::dataset::{DatasetRef, DatasetVersion, Lineage};
 use vigie_protocol::project::ProjectSettings;
 use vigie_protocol::rules::{ClassRule, UpdateRule, WaitingRoom};
@@ -26,6 +28,8 @@ pub(crate) struct Evidence {
 struct Line {
     head: DatasetRef,
     manifest: Manifest,
+    /// Images of it that are left aside because the class list lacks their label.
+    nameless: u64,
     /// The newest first, as far as rates look.
     versions: Vec<DatasetVersion>,
 }
@@ -37,10 +41,14 @@ impl Evidence {
     /// Those of the store.
     pub(crate) fn gather(state: &State, project: &ProjectName, now: Time) -> Result<Self, StoreError> {
         let line = |lineage| Line::read(state, project, lineage, now);
+        let list = state.catalog.class_list(project)?;
+        let unknown = state.catalog.project(project)?.settings.unknown_labels;
+        // As an update would bring them in.
+        let feeding = |lineage| Ok::<_, StoreError>(line(lineage)?.map(|line| line.named(&list, unknown)));
         Ok(Self {
             reference: line(Lineage::Reference)?,
-            source: line(Lineage::Source)?,
-            production: line(Lineage::Production)?,
+            source: feeding(Lineage::Source)?,
+            production: feeding(Lineage::Production)?,
             now,
         })
     }
@@ -69,6 +77,7 @@ impl Evidence {
             feeding: self.feeding(),
             rule: settings.class_rule,
             percent: settings.update_percent,
+            nameless: line.nameless,
             history: &history,
         };
         Some(update.look())
@@ -87,6 +96,12 @@ impl Evidence {
 }
 
 impl Line {
+    /// The line under the names of the class list.
+    fn named(self, list: &ClassList, unknown: UnknownLabels) -> Self {
+        let (manifest, left_out) = Names::new(list, unknown).of_manifest(self.manifest);
+        Self { manifest, nameless: left_out.len() as u64, ..self }
+    }
+
     fn read(
         state: &State,
         project: &ProjectName,
@@ -108,6 +123,6 @@ impl Line {
         let missing =
             || StoreError::NotFound { what: format!("the manifest {} in the blobs", head.manifest) };
         let manifest = Manifest::decode(&state.blobs.get(head.manifest)?.ok_or_else(missing)?)?;
-        Ok(Some(Self { head: head.dataset, manifest, versions }))
+        Ok(Some(Self { head: head.dataset, manifest, nameless: 0, versions }))
     }
 }

@@ -194,6 +194,8 @@ fn look(
         class_rule: settings.class_rule,
         percent: settings.update_percent,
         policy: settings.update_policy,
+        class_list: state.catalog.class_list(name)?.generation,
+        unknown_labels: settings.unknown_labels,
         job: None,
     };
     if before.as_ref().is_some_and(|before| before.is_same(&looked)) {

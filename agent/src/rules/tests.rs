@@ -9,6 +9,7 @@ use vigie_core::data::changeset::split_counts;
 use vigie_core::store::catalog::EventDraft;
 use vigie_core::store::manifest::Manifest;
 use vigie_core::store::{Blobs, State};
+use vigie_protocol::classes::ClassList;
 use vigie_protocol::dataset::{
     ChangeSet, ChangeSetState, DatasetImage, DatasetRef, Decision, Lineage, Quality, Split,
 };
@@ -265,6 +266,26 @@ fn another_rule_is_another_look() {
     test.version(Lineage::Production, [images("owl", 200..210), images("hawk", 0..3)].concat());
     let said = test.go();
     assert_eq!(said[0], "submits \"production@v1 into reference, accept false, only add false\"");
+}
+
+#[test]
+fn the_class_list_is_asked_and_another_one_is_another_look() {
+    let test = Test::new(&policy(UpdatePolicy::Accept));
+    let list = |names: &[&str]| ClassList {
+        classes: names.iter().map(|&name| name.to_owned()).collect(),
+        ..ClassList::default()
+    };
+    test.state.catalog.set_class_list(&birds(), 0, &list(&["owl"]), None).unwrap();
+    test.version(Lineage::Reference, images("owl", 0..50));
+    test.go();
+    // Owls under any name are owls; of wrens nobody has heard.
+    test.version(Lineage::Source, [images("OWL", 0..10), images("wren", 100..160)].concat());
+    let said = test.go();
+    assert!(said.len() == 1 && said[0].starts_with("Info: source@v1 has 0 new images"), "{said:?}");
+    assert!(said[0].ends_with("; 60 more have labels that the class list lacks"), "{said:?}");
+    assert_eq!(test.go(), [""; 0]);
+    test.state.catalog.set_class_list(&birds(), 1, &list(&["owl", "wren"]), None).unwrap();
+    assert_eq!(test.go()[0], "submits \"source@v1 into reference, accept true, only add true\"");
 }
 
 #[test]

@@ -5,12 +5,14 @@ use std::path::Path;
 use vigie_core::data::balance;
 use vigie_core::data::changeset::{self, Proposal};
 use vigie_core::data::confident::{Confident, find_issues};
+use vigie_core::data::groups::Groups;
 use vigie_core::data::import::ImportLimits;
 use vigie_core::data::import::manifest::{ManifestPlan, import_manifest};
+use vigie_core::data::near::Nearness;
 use vigie_core::data::pack::Pack;
 use vigie_core::data::relabel::{self, Relabel};
 use vigie_core::evaluate::stats::proportion;
-use vigie_core::observe::Observer;
+use vigie_core::observe::{Level, Observer};
 use vigie_core::store::Blobs;
 use vigie_core::store::blobs::FolderBlobs;
 use vigie_core::store::label_report::{self, LabelReport};
@@ -30,8 +32,14 @@ const ISSUES_KEPT: usize = 50_000;
 const MAX_ORIGIN: usize = 1_000;
 
 /// A manifest that was written to a file.
-pub(super) fn import_rows(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
-    let Work::ImportManifest { file, format, name, images, base, replace, blobs } = work else {
+pub(super) fn import_rows(
+    work: &Work,
+    nearness: Nearness,
+    observer: &dyn Observer,
+) -> Result<WorkDone, Failure> {
+    let Work::ImportManifest { file, format, name, images, base, replace, classes, unknown_labels, blobs } =
+        work
+    else {
         return Err(refused("the task is no import of a manifest"));
     };
     let blobs = FolderBlobs::open(blobs)?;
@@ -42,20 +50,35 @@ pub(super) fn import_rows(work: &Work, observer: &dyn Observer) -> Result<WorkDo
         images: images.clone(),
         base: base_manifest(&blobs, *base)?,
         replace: *replace,
+        nearness,
+        classes: classes.clone(),
+        unknown_labels: *unknown_labels,
         limits: ImportLimits::default(),
     };
     let proposal = import_manifest(&plan, &blobs, observer)?;
     note_proposal(&proposal, observer);
-    Ok(WorkDone::Proposed(proposed(&blobs, plan.base.as_ref(), proposal)?))
+    Ok(WorkDone::Proposed(proposed(&blobs, plan.base.as_ref(), proposal, nearness)?))
 }
 
 /// New splits.
-pub(super) fn resplit(base: Hash, split_percent: [u8; 3], blobs: &Path) -> Result<WorkDone, Failure> {
-    in_line(&FolderBlobs::open(blobs)?, base, |base| changeset::resplit(base, split_percent))
+pub(super) fn resplit(
+    base: Hash,
+    split_percent: [u8; 3],
+    nearness: Nearness,
+    blobs: &Path,
+) -> Result<WorkDone, Failure> {
+    in_line(&FolderBlobs::open(blobs)?, base, nearness, |base| {
+        changeset::resplit(base, split_percent, nearness)
+    })
 }
 
 /// Other labels.
-pub(super) fn relabel(base: Hash, relabelling: &RelabelWork, blobs: &Path) -> Result<WorkDone, Failure> {
+pub(super) fn relabel(
+    base: Hash,
+    relabelling: &RelabelWork,
+    nearness: Nearness,
+    blobs: &Path,
+) -> Result<WorkDone, Failure> {
     let blobs = FolderBlobs::open(blobs)?;
     let how = match relabelling {
         RelabelWork::Classes(renames) => Relabel::Classes(renames.clone()),
@@ -64,7 +87,7 @@ pub(super) fn relabel(base: Hash, relabelling: &RelabelWork, blobs: &Path) -> Re
             Relabel::Undo { before: base_manifest(&blobs, *before)?, after: manifest(&blobs, *after)? }
         }
     };
-    in_line(&blobs, base, |base| relabel::relabel(base, &how))
+    in_line(&blobs, base, nearness, |base| relabel::relabel(base, &how))
 }
 
 /// Fewer train images of large classes.
@@ -72,29 +95,38 @@ pub(super) fn balance_down(
     base: Hash,
     per_class: Option<u64>,
     seed: u64,
+    nearness: Nearness,
     blobs: &Path,
 ) -> Result<WorkDone, Failure> {
-    in_line(&FolderBlobs::open(blobs)?, base, |base| balance::down(base, per_class, seed))
+    in_line(&FolderBlobs::open(blobs)?, base, nearness, |base| balance::down(base, per_class, seed))
 }
 
 fn in_line(
     blobs: &FolderBlobs,
     base: Hash,
+    nearness: Nearness,
     change: impl FnOnce(&Manifest) -> Proposal,
 ) -> Result<WorkDone, Failure> {
     let base = manifest(blobs, base)?;
-    Ok(WorkDone::Proposed(proposed(blobs, Some(&base), change(&base))?))
+    Ok(WorkDone::Proposed(proposed(blobs, Some(&base), change(&base), nearness)?))
 }
 
 /// Labels that contradict a classifier that did not learn from them.
-pub(super) fn check_labels(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+pub(super) fn check_labels(
+    work: &Work,
+    nearness: Nearness,
+    observer: &dyn Observer,
+) -> Result<WorkDone, Failure> {
     let Work::LabelCheck { pack: pack_work, recipe, weights, cache, folds, device, threads } = work else {
         return Err(refused("the task is no check of labels"));
     };
     let share = share_of_pack(pack_work);
     make_pack(pack_work, &Part::new(observer, 0.0, share))?;
+    let blobs = FolderBlobs::open(&pack_work.blobs)?;
+    let (pack, manifest) = (Pack::open(&pack_work.path)?, manifest(&blobs, pack_work.manifest)?);
     let plan = FoldPlan {
         pack: &pack_work.path,
+        groups: &groups_of_rows(&pack, &manifest, nearness)?,
         recipe,
         preprocess: &pack_work.spec,
         weights,
@@ -104,7 +136,15 @@ pub(super) fn check_labels(work: &Work, observer: &dyn Observer) -> Result<WorkD
         threads: *threads,
     };
     let answers = out_of_fold(&plan, &Part::new(observer, share, 1.0))?;
-    let OutOfFold { labels, probabilities, classes } = &answers;
+    let OutOfFold { rows, labels, probabilities, classes } = &answers;
+    if rows.len() < pack.len() {
+        let text = format!(
+            "{} of {} images were not judged: all images of their class belong together",
+            pack.len() - rows.len(),
+            pack.len()
+        );
+        observer.note(Level::Warn, &text);
+    }
     let found = find_issues(labels, probabilities, *classes);
     let agreeing = labels
         .iter()
@@ -112,8 +152,6 @@ pub(super) fn check_labels(work: &Work, observer: &dyn Observer) -> Result<WorkD
         .filter(|(label, row)| row.iter().all(|probability| *probability <= row[**label as usize]));
     let agreement = proportion(agreeing.count() as u64, labels.len() as u64);
 
-    let blobs = FolderBlobs::open(&pack_work.blobs)?;
-    let (pack, manifest) = (Pack::open(&pack_work.path)?, manifest(&blobs, pack_work.manifest)?);
     let report = LabelReport { issues: issues(&pack, &manifest, &answers, &found) };
     let issues = report.issues.len() as u64;
     let report = blobs.put(&label_report::encode(&report))?;
@@ -121,18 +159,29 @@ pub(super) fn check_labels(work: &Work, observer: &dyn Observer) -> Result<WorkD
     Ok(WorkDone::LabelsChecked { report, images: labels.len() as u64, agreement, issues })
 }
 
-/// The candidates as people see them. The only image of a class is none: who learns without it does
-/// not know the class.
+/// The group of each row of a pack: explicit groups, and near duplicates.
+fn groups_of_rows(pack: &Pack, manifest: &Manifest, nearness: Nearness) -> Result<Vec<usize>, Failure> {
+    let groups = Groups::of(manifest.images().iter(), nearness);
+    let group = |row: usize| {
+        let hash = pack.image_hash(row);
+        let place = manifest.images().binary_search_by_key(&hash, |image| image.image);
+        place
+            .map(|place| groups.of[place])
+            .map_err(|_| refused(format!("the pack has the image {}, which its version lacks", hash.short())))
+    };
+    (0..pack.len()).map(group).collect()
+}
+
+/// The candidates as people see them.
 fn issues(pack: &Pack, manifest: &Manifest, answers: &OutOfFold, found: &Confident) -> Vec<LabelIssue> {
-    let OutOfFold { labels, probabilities, classes } = answers;
-    let mut counts = vec![0u64; *classes];
-    labels.iter().for_each(|&label| counts[label as usize] += 1);
-    let judged = found.candidates.iter().filter(|candidate| counts[labels[candidate.row] as usize] > 1);
-    judged
+    let OutOfFold { rows, labels, probabilities, classes } = answers;
+    found
+        .candidates
+        .iter()
         .take(ISSUES_KEPT)
         .filter_map(|candidate| {
             let (row, label) = (candidate.row, labels[candidate.row] as usize);
-            let hash = pack.image_hash(row);
+            let hash = pack.image_hash(rows[row]);
             let images = manifest.images();
             let image = &images[images.binary_search_by_key(&hash, |image| image.image).ok()?];
             let mut origin = image.origin.clone();

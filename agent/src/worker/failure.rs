@@ -126,6 +126,7 @@ fn cause_of_train(error: &TrainError) -> FailureCause {
         TrainError::Recipe { .. }
         | TrainError::EmptySplit(_)
         | TrainError::OneClass
+        | TrainError::OneGroup
         | TrainError::Preprocess
         | TrainError::Features(_)
         | TrainError::Diverged(_)

@@ -30,6 +30,9 @@ pub struct WorkerTask {
     pub memory_limit_mb: Option<u64>,
     /// Added to the process's niceness, 0–19, so that serving keeps its latency.
     pub nice: i32,
+    /// How alike images of the project look that belong together, in bits
+    /// ([`near_bits`](vigie_protocol::project::ProjectSettings::near_bits)).
+    pub near_bits: u8,
     /// What to do.
     pub work: Work,
 }
@@ -74,6 +77,10 @@ pub enum Work {
         base: Option<Hash>,
         /// Whether images that it does not name leave.
         replace: bool,
+        /// The project's class list.
+        classes: ClassList,
+        /// What becomes of images whose label it lacks.
+        unknown_labels: UnknownLabels,
         /// The blob folder.
         blobs: PathBuf,
     },
@@ -102,6 +109,10 @@ pub enum Work {
         only_add: bool,
         /// The part of the version that is taken, when not all of it.
         window: Option<WindowWork>,
+        /// The project's class list.
+        classes: ClassList,
+        /// What becomes of images whose label it lacks.
+        unknown_labels: UnknownLabels,
         /// The blob folder.
         blobs: PathBuf,
     },

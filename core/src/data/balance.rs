@@ -1,4 +1,5 @@
-//! Balance: what it would take for the classes of the train split to weigh the same.
+//! Balance: what it would take for the classes of the train split to weigh the same. `down` makes another
+//! version; repetition and weights are what a training does, asked for in its recipe.
 
 use std::collections::BTreeMap;
 

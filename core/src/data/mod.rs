@@ -15,6 +15,7 @@ mod error;
 pub mod groups;
 pub mod import;
 pub mod labels;
+pub mod naming;
 pub mod near;
 pub mod outliers;
 pub mod pack;

@@ -26,6 +26,9 @@ pub enum TrainError {
     /// All train images are of one class.
     #[error("all images of the train split are of one class; a classifier needs at least two")]
     OneClass,
+    /// No image can be judged by a head that learnt from others of its class.
+    #[error("no class has images in two groups, so that none can be held out; check the groups")]
+    OneGroup,
     /// The pack was made by another preprocess spec.
     #[error("the pack was made by another preprocess spec than the run's; preprocess the dataset again")]
     Preprocess,

@@ -3,12 +3,12 @@
 use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, Optimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use vigie_protocol::run::Recipe;
 
+use super::draws::Draws;
 use super::features::FeatureTable;
 use super::recipe::Schedule;
 use crate::evaluate::probability::{negative_log_likelihood, softmax};
@@ -66,6 +66,7 @@ pub struct Learner<'a> {
     weight: Parameter<2>,
     bias: Parameter<1>,
     steps: u64,
+    draws: Draws,
     /// One a class.
     class_weights: Vec<f32>,
 }
@@ -78,8 +79,8 @@ struct Parameter<const D: usize> {
 }
 
 impl<'a> Learner<'a> {
-    /// Goes on from `state` towards `recipe.epochs` passes over `rows` rows.
-    pub fn new(recipe: &'a Recipe, state: &HeadState, width: usize, rows: usize) -> Self {
+    /// Goes on from `state` towards `recipe.epochs` epochs of `draws`.
+    pub fn new(recipe: &'a Recipe, state: &HeadState, width: usize, draws: Draws) -> Self {
         let device = Device::flex();
         let classes = state.head.bias.len();
         // burn's own epsilon, 1e-5, slows features with small gradients down. A decaying bias would
@@ -92,7 +93,7 @@ impl<'a> Learner<'a> {
             recipe,
             schedule: Schedule::new(
                 recipe.learning_rate,
-                u64::from(recipe.epochs) * rows.div_ceil(recipe.batch as usize) as u64,
+                u64::from(recipe.epochs) * draws.len().div_ceil(recipe.batch as usize) as u64,
             ),
             width,
             classes,
@@ -107,9 +108,15 @@ impl<'a> Learner<'a> {
                 state: moments(&first.bias, &second.bias, *steps, vector, &device),
             },
             steps: *steps,
+            draws,
             class_weights: vec![1.0; classes],
             device,
         }
+    }
+
+    /// Rows that an epoch learns from; a repeated row counts each time.
+    pub fn rows(&self) -> usize {
+        self.draws.len()
     }
 
     /// The same, with the errors of each class counting by its weight. The weights of a training's rows
@@ -119,13 +126,13 @@ impl<'a> Learner<'a> {
         Self { class_weights, ..self }
     }
 
-    /// One pass over a standardised table, in an order that seed and epoch decide. The answer is the
-    /// mean loss as trained, or nothing when `go_on` said no between two steps.
+    /// One epoch over a standardised table, whose draws and their order seed and epoch decide; each draw
+    /// of a row has a dropout of its own. The answer is the mean loss as trained, or nothing when
+    /// `go_on`, which gets the rows done, said no between two steps.
     pub fn epoch(&mut self, table: &FeatureTable, epoch: u32, go_on: impl Fn(usize) -> bool) -> Option<f64> {
         let mut random = ChaCha8Rng::seed_from_u64(self.recipe.seed);
         random.set_stream(u64::from(epoch));
-        let mut order: Vec<usize> = (0..table.len()).collect();
-        order.shuffle(&mut random);
+        let order = self.draws.order(&mut random);
         let mut loss = 0.0;
         for (step, batch) in order.chunks(self.recipe.batch as usize).enumerate() {
             if !go_on(step * self.recipe.batch as usize) {
@@ -133,7 +140,7 @@ impl<'a> Learner<'a> {
             }
             loss += self.step(table, batch, &mut random);
         }
-        Some(loss / table.len().max(1) as f64)
+        Some(loss / order.len().max(1) as f64)
     }
 
     /// The learning rate of the step before this one.
@@ -291,6 +298,7 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
+    use vigie_protocol::run::ClassWeights;
 
     use super::*;
     use crate::data::balance::class_weight;
@@ -326,7 +334,8 @@ mod tests {
             learning_rate: 1e-3,
             ..Recipe::default()
         };
-        let learner = || Learner::new(&recipe, &state, 3, 10);
+        let learner =
+            || Learner::new(&recipe, &state, 3, Draws::of(table.labels.clone(), ClassWeights::Even));
         let loss = |mut learner: Learner<'_>| learner.epoch(&table, 1, |_| true).expect("not stopped");
         let weighted = loss(learner().weighted(weights.to_vec()));
         assert!((weighted - case.loss).abs() < 1e-6, "{weighted} {}", case.loss);
@@ -335,12 +344,44 @@ mod tests {
         assert_eq!(loss(learner().weighted(vec![1.0; 3])), even);
     }
 
+    /// AdamW's first moments after one step are a tenth of the gradient, which for cross-entropy has a
+    /// closed form: the mean of (probability − target) · features, weighted as PyTorch does it,
+    /// Σ wᵢ gᵢ / Σ wᵢ.
+    #[test]
+    fn a_batch_is_a_weighted_mean() {
+        let table =
+            FeatureTable { width: 2, values: vec![1.0, -2.0, 0.5, 3.0, -1.0, 0.25], labels: vec![0, 0, 1] };
+        let weights = [0.5f32, 4.0];
+        let mut state = HeadState::new(2, 2);
+        state.head.weight = vec![0.3, -0.1, 0.2, 0.4];
+        let recipe = Recipe { batch: 3, epochs: 1, dropout: 0.0, label_smoothing: 0.0, ..Recipe::default() };
+        let draws = Draws::of(table.labels.iter().copied(), ClassWeights::Balanced);
+        let mut learner = Learner::new(&recipe, &state, 2, draws).weighted(weights.to_vec());
+        learner.epoch(&table, 1, |_| true).expect("not stopped");
+        let mut expected = [0.0f64; 4];
+        let of_row = |row: usize| f64::from(weights[table.labels[row] as usize]);
+        for row in 0..3 {
+            let x = table.row(row);
+            let logits: Vec<f32> = state.head.weight.chunks(2).map(|w| w[0] * x[0] + w[1] * x[1]).collect();
+            for (class, probability) in softmax(&logits, 1.0).into_iter().enumerate() {
+                let error = probability - f64::from(u8::from(table.labels[row] as usize == class));
+                for (feature, &value) in x.iter().enumerate() {
+                    expected[class * 2 + feature] += of_row(row) * error * f64::from(value) / 5.0;
+                }
+            }
+        }
+        assert_eq!((0..3).map(of_row).sum::<f64>(), 5.0);
+        for (moment, expected) in learner.state().first.weight.iter().zip(expected) {
+            assert!((f64::from(*moment) * 10.0 - expected).abs() < 1e-5, "{moment} {expected}");
+        }
+    }
+
     #[test]
     fn probabilities_are_those_of_the_head() {
         let mut state = HeadState::new(2, 2);
         state.head.weight = vec![1.0, 0.0, 0.0, 1.0];
         let recipe = Recipe::default();
-        let learner = Learner::new(&recipe, &state, 2, 2);
+        let learner = Learner::new(&recipe, &state, 2, Draws::of([0, 1], ClassWeights::Even));
         let table = FeatureTable { width: 2, values: vec![0.0, 0.0, 3f32.ln(), 0.0], labels: vec![0, 1] };
         let found = learner.probabilities(&table);
         for (found, expected) in found.iter().zip([0.5, 0.5, 0.75, 0.25]) {

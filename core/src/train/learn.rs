@@ -8,6 +8,7 @@ use vigie_protocol::run::{ClassWeights, EpochMetrics, Recipe};
 use vigie_protocol::{Hash, Time};
 
 use super::checkpoint::Checkpoint;
+use super::draws::Draws;
 use super::features::{FeatureTable, Features};
 use super::head::{HeadState, Learner};
 use super::standard::Standard;
@@ -67,17 +68,23 @@ pub fn learn(
             best_epoch: 0,
         },
     };
-    let mut learner = Learner::new(recipe, &checkpoint.state, train.width, train.len())
-        .weighted(class_weights(recipe, train, classes.len()));
+    let draws = Draws::of(train.labels.iter().copied(), recipe.class_weights);
+    let mut learner = Learner::new(recipe, &checkpoint.state, train.width, draws).weighted(class_weights(
+        recipe,
+        train,
+        classes.len(),
+    ));
+
+    let drawn = learner.rows();
 
     while !checkpoint.finished() {
         let start = Instant::now();
         let epoch = checkpoint.epochs.len() as u32 + 1;
         let stage = format!("epoch {epoch} of {}", recipe.epochs);
         let report = |rows: usize| {
-            let along = (f64::from(epoch - 1) + rows as f64 / train.len() as f64) / f64::from(recipe.epochs);
+            let along = (f64::from(epoch - 1) + rows as f64 / drawn as f64) / f64::from(recipe.epochs);
             let fraction = before + (1.0 - before) * along as f32;
-            let (done, total) = (rows as u64, train.len() as u64);
+            let (done, total) = (rows as u64, drawn as u64);
             observer.step(Step { stage: &stage, done, total, unit: "images", fraction });
             !observer.cancelled()
         };
@@ -110,7 +117,7 @@ pub fn learn(
         checkpoint.state = learner.state();
         checkpoint.write(run_dir, &standard.fold(&checkpoint.state.head))?;
         observer.epoch(&metrics);
-        report(train.len());
+        report(drawn);
     }
 
     if (checkpoint.epochs.len() as u32) < recipe.epochs {
@@ -122,7 +129,7 @@ pub fn learn(
     Ok(TrainResult { best_epoch: checkpoint.best_epoch, epochs: checkpoint.epochs, resumed_from })
 }
 
-/// How much the errors of each class count.
+/// How much the errors of each class count: what is balanced by repetition needs no weights.
 fn class_weights(recipe: &Recipe, train: &FeatureTable, classes: usize) -> Vec<f32> {
     if recipe.class_weights != ClassWeights::Balanced {
         return vec![1.0; classes];
@@ -194,21 +201,27 @@ mod tests {
     const WIDTH: usize = 24;
 
     /// Stops after so many epochs; keeps what it is told.
+    #[derive(Default)]
     struct Watcher {
         stop_after: usize,
         epochs: Mutex<Vec<EpochMetrics>>,
         fractions: Mutex<Vec<f32>>,
+        /// Done and total of the steps within epochs.
+        images: Mutex<Vec<(u64, u64)>>,
     }
 
     impl Watcher {
         fn new(stop_after: usize) -> Self {
-            Self { stop_after, epochs: Mutex::default(), fractions: Mutex::default() }
+            Self { stop_after, ..Self::default() }
         }
     }
 
     impl Observer for Watcher {
         fn step(&self, step: Step<'_>) {
             self.fractions.lock().unwrap().push(step.fraction);
+            if step.unit == "images" {
+                self.images.lock().unwrap().push((step.done, step.total));
+            }
         }
         fn note(&self, _: Level, _: &str) {}
         fn epoch(&self, metrics: &EpochMetrics) {
@@ -305,16 +318,22 @@ mod tests {
 
     #[test]
     fn an_interrupted_training_ends_as_if_it_had_not_been() {
+        ends_as_if_uninterrupted(&recipe(), &features());
+        ends_as_if_uninterrupted(&Recipe { class_weights: ClassWeights::Over, ..recipe() }, &imbalanced());
+    }
+
+    fn ends_as_if_uninterrupted(recipe: &Recipe, features: &Features) {
+        let run = |folder: &Path, watcher: &Watcher| run(folder, recipe, features.clone(), watcher);
         let straight = tempfile::tempdir().unwrap();
-        let expected = run(straight.path(), &recipe(), features(), &Watcher::new(usize::MAX)).unwrap();
+        let expected = run(straight.path(), &Watcher::new(usize::MAX)).unwrap();
         for stop in [1, 3] {
             let broken = tempfile::tempdir().unwrap();
-            let error = run(broken.path(), &recipe(), features(), &Watcher::new(stop)).unwrap_err();
+            let error = run(broken.path(), &Watcher::new(stop)).unwrap_err();
             assert!(matches!(error, TrainError::Cancelled), "{error}");
             // What a kill in the middle of the next epoch's checkpoint leaves.
             std::fs::write(broken.path().join("epoch-0004.safetensors"), b"torn").unwrap();
             let watcher = Watcher::new(usize::MAX);
-            let result = run(broken.path(), &recipe(), features(), &watcher).unwrap();
+            let result = run(broken.path(), &watcher).unwrap();
             assert_eq!(result.resumed_from, Some(stop as u32));
             assert_eq!(watcher.epochs.lock().unwrap().len(), 6 - stop);
             assert_eq!(numbers(&result.epochs), numbers(&expected.epochs));
@@ -333,9 +352,8 @@ mod tests {
         assert!(watcher.epochs.lock().unwrap().is_empty());
     }
 
-    #[test]
-    fn balanced_weights_lift_the_rare_class() {
-        // One image in ten of class 0 is left in the train split.
+    /// One image in ten of class 0 is left in the train split: 10 beside 100 and 100.
+    fn imbalanced() -> Features {
         let mut features = features();
         let kept: Vec<usize> = (0..features.train.len())
             .filter(|&i| features.train.labels[i] != 0 || i.is_multiple_of(30))
@@ -345,6 +363,12 @@ mod tests {
             values: kept.iter().flat_map(|&i| features.train.row(i).to_vec()).collect(),
             labels: kept.iter().map(|&i| features.train.labels[i]).collect(),
         };
+        features
+    }
+
+    #[test]
+    fn balance_lifts_the_rare_class() {
+        let mut features = imbalanced();
         // Judged by the rare class alone.
         let rare: Vec<usize> = (0..features.valid.len()).filter(|&i| features.valid.labels[i] == 0).collect();
         features.valid = FeatureTable {
@@ -358,8 +382,25 @@ mod tests {
             let result = run(folder.path(), &recipe, features.clone(), &Watcher::new(usize::MAX)).unwrap();
             result.epochs.last().unwrap().valid_accuracy
         };
-        let (even, balanced) = (accuracy(ClassWeights::Even), accuracy(ClassWeights::Balanced));
-        assert!(balanced > even, "{balanced} {even}");
+        let [even, balanced, over] =
+            [ClassWeights::Even, ClassWeights::Balanced, ClassWeights::Over].map(accuracy);
+        assert!(balanced > even && over > even, "{even} {balanced} {over}");
+    }
+
+    #[test]
+    fn repeated_images_count_in_progress_and_steps() {
+        for (class_weights, draws) in [(ClassWeights::Balanced, 210u64), (ClassWeights::Over, 300)] {
+            let folder = tempfile::tempdir().unwrap();
+            let watcher = Watcher::new(usize::MAX);
+            let recipe = Recipe { class_weights, epochs: 2, ..recipe() };
+            run(folder.path(), &recipe, imbalanced(), &watcher).unwrap();
+            let images = watcher.images.lock().unwrap();
+            assert!(images.iter().all(|&(_, total)| total == draws), "{images:?}");
+            assert_eq!(images.iter().filter(|&&(done, total)| done == total).count(), 2, "{images:?}");
+            assert!(watcher.fractions.lock().unwrap().is_sorted());
+            let state = Checkpoint::read(folder.path()).unwrap().unwrap().state;
+            assert_eq!(state.steps, 2 * draws.div_ceil(32));
+        }
     }
 
     #[test]

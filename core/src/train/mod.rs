@@ -13,10 +13,12 @@
 
 mod cache;
 pub mod checkpoint;
+mod draws;
 mod durable;
 mod error;
 mod export;
 mod features;
+mod folds;
 mod head;
 mod learn;
 mod out_of_fold;
@@ -26,10 +28,12 @@ mod standard;
 use std::path::Path;
 use std::time::Instant;
 
+use vigie_protocol::dataset::Split;
 use vigie_protocol::preprocess::PreprocessSpec;
 use vigie_protocol::run::{EpochMetrics, Recipe};
 use vigie_protocol::{Hash, Time};
 
+use self::draws::Draws;
 pub use self::error::TrainError;
 pub use self::export::export_model;
 use self::learn::LearnPlan;
@@ -93,7 +97,9 @@ fn run(plan: &TrainPlan<'_>, observer: &dyn Observer) -> Result<TrainResult, Tra
 
     let backbone = std::fs::read(weights).map_err(TrainError::io("read", weights))?;
     let key = features::key(&pack, recipe, preprocess, Hash::of(&backbone));
-    let before = features_share(recipe, pack.classes().len());
+    let labels = pack.rows(Split::Train).map(|row| pack.label(row));
+    let repeats = Draws::of(labels, recipe.class_weights).per_row();
+    let before = features_share(recipe, pack.classes().len(), repeats);
     let features = features::extract(
         &pack,
         recipe.mirror,
@@ -114,9 +120,10 @@ fn run(plan: &TrainPlan<'_>, observer: &dyn Observer) -> Result<TrainResult, Tra
 
 /// Share of the work that features are, so that the fraction done grows evenly: a forward of
 /// EfficientNet-Lite0 at 224² takes about 30 ms on two cores and goes with the area, a step of the
-/// head about 20 µs an image and 1 µs more with each class.
-fn features_share(recipe: &Recipe, classes: usize) -> f32 {
+/// head about 20 µs an image and 1 µs more with each class. An epoch learns from each image `repeats`
+/// times on average.
+fn features_share(recipe: &Recipe, classes: usize, repeats: f64) -> f32 {
     let features = 30e-3 * (f64::from(recipe.input) / 224.0).powi(2);
-    let head = f64::from(recipe.epochs) * (20e-6 + 1e-6 * classes as f64);
+    let head = f64::from(recipe.epochs) * repeats * (20e-6 + 1e-6 * classes as f64);
     (features / (features + head)) as f32
 }

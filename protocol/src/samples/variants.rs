@@ -90,7 +90,7 @@ variants! {
     open UnknownLabels { Quarantine, Keep, Unknown, }
     open MatchKind { Exact, Alias, Folded, Missing, Unknown, }
     open RenameKind { Alias, Folded, Asked, Unknown, }
-    open ClassWeights { Even, Balanced, Unknown, }
+    open ClassWeights { Even, Balanced, Over, Unknown, }
     open ManifestFormat { Jsonl, Csv, Unknown, }
     open Relabelling {
         Classes { renames: BTreeMap::from([(text("Owl"), text("owl"))]) },

@@ -29,8 +29,8 @@ Examples:
   vigie classes waiting                             who waits to enter reference, and what for
   vigie classes waiting --threshold 40              what would enter if 40 images were enough?
 
-The list holds the canonical names of a project's classes. When images are imported, labels that are
-an alias, or that differ from a name only in case, accents, apostrophes, blanks, hyphens or underscores,
+The list holds the canonical names of a project's classes. When images come in, by an
+import or from another line, labels that are an alias, or that differ from a name only in case, accents, apostrophes, blanks, hyphens or underscores,
 become that name; each rename is counted in the change-set, and the image keeps the label it came with.
 Labels that the list does not know leave their images out, with a suggestion where one class is near
 (`vigie projects set NAME --unknown-labels keep` takes them in as they are). A suggestion is never applied

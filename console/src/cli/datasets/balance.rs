@@ -28,7 +28,7 @@ pub struct BalanceCommand {
     /// With --run, decides which images stay
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Carry it out (only --plan down; the others are options of a training)
+    /// Carry it out (only --plan down; the others are options of a training: see --plan)
     #[arg(long)]
     run: bool,
     /// With --run, only propose the change-set
@@ -40,11 +40,12 @@ pub struct BalanceCommand {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Way {
-    /// Images of larger classes leave the train split
+    /// Images of larger classes leave the train split: carried out here, by --run
     Down,
-    /// Images of smaller classes are learnt from several times
+    /// Images of smaller classes are learnt from several times an epoch: carried out by
+    /// `vigie runs start --balance over`
     Over,
-    /// Errors count the more, the smaller the class
+    /// Errors count the more, the smaller the class: carried out by `vigie runs start --balance weights`
     Weights,
 }
 
@@ -83,10 +84,10 @@ impl BalanceCommand {
 fn next(way: Way, dataset: DatasetRef) -> String {
     match way {
         Way::Down => "nothing was changed; --run makes it the next version".to_owned(),
-        Way::Over => "nothing was changed; trainings do not repeat images yet, but they weight classes, \
-                      which has the same aim: --plan weights"
-            .to_owned(),
-        Way::Weights => format!("to train so: vigie runs start {dataset} --class-weights"),
+        Way::Over => format!("nothing was changed; to train so: vigie runs start {dataset} --balance over"),
+        Way::Weights => {
+            format!("nothing was changed; to train so: vigie runs start {dataset} --balance weights")
+        }
     }
 }
 

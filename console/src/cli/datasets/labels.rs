@@ -28,7 +28,8 @@ const KEPT_AT_ONCE: usize = 1_000;
 pub struct Check {
     /// The version, such as reference@v3
     dataset: DatasetRef,
-    /// Parts that the images are dealt to: each is judged by a classifier that learnt from the others
+    /// Parts that the images are dealt to, those that belong together to one: each is judged by a
+    /// classifier that learnt from the others
     #[arg(long, default_value_t = 5)]
     folds: u32,
     /// The network whose features are used

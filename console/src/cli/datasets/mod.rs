@@ -177,7 +177,7 @@ enum Verb {
     LabelKeep(labels::Keep),
     /// Write a version to files: pictures in folders, or its manifest
     Export(export::Export),
-    /// Import a manifest that was exported, with its splits and labels as they are
+    /// Import a manifest that was exported, with its splits, and its labels as the class list has them
     ImportManifest(export::ImportManifest),
 }
 

@@ -2,7 +2,7 @@
 
 mod show;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use vigie_protocol::dataset::{DatasetRef, Lineage};
 use vigie_protocol::model::Architecture;
 use vigie_protocol::run::{ClassWeights, Init, Recipe};
@@ -21,6 +21,7 @@ Examples:
   vigie runs start                             on the newest reference version
   vigie runs start reference@v2 --input 96 --epochs 20
   vigie runs start --from v3                   go on from a model version
+  vigie runs start --balance over              repeat images of smaller classes
   vigie runs show 01932f6c-…                   its curve
   vigie runs compare 01932f6c-… 01932f70-…     what differs, and the best each came to
 ";
@@ -101,8 +102,11 @@ pub struct RecipeOptions {
     /// Do not learn from mirrored copies
     #[arg(long)]
     no_mirror: bool,
-    /// Let errors count the more, the smaller the class
-    #[arg(long)]
+    /// How classes of different size come to count the same [default: none]
+    #[arg(long, value_name = "WAY", value_enum)]
+    balance: Option<Balancing>,
+    /// The same as --balance weights
+    #[arg(long, hide = true, conflicts_with = "balance")]
     class_weights: bool,
     /// Epochs without a better validation loss before it stops; 0 never stops it [default: 10]
     #[arg(long, value_name = "EPOCHS")]
@@ -112,10 +116,32 @@ pub struct RecipeOptions {
     seed: Option<u64>,
 }
 
+/// How a training balances the classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Balancing {
+    /// Not at all: each counts as much as it has images
+    None,
+    /// Errors count the more, the smaller the class
+    Weights,
+    /// Images of smaller classes are learnt from several times an epoch
+    Over,
+}
+
+impl From<Balancing> for ClassWeights {
+    fn from(way: Balancing) -> Self {
+        match way {
+            Balancing::None => ClassWeights::Even,
+            Balancing::Weights => ClassWeights::Balanced,
+            Balancing::Over => ClassWeights::Over,
+        }
+    }
+}
+
 impl RecipeOptions {
     /// The whole recipe.
     pub fn recipe(self) -> Recipe {
         let default = Recipe::default();
+        let balance = if self.class_weights { Some(Balancing::Weights) } else { self.balance };
         let architecture = self.architecture.unwrap_or(default.architecture);
         let init = match (self.pretrained, self.from, self.random) {
             (Some(name), _, _) => Init::Pretrained { name },
@@ -135,7 +161,7 @@ impl RecipeOptions {
             label_smoothing: self.label_smoothing.unwrap_or(default.label_smoothing),
             dropout: self.dropout.unwrap_or(default.dropout),
             mirror: default.mirror && !self.no_mirror,
-            class_weights: if self.class_weights { ClassWeights::Balanced } else { default.class_weights },
+            class_weights: balance.map_or(default.class_weights, ClassWeights::from),
             patience: self.patience.unwrap_or(default.patience),
             seed: self.seed.unwrap_or(default.seed),
         }

@@ -265,6 +265,7 @@ fn update(reference: &str, from: &str, rule: ClassRule, percent: f64) -> UpdateS
         feeding: Feeding { source: None, production: Some(&from) },
         rule,
         percent,
+        nameless: 0,
         history: &history,
     };
     let said = update.look();

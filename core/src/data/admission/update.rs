@@ -23,6 +23,8 @@ pub struct Update<'a> {
     pub feeding: Feeding<'a>,
     /// The class rule: images of classes that wait are no reason for an update.
     pub rule: ClassRule,
+    /// Images of the version that are left aside because the class list lacks their label.
+    pub nameless: u64,
     /// New images that are worth it, in percent of reference, 0–100.
     pub percent: f64,
     /// The line's history, for its rate.
@@ -59,12 +61,12 @@ impl Update<'_> {
             growth: self.history.of_all(new, needs),
             sentence: String::new(),
         };
-        rule.sentence = sentence(&rule);
+        rule.sentence = sentence(&rule, self.nameless);
         rule
     }
 }
 
-fn sentence(rule: &UpdateRule) -> String {
+fn sentence(rule: &UpdateRule, nameless: u64) -> String {
     let UpdateRule { from, new, waiting, relabelled, reference_images, needs, percent, met, growth, .. } =
         rule;
     let images = if *new == 1 { "image" } else { "images" };
@@ -80,6 +82,9 @@ fn sentence(rule: &UpdateRule) -> String {
     }
     if *waiting > 0 {
         text.push_str(&format!("; {waiting} more are of classes that wait"));
+    }
+    if nameless > 0 {
+        text.push_str(&format!("; {nameless} more have labels that the class list lacks"));
     }
     if *relabelled > 0 {
         text.push_str(&format!("; {relabelled} images have another label in reference"));

@@ -10,7 +10,7 @@ use vigie_protocol::import::GivenSplit;
 use super::ImportPlan;
 use super::listing::left_out;
 use super::placed::Placed;
-use crate::data::changeset::{Proposal, QUARANTINE_LISTED, merge};
+use crate::data::changeset::{Proposal, merge};
 use crate::data::groups::most_held_out;
 use crate::data::labels::admission;
 use crate::data::place::Offer;
@@ -63,14 +63,11 @@ pub(super) fn gather(plan: &ImportPlan, mut found: Vec<Found>, mut refused: Vec<
         offered.push(Offer { image, given: split });
     }
     let percent = shares(plan, &mut offered);
-    let mut proposal = merge(plan.base.as_ref(), offered, plan.replace, percent);
-    refused.append(&mut proposal.quarantine);
-    refused.sort_by(|a, b| a.origin.cmp(&b.origin));
-    let quarantined = refused.len() as u64;
-    refused.truncate(QUARANTINE_LISTED);
+    let proposal =
+        merge(plan.base.as_ref(), offered, plan.replace, percent, plan.nearness).leaving_out(refused);
     let renames =
         renames.into_iter().map(|((from, to, why), images)| (from.to_owned(), to.to_owned(), images, why));
-    Proposal { duplicates, quarantine: refused, quarantined, renames: listed(renames), ..proposal }
+    Proposal { duplicates, renames: listed(renames), ..proposal }
 }
 
 /// The shares by which images are dealt whose source gives no split that counts; splits that do not

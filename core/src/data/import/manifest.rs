@@ -1,9 +1,9 @@
 //! Import of a manifest that was written to a file: each row names an image, its label and its split.
 //!
 //! The images are blobs already, or lie in a folder. What the rows say is taken as it is, so that a
-//! manifest that is written out and read in again is the same one; only an image that the base has
-//! keeps its split, and images that belong together go where theirs are. The class list is not asked: a
-//! manifest says what was decided.
+//! manifest that is written out and read in again is the same one; only labels are put right by the
+//! class list as those of any import, an image that the base has keeps its split, and images that belong
+//! together go where theirs are.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 use vigie_protocol::Hash;
+use vigie_protocol::classes::{ClassList, UnknownLabels};
 use vigie_protocol::dataset::{DatasetImage, Quarantined};
 use vigie_protocol::exchange::{ManifestFormat, ManifestRow};
 
@@ -19,8 +20,10 @@ use super::listing::{Unread, left_out};
 use super::{ImportLimits, folder};
 use crate::data::DataError;
 use crate::data::behind::write_behind;
-use crate::data::changeset::{Proposal, QUARANTINE_LISTED, merge};
+use crate::data::changeset::{Proposal, merge};
 use crate::data::labels::class_name;
+use crate::data::naming::Names;
+use crate::data::near::Nearness;
 use crate::data::place::Offer;
 use crate::data::room::PixelRoom;
 use crate::observe::{Observer, Step};
@@ -46,6 +49,12 @@ pub struct ManifestPlan {
     pub base: Option<Manifest>,
     /// Whether images of the base that the file does not name leave.
     pub replace: bool,
+    /// How alike images are that belong together.
+    pub nearness: Nearness,
+    /// The project's class list; an empty one takes every label as it is.
+    pub classes: ClassList,
+    /// What becomes of images whose label it lacks.
+    pub unknown_labels: UnknownLabels,
     /// How much the file may hold.
     pub limits: ImportLimits,
 }
@@ -62,7 +71,12 @@ pub fn import_manifest(
     observer: &dyn Observer,
 ) -> Result<Proposal, DataError> {
     observer.step(Step { stage: "reading rows", done: 0, total: 0, unit: "rows", fraction: 0.0 });
-    let Rows { rows, mut refused } = read_rows(plan)?;
+    let Rows { mut rows, mut refused } = read_rows(plan)?;
+    let mut names = Names::new(&plan.classes, plan.unknown_labels);
+    rows.retain_mut(|row| {
+        let right = names.put_right(row.image, &mut row.label, &mut row.admission);
+        right.map_err(|reason| refused.push(left_out(place(row).to_owned(), reason))).is_ok()
+    });
     let root = plan
         .images
         .as_deref()
@@ -101,12 +115,9 @@ pub fn import_manifest(
     }
     let (offered, duplicates) = once_each(offered, &mut refused);
     let offered = offered.into_iter().map(|image| Offer { given: Some(image.split), image }).collect();
-    let mut merged = merge(plan.base.as_ref(), offered, plan.replace, [100, 0, 0]);
-    refused.append(&mut merged.quarantine);
-    refused.sort_by(|a, b| a.origin.cmp(&b.origin));
-    let quarantined = refused.len() as u64;
-    refused.truncate(QUARANTINE_LISTED);
-    Ok(Proposal { duplicates, quarantine: refused, quarantined, ..merged })
+    let merged =
+        merge(plan.base.as_ref(), offered, plan.replace, [100, 0, 0], plan.nearness).leaving_out(refused);
+    Ok(names.tell(plan.base.as_ref(), Proposal { duplicates, ..merged }))
 }
 
 /// What a row is called when it is left out.

@@ -34,6 +34,18 @@ impl Place {
         base: Option<Manifest>,
         replace: bool,
     ) -> Result<Proposal, DataError> {
+        self.import_named(content, format, named, base, replace, ClassList::default())
+    }
+
+    fn import_named(
+        &self,
+        content: &str,
+        format: ManifestFormat,
+        named: bool,
+        base: Option<Manifest>,
+        replace: bool,
+        classes: ClassList,
+    ) -> Result<Proposal, DataError> {
         let file = self.folder.path().join("rows");
         std::fs::write(&file, content).unwrap();
         let images = named.then(|| self.folder.path().join("pictures"));
@@ -44,6 +56,9 @@ impl Place {
             images,
             base,
             replace,
+            classes,
+            nearness: Nearness::default(),
+            unknown_labels: UnknownLabels::Quarantine,
             limits: ImportLimits { max_entries: 50, ..ImportLimits::default() },
         };
         import_manifest(&plan, &self.blobs, &Silent)
@@ -83,6 +98,40 @@ fn csv(images: &[DatasetImage]) -> String {
         writer.serialize(ManifestRow::new(image.clone(), None)).unwrap();
     }
     String::from_utf8(writer.into_inner().unwrap()).unwrap()
+}
+
+#[test]
+fn the_class_list_is_asked() {
+    let place = Place::new();
+    let pictures: Vec<Vec<u8>> = (0..4).map(|grey| picture(grey * 40)).collect();
+    for bytes in &pictures {
+        place.blobs.put(bytes).unwrap();
+    }
+    let aliases = [("Asio otus".to_owned(), "owl".to_owned())].into();
+    let classes = ClassList { classes: [("owl".to_owned())].into(), aliases, ..ClassList::default() };
+    // The first one twice, under two names of one class: no contradiction.
+    let rows = [(0, "Asio otus"), (0, "owl"), (1, "OWL"), (2, "owll"), (3, "owl")];
+    let images = rows.map(|(i, label)| DatasetImage {
+        admission: "imported".to_owned(),
+        ..image_of(&pictures[i], label, Split::Test, &format!("{i}.png"))
+    });
+    for (format, text) in [(ManifestFormat::Jsonl, jsonl(&images)), (ManifestFormat::Csv, csv(&images))] {
+        let proposal = place.import_named(&text, format, false, None, false, classes.clone()).unwrap();
+        assert_eq!(proposal.manifest.classes(), ["owl"]);
+        assert_eq!((proposal.manifest.images().len(), proposal.duplicates), (3, 1));
+        let renamed: Vec<(&str, u64)> =
+            proposal.renames.iter().map(|rename| (rename.from.as_str(), rename.images)).collect();
+        assert_eq!(renamed, [("Asio otus", 1), ("OWL", 1)]);
+        let admitted = |i: usize| {
+            let hash = Hash::of(&pictures[i]);
+            let image = proposal.manifest.images().iter().find(|image| image.image == hash);
+            image.unwrap().admission.as_str()
+        };
+        assert_eq!((admitted(1), admitted(3)), ("imported, named OWL", "imported"));
+        let [left] = proposal.quarantine.as_slice() else { panic!("{:?}", proposal.quarantine) };
+        assert_eq!(left.origin, "2.png");
+        assert!(left.reason.contains("did you mean \"owl\"?"), "{}", left.reason);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How far the rules of each project have come.
 
 use serde::{Deserialize, Serialize};
+use vigie_protocol::classes::UnknownLabels;
 use vigie_protocol::event::Event;
 use vigie_protocol::rules::{ClassRule, UpdatePolicy};
 use vigie_protocol::{JobId, ProjectName};
@@ -41,6 +42,12 @@ pub struct Looked {
     pub percent: f64,
     /// The policy.
     pub policy: UpdatePolicy,
+    /// The generation of the class list, by which images enter or do not.
+    #[serde(default)]
+    pub class_list: u64,
+    /// What becomes of images whose label it lacks.
+    #[serde(default)]
+    pub unknown_labels: UnknownLabels,
     /// The job that was submitted.
     #[serde(default)]
     pub job: Option<JobId>,

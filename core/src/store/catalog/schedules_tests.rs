@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use vigie_protocol::classes::UnknownLabels;
 use vigie_protocol::dataset::Decision;
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::rules::{ClassRule, UpdatePolicy};
@@ -171,6 +172,8 @@ fn the_rules_move_on_with_their_event() {
             class_rule: ClassRule::Smallest,
             percent: 1.0,
             policy: UpdatePolicy::Accept,
+            class_list: 2,
+            unknown_labels: UnknownLabels::Keep,
             job: None,
         };
         let moved = RulesProgress { production: Some(looked.clone()), ..none.clone() };
@@ -185,5 +188,6 @@ fn the_rules_move_on_with_their_event() {
         let again = Looked { job: Some(vigie_protocol::JobId::new()), ..looked.clone() };
         assert!(looked.is_same(&again) && again.is_same(&looked));
         assert!(!looked.is_same(&Looked { against: Some(2), ..looked.clone() }));
+        assert!(!looked.is_same(&Looked { class_list: 3, ..looked.clone() }));
     });
 }
