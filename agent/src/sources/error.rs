@@ -55,6 +55,19 @@ pub enum SourceError {
         /// What the system said.
         why: String,
     },
+    /// Its certificate is not trusted.
+    #[error("{place} is not trusted: {why}")]
+    Certificate {
+        /// What.
+        place: String,
+        /// What is wrong with the certificate.
+        why: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The proxy wants other credentials than it was told.
+    #[error("the proxy {0} does not let us through: it wants a user and a password")]
+    Proxy(String),
     /// The server has no time, or fails.
     #[error("{place} answers {status}")]
     Busy {
@@ -154,6 +167,8 @@ impl SourceError {
             | Self::Vanished(_)
             | Self::Forbidden { .. }
             | Self::Licence { .. }
+            | Self::Certificate { .. }
+            | Self::Proxy(_)
             | Self::Odd { .. }
             | Self::TooLarge { .. }
             | Self::NoSpace { .. }
@@ -172,6 +187,8 @@ impl SourceError {
             Self::Off
             | Self::Client(_)
             | Self::Unreachable { .. }
+            | Self::Certificate { .. }
+            | Self::Proxy(_)
             | Self::Busy { .. }
             | Self::Stalled { .. }
             | Self::Truncated { .. }
@@ -186,7 +203,11 @@ impl SourceError {
     pub(super) fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Off => "set `enabled = true` under [sources] in the agent's configuration",
-            Self::Client(_) => "see the agent's log; it needs the system's root certificates",
+            Self::Client(_) => {
+                "it needs the system's root certificates, and a `ca_file` under [sources] that can be read"
+            }
+            Self::Certificate { hint, .. } => hint,
+            Self::Proxy(_) => "say them in `proxy` under [sources]: http://USER:PASSWORD@HOST:PORT",
             Self::Private(_) => "if that is meant, set `allow_private = true` under [sources]",
             Self::Forbidden { .. } => {
                 "check the credentials: `vigie doctor` says which are used, `vigie sources --help` where they lie"
@@ -223,6 +244,8 @@ impl SourceError {
             | Self::Forbidden { .. }
             | Self::Licence { .. }
             | Self::Unreachable { .. }
+            | Self::Certificate { .. }
+            | Self::Proxy(_)
             | Self::Busy { .. }
             | Self::Stalled { .. }
             | Self::Truncated { .. }
