@@ -115,16 +115,20 @@ pub enum SourceError {
         /// The most that is allowed.
         max: u64,
     },
-    /// There is no room for it.
-    #[error("no room for {place}: it needs {needed} MiB more, of {free} MiB free {reserve} MiB are kept")]
+    /// There is no room for it, or no longer.
+    #[error(
+        "the disk is full: {place} needs {} more; of {free} MiB free {reserve} MiB are kept",
+        mebibytes(*.needed)
+    )]
     NoSpace {
         /// What.
         place: String,
-        /// What is still to come, and what its images take once imported.
-        needed: u64,
-        /// What there is.
+        /// What is still to come, and what its images take once imported, in MiB; nothing when its
+        /// server does not say how much there is.
+        needed: Option<u64>,
+        /// What there is, in MiB.
         free: u64,
-        /// What has to stay free.
+        /// What has to stay free, in MiB.
         reserve: u64,
     },
     /// Its bytes are not those that were asked for.
@@ -151,6 +155,17 @@ impl SourceError {
     pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
+    }
+
+    /// Whether the disk has no room, whoever noticed.
+    pub(super) fn is_full_disk(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } => true,
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
     }
 
     /// Whether trying again soon may help; and when the server wants that, if it said so.
@@ -268,4 +283,8 @@ impl SourceError {
             None => error,
         }
     }
+}
+
+fn mebibytes(needed: Option<u64>) -> String {
+    needed.map_or_else(|| "some".to_owned(), |needed| format!("{needed} MiB"))
 }
