@@ -48,7 +48,7 @@ use self::part::Place;
 use self::teller::Teller;
 use crate::config::SourcesConfig;
 
-pub use self::check::check;
+pub use self::check::{Asker, check};
 pub use self::follow::follow;
 pub use self::launch::FetchingLauncher;
 pub use self::leftovers::{Leftovers, collect as collect_leftovers, find as find_leftovers};
