@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::AccessConfig;
 
 pub use environment::KnownColour;
-pub use sources::SourcesConfig;
+pub use sources::{ProxyUrl, SourcesConfig};
 
 /// Everything that can be configured. `configs/agent.toml` shows each key with its default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -232,7 +232,7 @@ impl Config {
                     .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
                 toml::from_str(&text).map_err(|error| ConfigError::Parse {
                     path: path.to_owned(),
-                    message: error.to_string().trim_end().to_owned(),
+                    message: without_passwords(error.to_string().trim_end()),
                 })?
             }
             None => Self::default(),
@@ -334,6 +334,24 @@ impl Config {
     }
 }
 
+/// What a parser says of a file, of which it quotes the line: without what stands between `://` and
+/// `@` in it.
+fn without_passwords(said: &str) -> String {
+    let mut parts = said.split("://");
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c.is_whitespace() || c == '"' || c == '\'').unwrap_or(part.len());
+        let (address, rest) = part.split_at(end);
+        clean.push_str("://");
+        match address.rsplit_once('@') {
+            Some((_, host)) => clean.extend(["…@", host]),
+            None => clean.push_str(address),
+        }
+        clean.push_str(rest);
+    }
+    clean
+}
+
 fn default_state(environment: Environment<'_>) -> Option<PathBuf> {
     let set = |name: &str| environment(name).filter(|value| !value.is_empty());
     // systemd passes several directories separated by ':'; the first is ours.
@@ -366,6 +384,23 @@ mod tests {
         assert_eq!(config.agent.socket, Path::new("/home/alice/.local/state/vigie/agent.sock"));
         let config = load("", &[("STATE_DIRECTORY", "/var/lib/vigie:/var/lib/other")]).expect("systemd");
         assert_eq!(config.agent.weights, Path::new("/var/lib/vigie/weights"));
+    }
+
+    #[test]
+    fn no_password_is_quoted() {
+        for text in [
+            "[sources]\nproxy = \"http://al:SECRET@proxy:1\" nonsense",
+            "[sources]\nproxi = \"http://al:SEC/RET@proxy:1\"",
+            "[sources]\nproxy = \"http://al:SECRET@proxy:1/SECRET\"",
+            "[sources]\nproxy = [\"http://al:SECRET@a:1\", 'http://al:SECRET@b:1']",
+        ] {
+            let error = load(text, &[]).expect_err(text);
+            assert!(!error.contains("SEC") && !error.contains("RET"), "{error}");
+        }
+        let variables = [("VIGIE_SOURCES_PROXY", "http://al:SECRET@proxy:1")];
+        let config = load("", &variables).expect("valid");
+        assert!(!format!("{config:?}").contains("SECRET"), "{config:?}");
+        assert_eq!(config.sources.proxy.to_string(), "http://proxy:1");
     }
 
     #[test]

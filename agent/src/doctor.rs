@@ -118,13 +118,16 @@ fn sources(app: &App) -> Finding {
         Err(why) => return finding("sources", ServiceState::Down, why.to_owned(), None),
         Ok(()) => {}
     }
+    let out = app.sources.way_out();
     match app.sources.kaggle_credentials() {
         Ok(None) => {
-            let detail = "downloads are allowed; no credentials for Kaggle, public datasets need none";
-            finding("sources", ServiceState::Up, detail.to_owned(), None)
+            let detail =
+                format!("downloads are allowed{out}; no credentials for Kaggle, public datasets need none");
+            finding("sources", ServiceState::Up, detail, None)
         }
         Ok(Some((from, None))) => {
-            finding("sources", ServiceState::Up, format!("credentials for Kaggle from {from}"), None)
+            let detail = format!("downloads are allowed{out}; credentials for Kaggle from {from}");
+            finding("sources", ServiceState::Up, detail, None)
         }
         Ok(Some((_, Some(warning)))) => finding("sources", ServiceState::Degraded, warning, None),
         Err(error) => finding(

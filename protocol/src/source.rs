@@ -295,6 +295,48 @@ pub struct Pending {
     /// one of its own.
     #[serde(default)]
     pub supersedes: Option<ChangeSetId>,
+    /// How often its import failed.
+    #[serde(default)]
+    pub failures: u32,
+    /// When the job ended that failed last.
+    #[serde(default)]
+    pub failed: Option<Time>,
+    /// Scheduled checks since then that let it rest.
+    #[serde(default)]
+    pub skipped: u32,
+}
+
+impl Pending {
+    /// Failures of one version after which only a person has it tried again.
+    pub const MAX_FAILURES: u32 = 5;
+
+    /// A version whose import begins.
+    pub fn new(revision: Revision, job: JobId, supersedes: Option<ChangeSetId>) -> Self {
+        Self { revision, job, change_set: None, supersedes, failures: 0, failed: None, skipped: 0 }
+    }
+
+    /// Scheduled checks that will let a failed import rest before one tries it again: none after the
+    /// first failure, then 1, 3, 7. Nothing when it is left to a person.
+    pub fn checks_to_wait(&self) -> Option<u32> {
+        let Self { failures, skipped, .. } = *self;
+        let rest = 1_u32.checked_shl(failures.saturating_sub(1))?.saturating_sub(1);
+        (failures < Self::MAX_FAILURES).then(|| rest.saturating_sub(skipped))
+    }
+
+    /// How often its import failed and what comes next: `failed twice; the next check tries again`.
+    pub fn outlook(&self) -> String {
+        let failed = match self.failures {
+            0 | 1 => "failed once".to_owned(),
+            2 => "failed twice".to_owned(),
+            often => format!("failed {often} times"),
+        };
+        match self.checks_to_wait() {
+            Some(0) => format!("{failed}; the next check tries again"),
+            Some(1) => format!("{failed}; its schedule lets one check pass and tries again"),
+            Some(more) => format!("{failed}; its schedule lets {more} checks pass and tries again"),
+            None => format!("{failed}; it is tried again only when you check it yourself"),
+        }
+    }
 }
 
 /// A Kaggle dataset as its address names it: `owner/slug`.
@@ -407,6 +449,28 @@ fn is_web(scheme: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failed_imports_rest_longer_each_time() {
+        for (failures, skipped, wait) in [
+            (0, 0, Some(0)),
+            (1, 0, Some(0)),
+            (2, 0, Some(1)),
+            (2, 1, Some(0)),
+            (3, 1, Some(2)),
+            (4, 0, Some(7)),
+            (4, 99, Some(0)),
+            (5, 0, None),
+            (5, 99, None),
+            (u32::MAX, 0, None),
+        ] {
+            let new = Pending::new(Revision::Version { number: 1 }, JobId::new(), None);
+            let pending = Pending { failures, skipped, ..new };
+            assert_eq!(pending.checks_to_wait(), wait, "{failures} {skipped}");
+            let by_hand = pending.outlook().contains("only when you check it yourself");
+            assert_eq!(by_hand, wait.is_none(), "{}", pending.outlook());
+        }
+    }
 
     #[test]
     fn secrets_of_urls_are_not_shown() {

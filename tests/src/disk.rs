@@ -1,7 +1,7 @@
 //! A disk that is small enough to be filled.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,6 +49,19 @@ impl SmallDisk {
                 Err(error) => return Err(error).context("filling the disk"),
             }
         }
+    }
+
+    /// Fills it but for so many mebibytes.
+    ///
+    /// # Errors
+    /// When it cannot be written to, or holds more already.
+    pub fn leave(&self, mebibytes: u64) -> Result<()> {
+        let stat = rustix::fs::statvfs(self.path())?;
+        let free = stat.f_bavail * stat.f_frsize;
+        let taken = free.checked_sub(mebibytes << 20).context("it is fuller than that")?;
+        let mut file = File::create(self.filler())?;
+        std::io::copy(&mut std::io::repeat(7).take(taken), &mut file)?;
+        Ok(())
     }
 
     /// Makes room again.

@@ -1,11 +1,15 @@
 //! A full disk: changes and jobs fail cleanly, predictions go on and say what they shed, and with
-//! room again everything goes on without a restart.
+//! room again everything goes on without a restart. Downloads keep what leaves room for the agent.
+
+use std::io::Write;
 
 use anyhow::{Context, Result, ensure};
 use vigie_protocol::ProjectName;
 use vigie_protocol::health::{AgentHealth, ServiceState};
+use vigie_protocol::job::{Job, JobState};
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::service::{Empty, Predict};
+use vigie_tests::kaggle::{FakeKaggle, Fault};
 use vigie_tests::{Agent, AgentOptions, SmallDisk, data, repository, subset};
 
 /// Predictions that may wait while the disk refuses.
@@ -68,6 +72,64 @@ async fn what_a_full_disk_stops_and_what_not() -> Result<()> {
     let agent = Agent::start_on(agent.state().to_owned(), &options).await?;
     agent.vigie_json(&["predictions", "show", &answer.id.to_string(), "-p", "shop"])?;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_fills_the_disk_goes_on_with_room() -> Result<()> {
+    let disk = SmallDisk::mount(192)?;
+    let state = disk.path().join("state");
+    std::fs::create_dir(&state)?;
+    let kaggle = FakeKaggle::start().await?;
+    kaggle.put("/files/birds.zip", heavy_zip()?);
+    // Its server does not say how long it is, so that nobody sees it coming.
+    kaggle.script("/files/birds.zip", [Fault::NoLength]);
+    let options = AgentOptions::default()
+        .with("VIGIE_SOURCES_ENABLED", "true")
+        .with("VIGIE_SOURCES_ALLOW_PRIVATE", "true")
+        .with("VIGIE_SOURCES_DISK_RESERVE_MIB", "0")
+        .with("HOME", "/nonexistent");
+    let agent = Agent::start_on(state, &options).await?;
+    agent.vigie_json(&["projects", "create", "shop"])?;
+
+    disk.leave(20)?;
+    let url = kaggle.file_url("/files/birds.zip");
+    let import =
+        agent.vigie_json(&["datasets", "import", "--url", &url, "--review", "-p", "shop", "--no-wait"])?;
+    let job: Job = serde_json::from_value(import)?;
+    let failed = agent.job_end(job.id).await?;
+    let told = || format!("{failed:?}\n{:#?}\n{}", kaggle.take_seen(), agent.log());
+    let failure = failed.failure.as_ref().with_context(told)?;
+    ensure!(failure.message.contains("the disk is full"), "{}", told());
+    ensure!(failure.hint.as_ref().is_some_and(|hint| hint.contains("make room")), "{}", told());
+    ensure!(failed.attempts == 1, "the server is not asked again and again: {}", told());
+    ensure!(kaggle.take_seen().len() == 1, "the server is not asked again and again");
+    // There is room for the agent itself, and something to go on with.
+    agent.vigie_json(&["projects", "create", "another"])?;
+    let part = agent.state().join(format!("downloads/{}.part", job.id));
+    let kept = std::fs::metadata(&part)?.len();
+    ensure!((1 << 20..=12 << 20).contains(&kept), "{kept} bytes of the download are kept");
+
+    disk.make_room()?;
+    agent.vigie_json(&["jobs", "retry", &job.id.to_string()])?;
+    let done = agent.job_end(job.id).await?;
+    let seen = kaggle.take_seen();
+    ensure!(done.state == JobState::Succeeded, "{done:?}\n{seen:#?}");
+    let range = seen.first().and_then(|seen| seen.header("range"));
+    ensure!(seen.len() == 1 && range == Some(&*format!("bytes={kept}-")), "{seen:#?}");
+    Ok(())
+}
+
+/// Pictures, and beside them 32 MiB that are stored as they are.
+fn heavy_zip() -> Result<Vec<u8>> {
+    let file = tempfile::NamedTempFile::new()?;
+    subset(&data("samples/products.zip"), file.path(), 4)?;
+    let mut zip =
+        zip::ZipWriter::new_append(std::fs::File::options().read(true).write(true).open(file.path())?)?;
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    zip.start_file("notes.bin", stored)?;
+    zip.write_all(&vec![7; 32 << 20])?;
+    zip.finish()?;
+    Ok(std::fs::read(file.path())?)
 }
 
 async fn predict(agent: &Agent) -> Result<Prediction> {

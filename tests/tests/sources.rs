@@ -148,7 +148,7 @@ async fn what_must_not_be_fetched_is_not() -> Result<()> {
 
     let agent = start(&options(&kaggle).with("VIGIE_SOURCES_DISK_RESERVE_MIB", "1048576")).await?;
     let job = ends(&agent, &with(&url)).await?;
-    ensure!(job.failure.as_ref().is_some_and(|f| f.message.contains("no room for")), "{job:?}");
+    ensure!(job.failure.as_ref().is_some_and(|f| f.message.contains("the disk is full")), "{job:?}");
 
     let agent = start(&options(&kaggle)).await?;
     let wrong = format!("sha256:{}", "0".repeat(64));

@@ -8,6 +8,7 @@ use vigie_protocol::{ApiError, Time};
 
 use super::Api;
 use super::api::Change;
+use crate::sources::{Asker, check as check_source};
 
 pub(super) async fn list(api: Api, request: InProject) -> Result<Vec<Source>, ApiError> {
     let InProject { project } = request;
@@ -56,7 +57,7 @@ pub(super) async fn check(api: Api, request: SourceCheck) -> Result<SourceChecke
     let SourceCheck { key, project, name } = request;
     let change = Change { key, method: "source_check", target: format!("{project}/{name}"), reason: None };
     let checked = api.change::<SourceChecked, SourceChecked, _>(change, move |api, receipt| async move {
-        let checked = crate::sources::check(&api.app, &project, &name, &api.who()).await?;
+        let checked = check_source(&api.app, &project, &name, &Asker::person(api.who())).await?;
         api.keep(receipt, checked).await
     });
     let SourceChecked { source, job } = checked.await?;

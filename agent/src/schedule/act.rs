@@ -20,7 +20,7 @@ use crate::fault::api_error;
 use crate::jobs::JobDraft;
 use crate::keys;
 use crate::rules::preprocess_spec;
-use crate::sources;
+use crate::sources::{self, Asker};
 
 /// How long a backup waits for predictions that are not durable yet.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -80,7 +80,8 @@ impl World for Agent {
 impl Agent {
     /// Looking twice is no harm: a version that is on its way in is not brought in again.
     async fn check_source(&self, firing: &Firing, source: &SourceName) -> Result<Acted, ApiError> {
-        let checked = sources::check(&self.0, &project(firing)?, source, &who(firing)).await?;
+        let checked =
+            sources::check(&self.0, &project(firing)?, source, &Asker::schedule(who(firing))).await?;
         let SourceChecked { source: Source { state, detail, .. }, job } = checked;
         let detail = if detail.is_empty() { state.to_string() } else { detail };
         Ok(match (job, state) {

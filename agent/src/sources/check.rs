@@ -20,10 +20,30 @@ use super::{Sources, backoff};
 use crate::app::App;
 use crate::jobs::JobDraft;
 
+/// Who wants a source checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
+    by: String,
+    is_person: bool,
+}
+
+impl Asker {
+    /// A person, who may have removed what an import failed for: it is tried again whenever they ask.
+    pub fn person(by: String) -> Self {
+        Self { by, is_person: true }
+    }
+
+    /// A schedule: it lets failed imports rest, longer after each failure.
+    pub fn schedule(by: String) -> Self {
+        Self { by, is_person: false }
+    }
+}
+
 /// Looks whether a source has something new. If so, a job imports it; what becomes of its change-set
 /// is decided by the source's policy when the job has ended. One import a source is under way at a
 /// time, and what was imported or rejected before is not brought in again. A source that cannot be had
-/// keeps the last good version, and says why in its state; one event tells that it changed.
+/// keeps the last good version, and says why in its state; one event tells that it changed. An import
+/// that failed is tried again, by schedules ever more rarely and not for ever.
 ///
 /// # Errors
 /// `NotFound`; `Precondition` where the configuration allows no outbound connections; `Conflict` when
@@ -32,7 +52,7 @@ pub async fn check(
     app: &Arc<App>,
     project: &ProjectName,
     name: &SourceName,
-    by: &str,
+    asker: &Asker,
 ) -> Result<SourceChecked, ApiError> {
     let read = || {
         let (project, name) = (project.clone(), name.clone());
@@ -51,7 +71,7 @@ pub async fn check(
             .with_hint("check it again"));
     }
     match found {
-        Ok(revision) => found_one(app, source, revision, by).await,
+        Ok(revision) => found_one(app, source, revision, asker).await,
         Err(error) => {
             let source = update(app, &source, move |source| {
                 let (now, state) = (Time::now(), error.state());
@@ -115,7 +135,9 @@ enum Next {
     UnderWay(Box<Job>),
     /// The import of this very version failed for a reason that may be gone: it goes on.
     Retry(Box<Job>),
-    /// The import of this very version failed, and would again.
+    /// So it did, and rests for this check: it says why.
+    Rest(String),
+    /// The import of this very version failed, and would again, or did so too often.
     Broken(String),
     /// It is new.
     Import,
@@ -123,7 +145,7 @@ enum Next {
 
 /// Decides it. `job` is that of the pending version; `waits` says whether that version's change-set can
 /// still be accepted.
-fn decide(source: &Source, found: &Revision, job: Option<Job>, waits: bool) -> Next {
+fn decide(source: &Source, found: &Revision, job: Option<Job>, waits: bool, is_person: bool) -> Next {
     let is = |revision: &Revision| revision.is_same(found);
     let pending = source.pending.as_ref();
     match (pending, job) {
@@ -131,14 +153,10 @@ fn decide(source: &Source, found: &Revision, job: Option<Job>, waits: bool) -> N
         (Some(Pending { revision, change_set: Some(set), .. }), _) if waits && is(revision) => {
             return Next::Nothing(format!("{found} awaits review as change-set {set}"));
         }
-        (Some(Pending { revision, change_set: None, .. }), Some(job))
-            if job.state == JobState::Failed && is(revision) =>
+        (Some(pending @ Pending { change_set: None, .. }), Some(job))
+            if job.state == JobState::Failed && is(&pending.revision) =>
         {
-            let failure = job.failure.as_ref();
-            return match failure.filter(|failure| failure.cause == FailureCause::Refused) {
-                Some(failure) => Next::Broken(format!("{found} cannot be imported: {}", failure.message)),
-                None => Next::Retry(Box::new(job)),
-            };
+            return after_failure(pending, job, is_person);
         }
         _ => {}
     }
@@ -151,18 +169,37 @@ fn decide(source: &Source, found: &Revision, job: Option<Job>, waits: bool) -> N
     Next::Import
 }
 
+fn after_failure(pending: &Pending, job: Job, is_person: bool) -> Next {
+    let revision = &pending.revision;
+    let (cause, why) = match &job.failure {
+        Some(failure) => (failure.cause, failure.message.as_str()),
+        None => (FailureCause::Unknown, "nobody knows why"),
+    };
+    if cause == FailureCause::Refused {
+        return Next::Broken(format!("{revision} cannot be imported: {why}"));
+    }
+    let told = || format!("the import of {revision} {}: {why}", pending.outlook());
+    match pending.checks_to_wait() {
+        _ if is_person => Next::Retry(Box::new(job)),
+        Some(0) => Next::Retry(Box::new(job)),
+        Some(_) => Next::Rest(told()),
+        None => Next::Broken(told()),
+    }
+}
+
 async fn found_one(
     app: &Arc<App>,
     source: Source,
     revision: Revision,
-    by: &str,
+    asker: &Asker,
 ) -> Result<SourceChecked, ApiError> {
     let pending = source.pending.clone();
     let seen = source.clone();
     let (job, waits) = app.store(move |state| pending_of(state, &seen)).await?;
-    let next = decide(&source, &revision, job, waits);
+    let next = decide(&source, &revision, job, waits, asker.is_person);
+    let rests = matches!(next, Next::Rest(_));
     let (state, detail, job) = match next {
-        Next::Nothing(detail) => (SourceState::Ok, detail, None),
+        Next::Nothing(detail) | Next::Rest(detail) => (SourceState::Ok, detail, None),
         Next::Broken(detail) => (SourceState::Broken, detail, None),
         Next::UnderWay(job) => (SourceState::Ok, format!("{revision}; an import is under way"), Some(*job)),
         Next::Retry(job) => {
@@ -170,16 +207,14 @@ async fn found_one(
             (SourceState::Ok, format!("{revision} is being imported"), Some(job))
         }
         Next::Import => {
-            let job = submit(app, &source, &revision, by).await?;
+            let job = submit(app, &source, &revision, &asker.by).await?;
             fail_point::pass(FailPoint::SourceSubmitted);
             (SourceState::Ok, format!("{revision} is being imported"), Some(job))
         }
     };
-    let new = job.as_ref().map(|job| Pending {
-        revision: revision.clone(),
-        job: job.id,
-        change_set: None,
-        supersedes: pending.as_ref().and_then(|before| before.change_set.or(before.supersedes)),
+    let new = job.as_ref().map(|job| {
+        let supersedes = pending.as_ref().and_then(|before| before.change_set.or(before.supersedes));
+        Pending::new(revision.clone(), job.id, supersedes)
     });
     let source = update(app, &source, move |source| {
         let now = Time::now();
@@ -188,6 +223,9 @@ async fn found_one(
         let goes_on = source.pending.as_ref().map(|pending| pending.job) == new.as_ref().map(|new| new.job);
         if let Some(new) = new.clone().filter(|_| !goes_on) {
             source.pending = Some(new);
+        }
+        if let Some(pending) = source.pending.as_mut().filter(|_| rests) {
+            pending.skipped = pending.skipped.saturating_add(1);
         }
         is_in(source, state, detail.clone(), now)
     })
@@ -243,4 +281,56 @@ async fn submit(app: &Arc<App>, source: &Source, revision: &Revision, by: &str) 
     let submitted = app.jobs.submit(draft, Some(receipt)).await?;
     // As it is now: a receipt knows the job as it was first.
     app.jobs.get(submitted.id).await
+}
+
+#[cfg(test)]
+mod tests {
+    use vigie_protocol::JobId;
+    use vigie_protocol::job::JobFailure;
+    use vigie_protocol::samples::Sample;
+
+    use super::*;
+
+    /// What a check of version 2 does after its import failed so often for this cause.
+    fn next(failures: u32, skipped: u32, cause: FailureCause, is_person: bool) -> Next {
+        let version = |number| Revision::Version { number };
+        let failure = Some(JobFailure { cause, message: "no luck".to_owned(), hint: None });
+        let job = Job { state: JobState::Failed, failure, ..Job::sample() };
+        let pending = Pending { failures, skipped, ..Pending::new(version(2), JobId::new(), None) };
+        let source = Source { pending: Some(pending), declined: None, imported: None, ..Source::sample() };
+        decide(&source, &version(2), Some(job), false, is_person)
+    }
+
+    #[test]
+    fn failed_imports_are_tried_ever_more_rarely_and_then_left_to_a_person() {
+        use FailureCause::{Killed, Refused, Remote};
+        for (failures, skipped, cause, is_person, expected) in [
+            (1, 0, Killed, false, "retry"),
+            (2, 0, Remote, false, "failed twice; its schedule lets one check pass and tries again: no luck"),
+            (2, 1, Remote, false, "retry"),
+            (3, 0, Killed, false, "failed 3 times; its schedule lets 3 checks pass and tries again: no luck"),
+            (4, 7, Killed, false, "retry"),
+            (3, 0, Killed, true, "retry"),
+            (5, 99, Killed, false, "broken: the import of version 2 failed 5 times; it is tried again only"),
+            (9, 0, Killed, true, "retry"),
+            (1, 0, Refused, false, "broken: version 2 cannot be imported: no luck"),
+            (1, 0, Refused, true, "broken: version 2 cannot be imported: no luck"),
+        ] {
+            let next = match next(failures, skipped, cause, is_person) {
+                Next::Retry(_) => "retry".to_owned(),
+                Next::Rest(why) => why,
+                Next::Broken(why) => format!("broken: {why}"),
+                other => format!("{other:?}"),
+            };
+            assert!(next.contains(expected), "{failures} {skipped} {cause:?}: {next}");
+        }
+    }
+
+    #[test]
+    fn a_source_tells_once_that_it_is_broken() {
+        let mut source = Source { state: SourceState::Ok, ..Source::sample() };
+        let told = |source: &mut Source| is_in(source, SourceState::Broken, "often".to_owned(), Time::now());
+        assert!(told(&mut source).is_some_and(|event| event.text.contains("is broken: often")));
+        assert!(told(&mut source).is_none());
+    }
 }

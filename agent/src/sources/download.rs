@@ -26,8 +26,13 @@ use super::teller::Teller;
 /// Bytes that are written at once.
 const PIECE: usize = 256 << 10;
 
-/// Bytes after which room is looked for again when a server does not say how many there will be.
+/// Bytes after which room is looked for again: others write to the disk as well, and not every server
+/// says how much there will be.
 const LOOK_EVERY: u64 = 64 << 20;
+
+/// Bytes that are free after a download filled the disk, whatever the reserve: the agent has to write
+/// down how it ended.
+const MIN_RESERVE: u64 = 8 << 20;
 
 /// Characters of a header that are looked at.
 const MAX_HEADER: usize = 1_024;
@@ -68,8 +73,16 @@ impl Download<'_> {
     /// Brings the file to the disk; says where it is.
     ///
     /// # Errors
-    /// [`SourceError`]; what came by then stays, and the next call goes on from there.
+    /// [`SourceError`]; what came by then stays, and the next call goes on from there. Of what came to
+    /// a full disk, as much stays as leaves the reserve free.
     pub(super) async fn run(&self, teller: &mut Teller) -> Result<PathBuf, SourceError> {
+        match self.bring(teller).await {
+            Err(error) if error.is_full_disk() => Err(self.make_room(error).await),
+            done => done,
+        }
+    }
+
+    async fn bring(&self, teller: &mut Teller) -> Result<PathBuf, SourceError> {
         let (place, source) = (self.place.clone(), self.source);
         if blocking("looking for a download", move || is_whole(&place, source)).await? {
             return Ok(self.place.whole());
@@ -123,6 +136,8 @@ impl Download<'_> {
                     self.restart(part, About::default()).await?;
                     return Err(SourceError::Changed(place()));
                 }
+                // The first answer may not have said it.
+                part.about.total = part.about.total.or(now.total);
             }
             StatusCode::RANGE_NOT_SATISFIABLE if part.len > 0 => {
                 if now.total == Some(part.len) && part.about.total == now.total {
@@ -184,7 +199,7 @@ impl Download<'_> {
                 waiting.reserve(PIECE);
                 teller.step(part.len, part.about.total).await;
                 fail_point::pass(FailPoint::DownloadPiece);
-                if part.about.total.is_none() && part.len - looked >= LOOK_EVERY {
+                if part.len - looked >= LOOK_EVERY {
                     looked = part.len;
                     self.check_room(part).await?;
                 }
@@ -218,22 +233,53 @@ impl Download<'_> {
     /// for the images that are taken out of it, which do not get smaller.
     async fn check_room(&self, part: &Part) -> Result<(), SourceError> {
         let Bounds { max_bytes, reserve, .. } = self.bounds;
-        let total = part.about.total.unwrap_or(part.len);
-        if total > max_bytes {
+        if part.about.total.unwrap_or(part.len) > max_bytes {
             return Err(SourceError::TooLarge { place: self.ask.place.clone(), max: max_bytes });
         }
-        let folder = self.place.folder().to_owned();
-        let free = blocking("looking for room on the disk", move || free_bytes(&folder)).await?;
-        let needed = total.saturating_sub(part.len).saturating_add(total);
+        let free = self.free().await?;
+        let needed = part.needs().unwrap_or(part.len);
         if needed.saturating_add(reserve) > free {
-            return Err(SourceError::NoSpace {
-                place: self.ask.place.clone(),
-                needed: needed >> 20,
-                free: free >> 20,
-                reserve: reserve >> 20,
-            });
+            return Err(self.no_space(part, free));
         }
         Ok(())
+    }
+
+    /// After the disk was found full: gives back what the reserve lacks, and says what is missing.
+    async fn make_room(&self, error: SourceError) -> SourceError {
+        let target = self.bounds.reserve.max(MIN_RESERVE);
+        let lacking = async {
+            let lack = target.saturating_sub(self.free().await?);
+            let (place, source) = (self.place.clone(), self.source);
+            let part = blocking("shortening a download", move || {
+                let mut part = Part::open(&place, source)?;
+                part.give_back(lack).map(|()| part)
+            });
+            let part = part.await?;
+            Ok::<_, SourceError>(self.no_space(&part, self.free().await?))
+        };
+        match (lacking.await, error) {
+            // It counted before anything was given back, and says what was the matter.
+            (_, error @ SourceError::NoSpace { .. }) => error,
+            (Ok(told), _) => told,
+            (Err(failed), error) => {
+                tracing::warn!(error = %failed, "a download on a full disk cannot be shortened");
+                error
+            }
+        }
+    }
+
+    fn no_space(&self, part: &Part, free: u64) -> SourceError {
+        SourceError::NoSpace {
+            place: self.ask.place.clone(),
+            needed: part.needs().map(|needed| needed.div_ceil(1 << 20)),
+            free: free >> 20,
+            reserve: self.bounds.reserve >> 20,
+        }
+    }
+
+    async fn free(&self) -> Result<u64, SourceError> {
+        let folder = self.place.folder().to_owned();
+        blocking("looking for room on the disk", move || free_bytes(&folder)).await
     }
 
     /// Holds the bytes against the checksum. They are read again: half of them may have come before

@@ -55,6 +55,19 @@ pub enum SourceError {
         /// What the system said.
         why: String,
     },
+    /// Its certificate is not trusted.
+    #[error("{place} is not trusted: {why}")]
+    Certificate {
+        /// What.
+        place: String,
+        /// What is wrong with the certificate.
+        why: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The proxy wants other credentials than it was told.
+    #[error("the proxy {0} does not let us through: it wants a user and a password")]
+    Proxy(String),
     /// The server has no time, or fails.
     #[error("{place} answers {status}")]
     Busy {
@@ -102,16 +115,20 @@ pub enum SourceError {
         /// The most that is allowed.
         max: u64,
     },
-    /// There is no room for it.
-    #[error("no room for {place}: it needs {needed} MiB more, of {free} MiB free {reserve} MiB are kept")]
+    /// There is no room for it, or no longer.
+    #[error(
+        "the disk is full: {place} needs {} more; of {free} MiB free {reserve} MiB are kept",
+        mebibytes(*.needed)
+    )]
     NoSpace {
         /// What.
         place: String,
-        /// What is still to come, and what its images take once imported.
-        needed: u64,
-        /// What there is.
+        /// What is still to come, and what its images take once imported, in MiB; nothing when its
+        /// server does not say how much there is.
+        needed: Option<u64>,
+        /// What there is, in MiB.
         free: u64,
-        /// What has to stay free.
+        /// What has to stay free, in MiB.
         reserve: u64,
     },
     /// Its bytes are not those that were asked for.
@@ -140,6 +157,17 @@ impl SourceError {
         move |source| Self::Io { what, source }
     }
 
+    /// Whether the disk has no room, whoever noticed.
+    pub(super) fn is_full_disk(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } => true,
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether trying again soon may help; and when the server wants that, if it said so.
     pub(super) fn again(&self) -> Option<Option<Duration>> {
         match self {
@@ -154,6 +182,8 @@ impl SourceError {
             | Self::Vanished(_)
             | Self::Forbidden { .. }
             | Self::Licence { .. }
+            | Self::Certificate { .. }
+            | Self::Proxy(_)
             | Self::Odd { .. }
             | Self::TooLarge { .. }
             | Self::NoSpace { .. }
@@ -172,6 +202,8 @@ impl SourceError {
             Self::Off
             | Self::Client(_)
             | Self::Unreachable { .. }
+            | Self::Certificate { .. }
+            | Self::Proxy(_)
             | Self::Busy { .. }
             | Self::Stalled { .. }
             | Self::Truncated { .. }
@@ -186,7 +218,11 @@ impl SourceError {
     pub(super) fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Off => "set `enabled = true` under [sources] in the agent's configuration",
-            Self::Client(_) => "see the agent's log; it needs the system's root certificates",
+            Self::Client(_) => {
+                "it needs the system's root certificates, and a `ca_file` under [sources] that can be read"
+            }
+            Self::Certificate { hint, .. } => hint,
+            Self::Proxy(_) => "say them in `proxy` under [sources]: http://USER:PASSWORD@HOST:PORT",
             Self::Private(_) => "if that is meant, set `allow_private = true` under [sources]",
             Self::Forbidden { .. } => {
                 "check the credentials: `vigie doctor` says which are used, `vigie sources --help` where they lie"
@@ -223,6 +259,8 @@ impl SourceError {
             | Self::Forbidden { .. }
             | Self::Licence { .. }
             | Self::Unreachable { .. }
+            | Self::Certificate { .. }
+            | Self::Proxy(_)
             | Self::Busy { .. }
             | Self::Stalled { .. }
             | Self::Truncated { .. }
@@ -245,4 +283,8 @@ impl SourceError {
             None => error,
         }
     }
+}
+
+fn mebibytes(needed: Option<u64>) -> String {
+    needed.map_or_else(|| "some".to_owned(), |needed| format!("{needed} MiB"))
 }

@@ -3,9 +3,15 @@
 //!
 //! Names are resolved once, here, and the connection goes to an address that was looked at: a name
 //! that answers differently the second time gains nothing.
+//!
+//! Behind a proxy it is the proxy that resolves names and connects, and nobody here sees where to. What
+//! this machine can tell is refused all the same: addresses in private networks, and names that resolve
+//! to one here. A name that only the proxy can resolve is the proxy's to judge.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -35,6 +41,28 @@ impl Resolve for PublicResolver {
             }
             Ok(Box::new(public.into_iter()) as Addrs)
         })
+    }
+}
+
+/// Longest time that a name is looked up before the proxy is asked for it.
+const LOOKUP: Duration = Duration::from_secs(5);
+
+/// Refuses a host that a proxy must not be asked for.
+///
+/// # Errors
+/// [`PrivateAddress`] when any of its addresses is private: which one the proxy takes, nobody knows.
+pub(super) async fn check_behind_proxy(host: &str) -> Result<(), PrivateAddress> {
+    let found = tokio::time::timeout(LOOKUP, tokio::net::lookup_host((host, 0))).await;
+    let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    judge(host, found.map(|found| found.map(|address| address.ip())))
+}
+
+fn judge(host: &str, found: io::Result<impl IntoIterator<Item = IpAddr>>) -> Result<(), PrivateAddress> {
+    // Behind a proxy there often is no way to resolve the names of the world.
+    let Ok(found) = found else { return Ok(()) };
+    match found.into_iter().any(is_private) {
+        true => Err(PrivateAddress(host.to_owned())),
+        false => Ok(()),
     }
 }
 
@@ -134,6 +162,23 @@ mod tests {
         ] {
             assert!(!is_private(public.parse().expect(public)), "{public}");
         }
+    }
+
+    #[test]
+    fn behind_a_proxy_one_private_address_is_too_many() {
+        let found = |addresses: &[&str]| {
+            let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().expect(text)).collect();
+            judge("host.example", Ok(addresses)).is_ok()
+        };
+        assert!(found(&["1.1.1.1", "2606:4700::1111"]) && found(&[]));
+        assert!(!found(&["10.0.0.1"]) && !found(&["1.1.1.1", "::1"]));
+        let unknown: io::Result<Vec<IpAddr>> = Err(io::ErrorKind::NotFound.into());
+        assert!(judge("host.example", unknown).is_ok());
+    }
+
+    #[tokio::test]
+    async fn names_that_are_private_here_are_not_asked_of_a_proxy() {
+        assert!(check_behind_proxy("localhost").await.is_err());
     }
 
     #[tokio::test]

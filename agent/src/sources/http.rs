@@ -3,27 +3,26 @@
 
 use std::error::Error;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use data_encoding::BASE64;
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, IF_RANGE, LOCATION, RANGE, RETRY_AFTER,
 };
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Response, StatusCode, Url};
 use tokio::time::timeout;
 use vigie_protocol::source::redacted_url;
 
 use super::backoff;
+use super::certificate::distrust;
+use super::clients::Clients;
 use super::error::SourceError;
-use super::guard::{PrivateAddress, PublicResolver, is_private};
+use super::guard::{PrivateAddress, check_behind_proxy, is_private};
+use crate::config::SourcesConfig;
 use crate::jobs::with_source;
 
 /// Redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
-
-/// Longest time until a connection stands.
-const CONNECT: Duration = Duration::from_secs(30);
 
 /// The most of an answer that is kept to say what went wrong.
 const MAX_COMPLAINT: usize = 64 << 10;
@@ -34,7 +33,7 @@ const MAX_SAID: usize = 300;
 /// Makes requests. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Http {
-    client: Client,
+    clients: Clients,
     allow_private: bool,
     stall: Duration,
 }
@@ -108,25 +107,13 @@ fn secret(text: &str) -> Option<HeaderValue> {
 }
 
 impl Http {
-    /// A client that gives a connection up after `stall` without a byte.
+    /// As configured.
     ///
     /// # Errors
-    /// When the system's root certificates cannot be read.
-    pub(super) fn new(allow_private: bool, stall: Duration) -> Result<Self, SourceError> {
-        // The one provider that is built in. A second call finds it there, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .user_agent(concat!("vigie-agent/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(CONNECT.min(stall))
-            .pool_idle_timeout(Duration::from_secs(30));
-        if !allow_private {
-            builder = builder.dns_resolver(Arc::new(PublicResolver));
-        }
-        let client = builder.build().map_err(|error| SourceError::Client(with_source(&error)))?;
-        Ok(Self { client, allow_private, stall })
+    /// When the system's root certificates, or those of the configuration, cannot be read.
+    pub(super) fn new(config: &SourcesConfig) -> Result<Self, SourceError> {
+        let SourcesConfig { allow_private, stall_s, .. } = *config;
+        Ok(Self { clients: Clients::new(config)?, allow_private, stall: Duration::from_secs(stall_s) })
     }
 
     /// Asks, follows redirects, and returns the first answer that is none.
@@ -153,9 +140,18 @@ impl Http {
         is_home: bool,
     ) -> Result<Response, SourceError> {
         self.check(ask, url)?;
+        let way = self.clients.way(url);
+        let authorization = ask.authorization.as_ref().filter(|_| is_home);
+        if let Some(proxy) = way.proxy {
+            self.check_behind_proxy(url).await?;
+            if authorization.is_some() && url.scheme() != "https" {
+                let reason = "its credentials would be told to the proxy: use https, or `no_proxy`";
+                return Err(SourceError::Url { url: format!("{} through {proxy}", ask.place), reason });
+            }
+        }
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if let Some(authorization) = ask.authorization.as_ref().filter(|_| is_home) {
+        if let Some(authorization) = authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
         match (ask.probe, ask.from) {
@@ -167,11 +163,18 @@ impl Http {
             }
             (false, None) => {}
         }
-        let sent = self.client.get(url.clone()).headers(headers).send();
-        match timeout(self.stall, sent).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(broken(&ask.place, error)),
-            Err(_) => Err(SourceError::Stalled { place: ask.place.clone(), seconds: self.stall.as_secs() }),
+        let sent = way.client.get(url.clone()).headers(headers).send();
+        match (timeout(self.stall, sent).await, way.proxy) {
+            (Ok(Ok(response)), Some(proxy))
+                if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
+            {
+                Err(SourceError::Proxy(proxy.to_owned()))
+            }
+            (Ok(Ok(response)), _) => Ok(response),
+            (Ok(Err(error)), proxy) => Err(broken(&ask.place, proxy, error)),
+            (Err(_), _) => {
+                Err(SourceError::Stalled { place: ask.place.clone(), seconds: self.stall.as_secs() })
+            }
         }
     }
 
@@ -209,6 +212,15 @@ impl Http {
         Ok(())
     }
 
+    /// The same for a name that the proxy resolves.
+    async fn check_behind_proxy(&self, url: &Url) -> Result<(), SourceError> {
+        let host = url.host_str().unwrap_or_default();
+        if self.allow_private || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+            return Ok(());
+        }
+        check_behind_proxy(host).await.map_err(|PrivateAddress(host)| SourceError::Private(host))
+    }
+
     /// The next piece of a body; nothing at its end.
     pub(super) async fn piece(
         &self,
@@ -217,7 +229,7 @@ impl Http {
     ) -> Result<Option<impl AsRef<[u8]> + use<>>, SourceError> {
         match timeout(self.stall, response.chunk()).await {
             Ok(Ok(piece)) => Ok(piece),
-            Ok(Err(error)) => Err(broken(place, error)),
+            Ok(Err(error)) => Err(broken(place, None, error)),
             Err(_) => Err(SourceError::Stalled { place: place.to_owned(), seconds: self.stall.as_secs() }),
         }
     }
@@ -298,20 +310,28 @@ fn odd(ask: &Ask, what: String) -> SourceError {
 }
 
 /// A request or a body that broke. The URL that reqwest adds holds the secrets of signed URLs.
-fn broken(place: &str, error: reqwest::Error) -> SourceError {
+fn broken(place: &str, proxy: Option<&str>, error: reqwest::Error) -> SourceError {
     let error = error.without_url();
+    if let Some(distrust) = distrust(&error) {
+        return SourceError::Certificate { place: place.to_owned(), why: distrust.why, hint: distrust.hint };
+    }
     let mut source: Option<&(dyn Error + 'static)> = error.source();
     while let Some(cause) = source {
         if let Some(PrivateAddress(host)) = cause.downcast_ref() {
             return SourceError::Private(host.clone());
         }
+        // The type of this error is not public.
+        if let Some(proxy) = proxy.filter(|_| cause.to_string().contains("proxy authorization required")) {
+            return SourceError::Proxy(proxy.to_owned());
+        }
         source = cause.source();
     }
-    SourceError::Unreachable { place: place.to_owned(), why: with_source(&error) }
+    let through = proxy.map_or_else(String::new, |proxy| format!("through the proxy {proxy}: "));
+    SourceError::Unreachable { place: place.to_owned(), why: format!("{through}{}", with_source(&error)) }
 }
 
 /// The bytes that `%41` and the like stand for; what is no such triple stands for itself.
-fn percent_decoded(text: &str) -> Vec<u8> {
+pub(super) fn percent_decoded(text: &str) -> Vec<u8> {
     let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut rest = text.as_bytes();
     let mut decoded = Vec::with_capacity(rest.len());
@@ -376,7 +396,8 @@ mod tests {
 
     #[tokio::test]
     async fn private_hosts_are_refused_however_they_are_written() {
-        let http = Http::new(false, Duration::from_secs(5)).expect("a client");
+        let config = SourcesConfig { stall_s: 5, ..SourcesConfig::default() };
+        let http = Http::new(&config).expect("a client");
         for host in [
             "127.0.0.1",
             "0x7f.1",

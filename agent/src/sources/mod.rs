@@ -2,7 +2,8 @@
 //!
 //! * An import of a URL or a Kaggle dataset is downloaded first ([`launch`]), by the agent itself,
 //!   within the job: [`download`] with its [`part`] on disk, over [`http`], which knows which
-//!   addresses are allowed ([`guard`]) and who may hear the credentials ([`credentials`]).
+//!   addresses are allowed ([`guard`]), who may hear the credentials ([`credentials`]), which way out
+//!   there is ([`clients`]), and why a server is not trusted ([`certificate`]).
 //! * [`check()`] looks whether a source has something new and submits its import; [`settle`] brings the
 //!   source up to date once that has ended, by its policy; [`follow`] does so whenever a job ends.
 //!
@@ -10,7 +11,9 @@
 //! there is no HTTP client at all.
 
 mod backoff;
+mod certificate;
 mod check;
+mod clients;
 mod credentials;
 mod download;
 mod error;
@@ -24,6 +27,8 @@ mod listing;
 mod part;
 mod settle;
 mod teller;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,7 +48,7 @@ use self::part::Place;
 use self::teller::Teller;
 use crate::config::SourcesConfig;
 
-pub use self::check::check;
+pub use self::check::{Asker, check};
 pub use self::follow::follow;
 pub use self::launch::FetchingLauncher;
 pub use self::leftovers::{Leftovers, collect as collect_leftovers, find as find_leftovers};
@@ -65,9 +70,11 @@ pub struct Sources {
 impl Sources {
     /// As configured, with downloads in the state directory `state`. Opens no connection.
     pub fn new(config: &SourcesConfig, state: &Path) -> Self {
-        let stall = Duration::from_secs(config.stall_s);
         let http = match config.enabled {
-            true => Http::new(config.allow_private, stall).map_err(|error| error.to_string()),
+            true => Http::new(config).map_err(|error| match error {
+                SourceError::Client(why) => why,
+                error => error.to_string(),
+            }),
             false => Err(String::new()),
         };
         Self { config: config.clone(), http, downloads: state.join(DOWNLOADS), turn: Mutex::default() }
@@ -81,6 +88,14 @@ impl Sources {
     /// Whether downloads are possible; else why not, empty when the configuration does not want any.
     pub fn is_up(&self) -> Result<(), &str> {
         self.http.as_ref().map(drop).map_err(String::as_str)
+    }
+
+    /// Which way connections go out, without the proxy's credentials: `, through the proxy …`, or empty.
+    pub fn way_out(&self) -> String {
+        match self.config.proxy.is_empty() {
+            true => String::new(),
+            false => format!(", through the proxy {}", self.config.proxy),
+        }
     }
 
     /// Refuses an import that cannot even begin.

@@ -89,7 +89,9 @@ impl About {
     /// Whether what comes now is the file that this is a part of, for certain.
     pub(super) fn is_same_file(&self, now: &About) -> bool {
         let known = self.etag.is_some() || self.modified.is_some();
-        known && self.etag == now.etag && self.modified == now.modified && self.total == now.total
+        // Not every answer says how long it is.
+        let as_long = self.total.zip(now.total).is_none_or(|(then, now)| then == now);
+        known && self.etag == now.etag && self.modified == now.modified && as_long
     }
 }
 
@@ -156,6 +158,34 @@ impl Part {
             self.file.sync_data()?;
             self.note(self.len)?;
             self.unsynced = 0;
+        }
+        Ok(())
+    }
+
+    /// Bytes that its file still takes: those that are missing, and as many as the whole for the images
+    /// that are taken out of it. Nothing when its length is not known.
+    pub(super) fn needs(&self) -> Option<u64> {
+        let total = self.about.total?;
+        Some(total.saturating_sub(self.len).saturating_add(total))
+    }
+
+    /// Cuts off the last `bytes` of what came, as far as there are so many.
+    ///
+    /// # Errors
+    /// Those of the disk; nothing stays then that could be taken for whole.
+    pub(super) fn give_back(&mut self, bytes: u64) -> io::Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.len = self.len.saturating_sub(bytes);
+        self.file.set_len(self.len)?;
+        // What is written there again is not durable for having been so once.
+        if self.about.durable > self.len
+            && let Err(error) = self.note(self.len)
+        {
+            self.len = 0;
+            self.file.set_len(0)?;
+            return Err(error);
         }
         Ok(())
     }
@@ -287,11 +317,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_back_is_not_taken_for_durable() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::new(folder.path(), JobId::new());
+        for (durable, bytes, kept, still_durable) in
+            [(5, 2, 3, 3), (2, 2, 3, 2), (5, 0, 5, 5), (5, 99, 0, 0), (0, 1, 4, 0)]
+        {
+            let mut part = begun(&place);
+            part.note(durable).unwrap();
+            part.give_back(bytes).unwrap();
+            assert_eq!((part.len, part.needs()), (kept, Some(9 - kept + 9)));
+            let part = Part::open(&place, source()).unwrap();
+            assert_eq!((part.len, part.about.durable), (kept, still_durable));
+            assert_eq!(fs::read(part.path()).unwrap(), b"12345"[..kept as usize]);
+        }
+    }
+
+    #[test]
     fn only_a_known_file_is_the_same() {
         let nothing = About { total: Some(9), ..About::default() };
         assert!(!nothing.is_same_file(&nothing));
         let other = About { etag: Some("\"2\"".to_owned()), ..about() };
         let longer = About { total: Some(10), ..about() };
+        let untold = About { total: None, ..about() };
+        assert!(about().is_same_file(&untold) && untold.is_same_file(&about()));
         assert!(about().is_same_file(&about()));
         assert!(!about().is_same_file(&other) && !about().is_same_file(&longer));
         assert_eq!(job_of(Path::new("/x/notes.txt")), None);

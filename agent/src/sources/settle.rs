@@ -10,7 +10,7 @@ use vigie_core::store::catalog::{EventDraft, Receipt};
 use vigie_core::store::{State, StoreError, passport};
 use vigie_protocol::dataset::{ChangeSet, ChangeSetState, DatasetRef, Decision, SplitCounts};
 use vigie_protocol::event::{Severity, Subject, Update};
-use vigie_protocol::job::{Job, JobOutcome, JobSpec, JobState};
+use vigie_protocol::job::{FailureCause, Job, JobOutcome, JobSpec, JobState};
 use vigie_protocol::preprocess::PreprocessSpec;
 use vigie_protocol::run::Recipe;
 use vigie_protocol::source::{Acceptance, Imported, Pending, Source, SourceState};
@@ -37,10 +37,13 @@ pub(super) async fn settle(app: &Arc<App>, source: Source) -> Result<Source, Api
             })
             .await
         }
-        Some(Ended::Failed(text)) => {
+        Some(Ended::Failed { why, at, for_good }) => {
             // The job's own event told of it.
             update(app, &source, move |source| {
-                source.detail.clone_from(&text);
+                let pending = source.pending.as_mut()?;
+                count_failure(pending, at);
+                let failed = if for_good { "failed".to_owned() } else { pending.outlook() };
+                source.detail = format!("the import of {} {failed}{why}", pending.revision);
                 None
             })
             .await
@@ -62,7 +65,14 @@ enum Ended {
     /// Nothing is left of it: it was cancelled.
     Nothing,
     /// It failed; the next check sees what to do.
-    Failed(String),
+    Failed {
+        /// Why: empty, or `: …`.
+        why: String,
+        /// When it ended.
+        at: Option<Time>,
+        /// Whether it would fail again.
+        for_good: bool,
+    },
     /// It is part of the line, or there was nothing that could be.
     Landed(Option<DatasetRef>),
     /// Its change-set was not looked at yet.
@@ -81,7 +91,7 @@ fn ended(state: &State, source: &Source, pending: &Pending) -> Result<Option<End
         Err(StoreError::NotFound { .. }) => return Ok(Some(Ended::Nothing)),
         Err(error) => return Err(error),
     };
-    let Job { state: job_state, outcome, failure, .. } = job;
+    let Job { state: job_state, outcome, failure, finished, .. } = job;
     Ok(match (job_state, outcome) {
         (JobState::Succeeded, Some(JobOutcome::ChangeSet { change_set, .. })) => {
             of_change_set(state, source, change_set, false)?
@@ -89,12 +99,21 @@ fn ended(state: &State, source: &Source, pending: &Pending) -> Result<Option<End
         (JobState::Succeeded, Some(JobOutcome::NoChange { dataset })) => Some(Ended::Landed(dataset)),
         (JobState::Succeeded | JobState::Cancelled, _) => Some(Ended::Nothing),
         (JobState::Failed, _) => {
+            let for_good = failure.as_ref().is_some_and(|failure| failure.cause == FailureCause::Refused);
             let why = failure.map_or_else(String::new, |failure| format!(": {}", failure.message));
-            let text = format!("the import of {} failed{why}", pending.revision);
-            (source.detail != text).then_some(Ended::Failed(text))
+            let is_news = pending.failures == 0 || pending.failed != finished;
+            is_news.then_some(Ended::Failed { why, at: finished, for_good })
         }
         (JobState::Queued | JobState::Running | JobState::Cancelling | JobState::Unknown, _) => None,
     })
+}
+
+/// Each end of a job counts once, however often somebody looks.
+fn count_failure(pending: &mut Pending, at: Option<Time>) {
+    if pending.failures == 0 || pending.failed != at {
+        pending.failures = pending.failures.saturating_add(1);
+        (pending.failed, pending.skipped) = (at, 0);
+    }
 }
 
 fn of_change_set(
@@ -326,6 +345,19 @@ mod tests {
         ] {
             let reason = may_accept(acceptance, &set(change, result));
             assert_eq!(reason.is_some(), accepted, "{change:?} {reason:?}");
+        }
+    }
+
+    #[test]
+    fn each_failure_counts_once() {
+        let revision = vigie_protocol::source::Revision::Version { number: 1 };
+        let mut pending = Pending::new(revision, vigie_protocol::JobId::new(), None);
+        for (at, failures) in [(Some(3), 1), (Some(3), 1), (Some(9), 2), (None, 3), (None, 3)] {
+            pending.skipped = 4;
+            let before = pending.failures;
+            count_failure(&mut pending, at.map(Time::from_micros));
+            assert_eq!(pending.failures, failures, "{at:?}");
+            assert_eq!(pending.skipped, if failures == before { 4 } else { 0 });
         }
     }
 

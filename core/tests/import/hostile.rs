@@ -1,16 +1,21 @@
-//! Names in odd encodings, files that change while they are read, and very many tiny ones.
+//! Names in odd encodings, files that change while they are read, very many tiny ones, and zip files
+//! with links or with entries that share their bytes.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use vigie_core::data::import::ImportPlan;
+use vigie_core::data::DataError;
+use vigie_core::data::import::{ImportFile, ImportPlan};
 use vigie_core::store::Blobs;
 use vigie_core::vision::{Limits, decode};
 use vigie_protocol::Hash;
 
-use super::{World, origins, png};
+use super::{World, origins, png, reason};
+use zip::CompressionMethod::Stored;
+use zip::write::SimpleFileOptions;
 
 #[test]
 fn names_that_read_alike_are_told_apart() {
@@ -32,7 +37,7 @@ fn names_that_read_alike_are_told_apart() {
 fn zip_names_of_old_code_pages_are_read() {
     let world = World::new();
     let zip = world.zip(&[("AAAA/1.png", png(1)), ("BBBB/2.png", png(2)), ("CCCC/3.png", png(3))]);
-    let vigie_core::data::import::ImportFile::Zip(path) = &zip else { panic!("a zip") };
+    let ImportFile::Zip(path) = &zip else { panic!("a zip") };
     let mut bytes = fs::read(path).expect("read");
     for (from, to) in [
         (&b"AAAA"[..], &b"\x82t\x82s"[..]), // "étés" in CP437
@@ -104,4 +109,71 @@ fn ten_thousand_tiny_files_are_taken() {
     assert_eq!(proposal.result.len(), 50);
     let names: BTreeSet<&str> = origins(&proposal).into_iter().collect();
     assert_eq!(names.len(), 500);
+}
+
+/// A link in a zip file names a file of whoever unpacks it.
+#[test]
+fn links_in_a_zip_file_are_left_out() {
+    let world = World::new();
+    let secret = world.folder.path().join("secret.png");
+    fs::write(&secret, png(7)).expect("write");
+    let path = world.folder.path().join("links.zip");
+    let mut writer = zip::ZipWriter::new(fs::File::create(&path).expect("create"));
+    let options = SimpleFileOptions::default();
+    writer.start_file("owl/1.png", options).expect("entry");
+    writer.write_all(&png(1)).expect("write");
+    writer.add_symlink("owl/2.png", secret.to_str().expect("a path"), options).expect("link");
+    writer.add_symlink("owl/3.png", "1.png", options).expect("link");
+    writer.finish().expect("finish");
+    let plan = ImportPlan { source: ImportFile::Zip(path), ..world.plan() };
+    let proposal = world.import(&plan).expect("import");
+    assert_eq!(origins(&proposal), ["owl/1.png"]);
+    for link in ["owl/2.png", "owl/3.png"] {
+        assert_eq!(reason(&proposal, link), "a symbolic link");
+    }
+    assert!(world.blobs.get(Hash::of(&png(7))).expect("get").is_none(), "what it names was read");
+}
+
+/// The bomb that unpacks nothing into itself: a hundred entries, each of the same modest bytes.
+#[test]
+fn entries_that_share_their_bytes_count_each() {
+    let world = World::new();
+    let path = world.folder.path().join("shared.zip");
+    let mut writer = zip::ZipWriter::new(fs::File::create(&path).expect("create"));
+    let options = SimpleFileOptions::default().compression_method(Stored);
+    writer.start_file("owl/000.png", options).expect("entry");
+    writer.write_all(&vec![7; 2 << 20]).expect("write");
+    writer.finish().expect("finish");
+    let once = fs::read(&path).expect("read");
+    fs::write(&path, listed_often(&once, 100)).expect("write");
+
+    let mut plan = ImportPlan { source: ImportFile::Zip(path.clone()), ..world.plan() };
+    plan.limits.max_ratio = 10;
+    let refused = world.import(&plan).expect_err("200 MiB out of 2");
+    assert!(matches!(refused, DataError::TooMuch { .. }), "{refused}");
+    fs::write(&path, listed_often(&once, 3)).expect("write");
+    let few = world.import(&plan);
+    assert!(!matches!(few, Err(DataError::TooMuch { .. })), "{few:?}");
+}
+
+/// A zip file of one entry whose directory lists it so often, under other names.
+fn listed_often(zip: &[u8], times: u16) -> Vec<u8> {
+    let find = |signature: &[u8]| zip.windows(4).rposition(|four| four == signature).expect("a zip file");
+    let (directory, end) = (find(b"PK\x01\x02"), find(b"PK\x05\x06"));
+    let entry = &zip[directory..end];
+    let mut bytes = zip[..directory].to_vec();
+    for number in 0..times {
+        let mut entry = entry.to_vec();
+        // The name follows 46 bytes of numbers (APPNOTE 4.3.12).
+        entry[50..53].copy_from_slice(format!("{number:03}").as_bytes());
+        bytes.extend(entry);
+    }
+    let mut tail = zip[end..].to_vec();
+    let size = u32::try_from(entry.len() * usize::from(times)).expect("small");
+    // Entries here, entries in all, and the bytes they take (APPNOTE 4.3.16).
+    tail[8..10].copy_from_slice(&times.to_le_bytes());
+    tail[10..12].copy_from_slice(&times.to_le_bytes());
+    tail[12..16].copy_from_slice(&size.to_le_bytes());
+    bytes.extend(tail);
+    bytes
 }

@@ -103,9 +103,18 @@ pub fn source() -> impl Strategy<Value = Source> {
     );
     let imported = (revision(), time(), prop::option::of(dataset()))
         .prop_map(|(revision, at, dataset)| Imported { revision, at, dataset });
-    let pending = (revision(), id(), prop::option::of(id())).prop_map(|(revision, job, change_set)| {
-        Pending { revision, job, change_set, supersedes: change_set }
-    });
+    let failures = (any::<(u32, u32)>(), prop::option::of(time()));
+    let pending = (revision(), id(), prop::option::of(id()), failures).prop_map(
+        |(revision, job, change_set, ((failures, skipped), failed))| Pending {
+            revision,
+            job,
+            change_set,
+            supersedes: change_set,
+            failures,
+            failed,
+            skipped,
+        },
+    );
     let stands = (
         time(),
         any::<(String, u64)>(),

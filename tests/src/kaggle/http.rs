@@ -111,7 +111,10 @@ pub(super) async fn read(stream: &mut TcpStream) -> Result<Request> {
 /// Writes an answer, or as much of it as the fault leaves.
 pub(super) async fn write(stream: &mut TcpStream, answer: Answer, fault: Option<Fault>) -> Result<()> {
     let Answer { status, headers, body } = answer;
-    let mut head = format!("HTTP/1.1 {status} As Scripted\r\nContent-Length: {}\r\n", body.len());
+    let mut head = format!("HTTP/1.1 {status} As Scripted\r\n");
+    if fault != Some(Fault::NoLength) {
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

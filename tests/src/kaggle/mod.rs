@@ -90,6 +90,8 @@ pub enum Fault {
     IgnoreRange,
     /// The range that was asked for, from another place of the file.
     WrongRange,
+    /// An answer that does not say how long it is.
+    NoLength,
     /// The connection ends without a word.
     Hangup,
     /// The file becomes another one, and is answered.
@@ -252,6 +254,7 @@ fn respond(
             | Fault::Garbage
             | Fault::IgnoreRange
             | Fault::WrongRange
+            | Fault::NoLength
             | Fault::Hangup
             | Fault::Replace(_),
         )

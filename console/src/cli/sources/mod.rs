@@ -39,10 +39,13 @@ A source is where images come from again and again. A check compares it with wha
 what is new is downloaded, imported and proposed as a change-set. With --accept-under, a change-set
 that touches less than that share of the line's images is accepted by itself (the first one of an empty
 line always); everything else waits for `vigie changesets accept`. A rejected version is not brought in
-again. A source that vanished or is forbidden keeps its last good version, and says so once.
+again. A source that vanished or is forbidden keeps its last good version, and says so once. When the
+import of a version failed, scheduled checks try it again, letting ever more checks pass in between;
+after five failures only `vigie sources check` does.
 
 The agent opens outbound connections only when its configuration says `enabled = true` under [sources],
-and to private networks only with `allow_private = true`.
+and to private networks only with `allow_private = true`. `proxy` and `no_proxy` there name a way out,
+`ca_file` authorities of your own that are trusted.
 
 Credentials for Kaggle lie on the agent's machine, readable for the agent's user alone. The first of:
   the file named by `kaggle_credentials` under [sources] (an access token, or a kaggle.json)

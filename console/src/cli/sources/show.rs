@@ -73,8 +73,11 @@ pub fn sheet(source: &Source, style: &Style) -> Sheet {
         let dataset = dataset.map(|dataset| format!(", in {dataset}")).unwrap_or_default();
         sheet = sheet.field("Imported", format!("{revision}, {}{dataset}", when(style.now, *at)));
     }
-    if let Some(Pending { revision, job, change_set, supersedes: _ }) = pending {
+    if let Some(pending @ Pending { revision, job, change_set, failures, .. }) = pending {
         sheet = sheet.field("On its way", revision.to_string()).field("Job", job.to_string());
+        if *failures > 0 && change_set.is_none() {
+            sheet = sheet.field("Import", Cell::toned(pending.outlook(), Tone::Warn));
+        }
         if let Some(set) = change_set {
             let text = format!("{set}; `vigie changesets show {set}`");
             sheet = sheet.field("To be reviewed", Cell::toned(text, Tone::Warn));

@@ -118,12 +118,15 @@ fn facts(state: &State, source: &Source) -> Facts {
         let text = format!("{}, {}", imported.revision, state.moment(imported.at));
         facts = facts.field("imported", safe(&text));
     }
-    if let Some(Pending { revision, job, change_set, supersedes: _ }) = &source.pending {
+    if let Some(pending @ Pending { revision, job, change_set, failures, .. }) = &source.pending {
         let text = match change_set {
             Some(set) => format!("{revision}, in change-set {set} that waits for a decision"),
             None => format!("{revision}, imported by job {job}"),
         };
         facts = facts.field("on its way", safe(&text));
+        if *failures > 0 && change_set.is_none() {
+            facts = facts.field("import", pending.outlook());
+        }
     }
     match &source.declined {
         Some(declined) => facts.field("rejected", safe(&declined.to_string())),

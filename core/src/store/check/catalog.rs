@@ -211,7 +211,7 @@ impl Part<'_, '_> {
             if let Some(dataset) = source.imported.as_ref().and_then(|imported| imported.dataset) {
                 self.exists(&place, "what was imported", self.catalog.dataset(self.project, dataset));
             }
-            let Some(Pending { revision: _, job, change_set, supersedes }) = source.pending else { continue };
+            let Some(Pending { job, change_set, supersedes, .. }) = source.pending else { continue };
             self.exists(&place, "its job", self.catalog.job(job));
             for set in change_set.into_iter().chain(supersedes) {
                 self.exists(&place, "its change-set", self.catalog.change_set(self.project, set));
