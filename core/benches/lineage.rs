@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use vigie_core::data::changeset::{propose, split_counts};
+use vigie_core::data::near::Nearness;
 use vigie_core::store::manifest::{Differences, Listing, Manifest, class_changes};
 use vigie_core::store::{Blobs, State};
 use vigie_protocol::dataset::{
@@ -144,7 +145,7 @@ fn benches(criterion: &mut Criterion) {
     });
     let source = DatasetRef { lineage: Lineage::Source, number: 2 };
     group.bench_function("propose one to the other", |bencher| {
-        bencher.iter(|| propose(&newer, source, None, Some(&older)));
+        bencher.iter(|| propose(&newer, source, None, Some(&older), Nearness::default()));
     });
 
     let middle = PageCursor(older.images()[IMAGES as usize / 2].image.to_string());

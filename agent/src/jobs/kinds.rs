@@ -10,6 +10,7 @@ use vigie_protocol::classes::Relabelling;
 use vigie_protocol::dataset::{DatasetRef, Lineage};
 use vigie_protocol::job::{FailureCause, ImportSource, Job, JobFailure, JobSpec};
 use vigie_protocol::preprocess::PreprocessSpec;
+use vigie_protocol::project::ProjectSettings;
 use vigie_protocol::run::{Init, Recipe, Run};
 use vigie_protocol::window::Window;
 use vigie_protocol::{AliasName, Hash, ProjectName, RunId};
@@ -268,7 +269,12 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
         JobSpec::Unknown => return Err(unknown_kind()),
     };
     let JobOptions { memory_limit_mb, nice, .. } = *options;
-    let task = Task::Worker(Box::new(WorkerTask { memory_limit_mb, nice, work }));
+    let settings = match &job.project {
+        Some(project) => catalog.project(project)?.settings,
+        None => ProjectSettings::default(),
+    };
+    let near_bits = settings.near_bits;
+    let task = Task::Worker(Box::new(WorkerTask { memory_limit_mb, nice, near_bits, work }));
     Ok(Plan { task, base })
 }
 

@@ -1,5 +1,6 @@
 //! Dataset versions and change-sets.
 
+use vigie_core::data::near::Nearness;
 use vigie_core::data::part::{Part, part};
 use vigie_core::data::review::Changes;
 use vigie_core::fail_point::{self, FailPoint};
@@ -17,7 +18,7 @@ use vigie_protocol::service::{
     ChangeSetDecide, ChangeSetGet, ChangeSetImages, ChangeSetList, DatasetDiff, DatasetGet, DatasetImages,
     DatasetList,
 };
-use vigie_protocol::{ApiError, Hash, Time};
+use vigie_protocol::{ApiError, Hash, ProjectName, Time};
 
 use super::Api;
 use super::api::Change;
@@ -101,12 +102,18 @@ pub(super) async fn change_set_images(
         let set = state.catalog.change_set(&project, change_set)?;
         let (base, proposed) = (base(state, &set)?, manifest(state, set.manifest)?);
         let base = base.as_ref().map(|(hash, bytes)| (*hash, &bytes[..]));
-        let review = app.reviews.of(base, (set.manifest, &proposed))?;
+        let nearness = nearness(state, &project)?;
+        let review = app.reviews.of(base, (set.manifest, &proposed), nearness)?;
         let changes = Changes { class: class.as_deref(), kind, only_findings };
         let bytes = base.map(|(_, bytes)| bytes);
         changes.page(&review, bytes, &proposed, page.cursor.as_ref(), page.capped_limit())
     })
     .await
+}
+
+/// How alike images of a project look that belong together.
+fn nearness(state: &State, project: &ProjectName) -> Result<Nearness, StoreError> {
+    Ok(Nearness::bits(state.catalog.project(project)?.settings.near_bits))
 }
 
 /// Makes the part of a change-set that was selected, durably; the commit that names it follows.
@@ -116,7 +123,7 @@ fn selected(state: &State, set: &ChangeSet, selection: &Selection) -> Result<Acc
     }
     let base = base(state, set)?.map(|(_, bytes)| Manifest::decode(&bytes)).transpose()?;
     let proposed = Manifest::decode(&manifest(state, set.manifest)?)?;
-    let taken = part(base.as_ref(), &proposed, selection)
+    let taken = part(base.as_ref(), &proposed, selection, nearness(state, &set.project)?)
         .map_err(|error| StoreError::Precondition(error.to_string()))?;
     let manifest = state.blobs.put(&taken.manifest.encode())?;
     state.blobs.sync()?;

@@ -1,6 +1,6 @@
 //! Projects.
 
-use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
+use vigie_protocol::project::{NEAR_BITS, PicturePolicy, Project, ProjectSettings};
 use vigie_protocol::rules::ClassRule;
 use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
 use vigie_protocol::{ApiError, ErrorCode, ProjectName, Time};
@@ -73,7 +73,15 @@ fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
         unknown_labels: _,
         audit_percent,
         keep_confident,
+        near_bits,
     } = settings;
+    if !NEAR_BITS.contains(near_bits) {
+        return Err(ApiError::invalid(format!(
+            "near duplicates differ in {} to {} bits of their fingerprints, not in {near_bits}",
+            NEAR_BITS.start(),
+            NEAR_BITS.end()
+        )));
+    }
     if *class_rule == (ClassRule::Fixed { images: 0 }) {
         return Err(ApiError::invalid("a class rule of a fixed number needs at least one image"));
     }
@@ -97,6 +105,44 @@ fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
         }
         PicturePolicy::None | PicturePolicy::Sampled { .. } | PicturePolicy::All | PicturePolicy::Unknown => {
             Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_out_of_bounds_are_refused() {
+        type Edit = fn(&mut ProjectSettings);
+        let table: [(Edit, Option<&str>); 8] = [
+            (|_| {}, None),
+            (|s| s.near_bits = 0, None),
+            (|s| s.near_bits = 8, None),
+            (
+                |s| s.near_bits = 9,
+                Some("near duplicates differ in 0 to 8 bits of their fingerprints, not in 9"),
+            ),
+            (
+                |s| s.class_rule = ClassRule::Fixed { images: 0 },
+                Some("a class rule of a fixed number needs at least one image"),
+            ),
+            (|s| s.update_percent = 100.5, Some("the share of new images is 0 to 100 percent")),
+            (
+                |s| s.split_percent = [0, 50, 50],
+                Some("the shares of train, valid and test must add up to 100, train above 0"),
+            ),
+            (
+                |s| s.keep_confident = Some(f32::NAN),
+                Some("the confidence from which images are kept is 0 to 1"),
+            ),
+        ];
+        for (edit, expected) in table {
+            let mut settings = ProjectSettings::default();
+            edit(&mut settings);
+            let refused = check(&settings).err().map(|error| error.message);
+            assert_eq!(refused.as_deref(), expected, "{settings:?}");
         }
     }
 }

@@ -6,6 +6,7 @@ use vigie_core::data::admission::{Admission, Admitted, Feeding};
 use vigie_core::data::changeset::{self, Proposal};
 use vigie_core::data::import::{ImportFile, ImportPlan, import};
 use vigie_core::data::naming::Names;
+use vigie_core::data::near::Nearness;
 use vigie_core::data::pack::{self, Pack};
 use vigie_core::data::review::Review;
 use vigie_core::data::window;
@@ -22,7 +23,7 @@ use vigie_protocol::{Hash, Time};
 
 use super::failure::{Failure, refused};
 use super::part::Part;
-use super::task::{ImportInput, MadeModel, PackWork, Proposed, WindowWork, Work, WorkDone};
+use super::task::{ImportInput, MadeModel, PackWork, Proposed, WindowWork, Work, WorkDone, WorkerTask};
 use super::{curate, labels};
 
 /// The longest path or reason of a file left out, in bytes: a thousand of them fit in a frame.
@@ -38,19 +39,23 @@ const PACK_SHARE: f32 = 0.15;
 ///
 /// # Errors
 /// The failure that the job shows.
-pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone, JobFailure> {
+pub(super) fn carry_out(task: &WorkerTask, observer: &dyn Observer) -> Result<WorkDone, JobFailure> {
+    let WorkerTask { near_bits, work, memory_limit_mb: _, nice: _ } = task;
+    let nearness = Nearness::bits(*near_bits);
     let done = match work {
-        Work::Import { .. } => carry_out_import(work, observer),
-        Work::ImportManifest { .. } => curate::import_rows(work, observer),
-        Work::Propose { .. } => carry_out_propose(work, observer),
-        Work::Collect { .. } => labels::carry_out_collect(work, observer),
+        Work::Import { .. } => carry_out_import(work, nearness, observer),
+        Work::ImportManifest { .. } => curate::import_rows(work, nearness, observer),
+        Work::Propose { .. } => carry_out_propose(work, nearness, observer),
+        Work::Collect { .. } => labels::carry_out_collect(work, nearness, observer),
         Work::Cluster { .. } => labels::carry_out_cluster(work, observer),
-        Work::Relabel { base, relabelling, blobs } => curate::relabel(*base, relabelling, blobs),
+        Work::Relabel { base, relabelling, blobs } => curate::relabel(*base, relabelling, nearness, blobs),
         Work::Balance { base, per_class, seed, blobs } => {
-            curate::balance_down(*base, *per_class, *seed, blobs)
+            curate::balance_down(*base, *per_class, *seed, nearness, blobs)
         }
-        Work::LabelCheck { .. } => curate::check_labels(work, observer),
-        Work::Resplit { manifest, split_percent, blobs } => curate::resplit(*manifest, *split_percent, blobs),
+        Work::LabelCheck { .. } => curate::check_labels(work, nearness, observer),
+        Work::Resplit { manifest, split_percent, blobs } => {
+            curate::resplit(*manifest, *split_percent, nearness, blobs)
+        }
         Work::Preprocess { pack } => carry_out_preprocess(pack, observer),
         Work::Train { .. } => carry_out_train(work, observer),
         Work::Evaluate { .. } => carry_out_evaluate(work, observer),
@@ -58,7 +63,7 @@ pub(super) fn carry_out(work: &Work, observer: &dyn Observer) -> Result<WorkDone
     done.map_err(JobFailure::from)
 }
 
-fn carry_out_import(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+fn carry_out_import(work: &Work, nearness: Nearness, observer: &dyn Observer) -> Result<WorkDone, Failure> {
     let Work::Import { input, name, base, blobs, split_percent, max_unpacked, .. } = work else {
         return Err(refused("the task is no import"));
     };
@@ -81,12 +86,13 @@ fn carry_out_import(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Fa
         journal: Some(journal.clone()),
         classes: classes.clone(),
         unknown_labels: *unknown_labels,
+        nearness,
         ..ImportPlan::new(source, name, base_manifest(&blobs, *base)?, *split_percent)
     };
     plan.limits.max_unpacked = *max_unpacked;
     let proposal = import(&plan, &blobs, observer)?;
     note_proposal(&proposal, observer);
-    Ok(WorkDone::Proposed(proposed(&blobs, plan.base.as_ref(), proposal)?))
+    Ok(WorkDone::Proposed(proposed(&blobs, plan.base.as_ref(), proposal, nearness)?))
 }
 
 /// What an import left out, and what it renamed, for the job's log.
@@ -102,7 +108,7 @@ pub(super) fn note_proposal(proposal: &Proposal, observer: &dyn Observer) {
     }
 }
 
-fn carry_out_propose(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+fn carry_out_propose(work: &Work, nearness: Nearness, observer: &dyn Observer) -> Result<WorkDone, Failure> {
     let Work::Propose {
         from,
         from_ref,
@@ -141,12 +147,12 @@ fn carry_out_propose(work: &Work, observer: &dyn Observer) -> Result<WorkDone, F
         let text = format!("{kept_label} images keep the label they have; only additions were asked for");
         observer.note(Level::Warn, &text);
     }
-    let proposal =
-        changeset::propose(&entering, *from_ref, window.as_ref().map(|part| &part.window), into.as_ref());
+    let window = window.as_ref().map(|part| &part.window);
+    let proposal = changeset::propose(&entering, *from_ref, window, into.as_ref(), nearness);
     let proposal = names.tell(into.as_ref(), proposal.leaving_out(nameless));
     let waiting = waiting.into_iter().take(MAX_WAITING).map(|waits| waits.class).collect();
     note_proposal(&proposal, observer);
-    Ok(WorkDone::Proposed(Proposed { waiting, ..proposed(&blobs, into.as_ref(), proposal)? }))
+    Ok(WorkDone::Proposed(Proposed { waiting, ..proposed(&blobs, into.as_ref(), proposal, nearness)? }))
 }
 
 fn carry_out_preprocess(work: &PackWork, observer: &dyn Observer) -> Result<WorkDone, Failure> {
@@ -246,8 +252,9 @@ pub(super) fn proposed(
     blobs: &FolderBlobs,
     base: Option<&Manifest>,
     proposal: Proposal,
+    nearness: Nearness,
 ) -> Result<Proposed, Failure> {
-    let findings = Review::of(base, &proposal.manifest).counts;
+    let findings = Review::of(base, &proposal.manifest, nearness).counts;
     let manifest = blobs.put(&proposal.manifest.encode())?;
     blobs.sync()?;
     let mut quarantine = proposal.quarantine;

@@ -8,6 +8,7 @@ use vigie_core::data::confident::{Confident, find_issues};
 use vigie_core::data::groups::Groups;
 use vigie_core::data::import::ImportLimits;
 use vigie_core::data::import::manifest::{ManifestPlan, import_manifest};
+use vigie_core::data::near::Nearness;
 use vigie_core::data::pack::Pack;
 use vigie_core::data::relabel::{self, Relabel};
 use vigie_core::evaluate::stats::proportion;
@@ -31,7 +32,11 @@ const ISSUES_KEPT: usize = 50_000;
 const MAX_ORIGIN: usize = 1_000;
 
 /// A manifest that was written to a file.
-pub(super) fn import_rows(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+pub(super) fn import_rows(
+    work: &Work,
+    nearness: Nearness,
+    observer: &dyn Observer,
+) -> Result<WorkDone, Failure> {
     let Work::ImportManifest { file, format, name, images, base, replace, classes, unknown_labels, blobs } =
         work
     else {
@@ -45,22 +50,35 @@ pub(super) fn import_rows(work: &Work, observer: &dyn Observer) -> Result<WorkDo
         images: images.clone(),
         base: base_manifest(&blobs, *base)?,
         replace: *replace,
+        nearness,
         classes: classes.clone(),
         unknown_labels: *unknown_labels,
         limits: ImportLimits::default(),
     };
     let proposal = import_manifest(&plan, &blobs, observer)?;
     note_proposal(&proposal, observer);
-    Ok(WorkDone::Proposed(proposed(&blobs, plan.base.as_ref(), proposal)?))
+    Ok(WorkDone::Proposed(proposed(&blobs, plan.base.as_ref(), proposal, nearness)?))
 }
 
 /// New splits.
-pub(super) fn resplit(base: Hash, split_percent: [u8; 3], blobs: &Path) -> Result<WorkDone, Failure> {
-    in_line(&FolderBlobs::open(blobs)?, base, |base| changeset::resplit(base, split_percent))
+pub(super) fn resplit(
+    base: Hash,
+    split_percent: [u8; 3],
+    nearness: Nearness,
+    blobs: &Path,
+) -> Result<WorkDone, Failure> {
+    in_line(&FolderBlobs::open(blobs)?, base, nearness, |base| {
+        changeset::resplit(base, split_percent, nearness)
+    })
 }
 
 /// Other labels.
-pub(super) fn relabel(base: Hash, relabelling: &RelabelWork, blobs: &Path) -> Result<WorkDone, Failure> {
+pub(super) fn relabel(
+    base: Hash,
+    relabelling: &RelabelWork,
+    nearness: Nearness,
+    blobs: &Path,
+) -> Result<WorkDone, Failure> {
     let blobs = FolderBlobs::open(blobs)?;
     let how = match relabelling {
         RelabelWork::Classes(renames) => Relabel::Classes(renames.clone()),
@@ -69,7 +87,7 @@ pub(super) fn relabel(base: Hash, relabelling: &RelabelWork, blobs: &Path) -> Re
             Relabel::Undo { before: base_manifest(&blobs, *before)?, after: manifest(&blobs, *after)? }
         }
     };
-    in_line(&blobs, base, |base| relabel::relabel(base, &how))
+    in_line(&blobs, base, nearness, |base| relabel::relabel(base, &how))
 }
 
 /// Fewer train images of large classes.
@@ -77,22 +95,28 @@ pub(super) fn balance_down(
     base: Hash,
     per_class: Option<u64>,
     seed: u64,
+    nearness: Nearness,
     blobs: &Path,
 ) -> Result<WorkDone, Failure> {
-    in_line(&FolderBlobs::open(blobs)?, base, |base| balance::down(base, per_class, seed))
+    in_line(&FolderBlobs::open(blobs)?, base, nearness, |base| balance::down(base, per_class, seed))
 }
 
 fn in_line(
     blobs: &FolderBlobs,
     base: Hash,
+    nearness: Nearness,
     change: impl FnOnce(&Manifest) -> Proposal,
 ) -> Result<WorkDone, Failure> {
     let base = manifest(blobs, base)?;
-    Ok(WorkDone::Proposed(proposed(blobs, Some(&base), change(&base))?))
+    Ok(WorkDone::Proposed(proposed(blobs, Some(&base), change(&base), nearness)?))
 }
 
 /// Labels that contradict a classifier that did not learn from them.
-pub(super) fn check_labels(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+pub(super) fn check_labels(
+    work: &Work,
+    nearness: Nearness,
+    observer: &dyn Observer,
+) -> Result<WorkDone, Failure> {
     let Work::LabelCheck { pack: pack_work, recipe, weights, cache, folds, device, threads } = work else {
         return Err(refused("the task is no check of labels"));
     };
@@ -102,7 +126,7 @@ pub(super) fn check_labels(work: &Work, observer: &dyn Observer) -> Result<WorkD
     let (pack, manifest) = (Pack::open(&pack_work.path)?, manifest(&blobs, pack_work.manifest)?);
     let plan = FoldPlan {
         pack: &pack_work.path,
-        groups: &groups_of_rows(&pack, &manifest)?,
+        groups: &groups_of_rows(&pack, &manifest, nearness)?,
         recipe,
         preprocess: &pack_work.spec,
         weights,
@@ -136,8 +160,8 @@ pub(super) fn check_labels(work: &Work, observer: &dyn Observer) -> Result<WorkD
 }
 
 /// The group of each row of a pack: explicit groups, and near duplicates.
-fn groups_of_rows(pack: &Pack, manifest: &Manifest) -> Result<Vec<usize>, Failure> {
-    let groups = Groups::of(manifest.images().iter());
+fn groups_of_rows(pack: &Pack, manifest: &Manifest, nearness: Nearness) -> Result<Vec<usize>, Failure> {
+    let groups = Groups::of(manifest.images().iter(), nearness);
     let group = |row: usize| {
         let hash = pack.image_hash(row);
         let place = manifest.images().binary_search_by_key(&hash, |image| image.image);

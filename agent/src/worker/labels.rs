@@ -1,6 +1,7 @@
 //! Work on images that people label: collecting what they labelled, grouping what nobody could.
 
 use vigie_core::data::collect::collect;
+use vigie_core::data::near::Nearness;
 use vigie_core::data::{DataError, clusters};
 use vigie_core::infer::{self, WeightsFrom};
 use vigie_core::observe::{Level, Observer};
@@ -12,13 +13,17 @@ use super::carry_out::{base_manifest, proposed};
 use super::failure::{Failure, refused};
 use super::task::{Work, WorkDone};
 
-pub(super) fn carry_out_collect(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {
+pub(super) fn carry_out_collect(
+    work: &Work,
+    nearness: Nearness,
+    observer: &dyn Observer,
+) -> Result<WorkDone, Failure> {
     let Work::Collect { offers, differ, more, base, blobs, split_percent } = work else {
         return Err(refused("the task is no collection"));
     };
     let blobs = FolderBlobs::open(blobs)?;
     let base = base_manifest(&blobs, *base)?;
-    let collection = collect(offers, base.as_ref(), *split_percent, &blobs, observer)?;
+    let collection = collect(offers, base.as_ref(), *split_percent, nearness, &blobs, observer)?;
     for (count, text) in [
         (collection.count(Fate::Gone) as u64, "pictures are not kept any more: their images are left out"),
         (
@@ -34,7 +39,7 @@ pub(super) fn carry_out_collect(work: &Work, observer: &dyn Observer) -> Result<
     if *more {
         observer.note(Level::Warn, "there are more than one job takes: collect again for the rest");
     }
-    Ok(WorkDone::Gathered(proposed(&blobs, base.as_ref(), collection.proposal)?, collection.fates))
+    Ok(WorkDone::Gathered(proposed(&blobs, base.as_ref(), collection.proposal, nearness)?, collection.fates))
 }
 
 pub(super) fn carry_out_cluster(work: &Work, observer: &dyn Observer) -> Result<WorkDone, Failure> {

@@ -71,7 +71,7 @@ fn run() -> Result<ExitCode> {
     limits::apply(&task).context("bounding the worker")?;
 
     let observer = pipe::PipeObserver::new(reports, Arc::clone(&stop));
-    let (report, code) = match carry_out::carry_out(&task.work, &observer) {
+    let (report, code) = match carry_out::carry_out(&task, &observer) {
         Ok(done) => (Report::Done { done: Box::new(done) }, ExitCode::SUCCESS),
         Err(_) if stop.load(Ordering::Relaxed) => return Ok(ExitCode::from(EXIT_STOPPED)),
         Err(failure) => (Report::Failed { failure }, ExitCode::from(EXIT_FAILED)),

@@ -30,6 +30,9 @@ pub struct WorkerTask {
     pub memory_limit_mb: Option<u64>,
     /// Added to the process's niceness, 0–19, so that serving keeps its latency.
     pub nice: i32,
+    /// How alike images of the project look that belong together, in bits
+    /// ([`near_bits`](vigie_protocol::project::ProjectSettings::near_bits)).
+    pub near_bits: u8,
     /// What to do.
     pub work: Work,
 }

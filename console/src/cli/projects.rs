@@ -4,7 +4,7 @@ mod apply;
 
 use clap::{Args, Subcommand};
 use vigie_protocol::classes::UnknownLabels;
-use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
+use vigie_protocol::project::{NEAR_BITS, PicturePolicy, Project, ProjectSettings};
 use vigie_protocol::rules::{ClassRule, UpdatePolicy};
 use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
 use vigie_protocol::{IdempotencyKey, ProjectName};
@@ -74,9 +74,17 @@ struct Changes {
     /// Shares of train, valid and test in new dataset versions, in percent
     #[arg(long, value_name = "TRAIN,VALID,TEST", value_parser = split)]
     split: Option<[u8; 3]>,
-    /// What becomes of imported images whose label is not in the class list: quarantine or keep
+    /// What becomes of images that come in under a label that is not in the class list: quarantine or keep
     #[arg(long, value_name = "POLICY", value_parser = unknown_labels)]
     unknown_labels: Option<UnknownLabels>,
+    /// Bits of 64 in which the fingerprints of near duplicates differ at most, 0 to 8
+    ///
+    /// Images that look so alike belong together: they serve in one split and are one group in label
+    /// checks. 0 takes only equal fingerprints; from 6 on, pictures of one kind pass for copies. Images
+    /// that are in a line keep their splits: a change counts for what comes in, is reviewed, re-split
+    /// or checked from then on, and `vigie datasets resplit` brings a line under it.
+    #[arg(long, value_name = "BITS", value_parser = near_bits)]
+    near_bits: Option<u8>,
 
     /// When a new class enters reference: smallest (with as many images as the smallest class of
     /// reference), none (at once), or a number of images
@@ -112,6 +120,7 @@ impl Changes {
             picture_days,
             split,
             unknown_labels,
+            near_bits,
             class_rule,
             update_percent,
             updates,
@@ -123,6 +132,7 @@ impl Changes {
             && picture_days.is_none()
             && split.is_none()
             && unknown_labels.is_none()
+            && near_bits.is_none()
             && class_rule.is_none()
             && update_percent.is_none()
             && updates.is_none()
@@ -136,6 +146,7 @@ impl Changes {
         settings.picture_days = self.picture_days.unwrap_or(settings.picture_days);
         settings.split_percent = self.split.unwrap_or(settings.split_percent);
         settings.unknown_labels = self.unknown_labels.unwrap_or(settings.unknown_labels);
+        settings.near_bits = self.near_bits.unwrap_or(settings.near_bits);
         settings.class_rule = self.class_rule.unwrap_or(settings.class_rule);
         settings.update_percent = self.update_percent.unwrap_or(settings.update_percent);
         settings.update_policy = self.updates.unwrap_or(settings.update_policy);
@@ -212,6 +223,7 @@ fn sheet(project: &Project, style: &Style) -> Sheet {
         picture_days,
         split_percent: [train, valid, test],
         unknown_labels,
+        near_bits,
         class_rule,
         update_percent,
         update_policy,
@@ -246,6 +258,14 @@ fn sheet(project: &Project, style: &Style) -> Sheet {
                 UnknownLabels::Quarantine => "their images are left out",
                 UnknownLabels::Keep => "are kept",
                 UnknownLabels::Unknown => "a policy this console does not know",
+            },
+        )
+        .field(
+            "Near duplicates",
+            match near_bits {
+                0 => "have equal fingerprints".to_owned(),
+                1 => "differ in at most 1 bit of their fingerprints".to_owned(),
+                bits => format!("differ in at most {bits} bits of their fingerprints"),
             },
         )
         .field("New class", format!("enters reference {enters}"))
@@ -298,6 +318,12 @@ fn unknown_labels(text: &str) -> Result<UnknownLabels, String> {
     }
 }
 
+fn near_bits(text: &str) -> Result<u8, String> {
+    let (least, most) = (NEAR_BITS.start(), NEAR_BITS.end());
+    let bits = text.parse().ok().filter(|bits| NEAR_BITS.contains(bits));
+    bits.ok_or_else(|| format!("{text:?} is not a number of bits from {least} to {most}"))
+}
+
 fn confident(text: &str) -> Result<Confident, String> {
     if text == "off" { Ok(Confident(None)) } else { share(text).map(|share| Confident(Some(share))) }
 }
@@ -316,6 +342,10 @@ mod tests {
 
     #[test]
     fn policies_and_splits_are_checked() {
+        assert_eq!((near_bits("0"), near_bits("8")), (Ok(0), Ok(8)));
+        for bits in ["9", "-1", "four", ""] {
+            assert!(near_bits(bits).is_err_and(|error| error.ends_with("bits from 0 to 8")), "{bits}");
+        }
         assert_eq!(picture_policy("10%"), Ok(PicturePolicy::Sampled { percent: 10 }));
         assert_eq!(picture_policy("all"), Ok(PicturePolicy::All));
         for bad in ["0%", "100%", "10", "some"] {

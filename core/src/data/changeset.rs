@@ -9,6 +9,7 @@ use vigie_protocol::window::Window;
 
 use super::groups::{Groups, most_held_out};
 use super::labels::{admission, given_label};
+use super::near::Nearness;
 use super::place::{Offer, Placed, place};
 use super::split::{Group, reassign};
 use crate::store::manifest::{Manifest, class_changes};
@@ -85,6 +86,7 @@ pub fn propose(
     from_ref: DatasetRef,
     window: Option<&Window>,
     into: Option<&Manifest>,
+    nearness: Nearness,
 ) -> Proposal {
     let how = origin_text(from_ref, window);
     let offer = |image: &DatasetImage| {
@@ -94,14 +96,14 @@ pub fn propose(
             given: Some(image.split),
         }
     };
-    merge(into, from.images().iter().map(offer).collect(), false, [100, 0, 0])
+    merge(into, from.images().iter().map(offer).collect(), false, [100, 0, 0], nearness)
 }
 
 /// Proposes new splits for a line: groups whole, the shares of `percent` within the largest group of
 /// each class, and as few images moved as that takes (see [`reassign`]).
-pub fn resplit(base: &Manifest, percent: [u8; 3]) -> Proposal {
+pub fn resplit(base: &Manifest, percent: [u8; 3], nearness: Nearness) -> Proposal {
     let mut images = base.images().to_vec();
-    let groups = Groups::of(images.iter());
+    let groups = Groups::of(images.iter(), nearness);
     let splits = {
         let now = |members: &Vec<usize>| {
             let group = Group::of(members.iter().map(|&m| (images[m].image, images[m].label.as_str())))?;
@@ -134,7 +136,13 @@ fn origin_text(from: DatasetRef, window: Option<&Window>) -> String {
 /// The union of a base and the images offered to it (each hash once), or with `replace` the
 /// offered images alone. An image that the base has keeps its split and its blob, and takes the label
 /// of the offer, and what else the offer knows of it and the base does not. New ones get a place.
-pub fn merge(base: Option<&Manifest>, offered: Vec<Offer>, replace: bool, percent: [u8; 3]) -> Proposal {
+pub fn merge(
+    base: Option<&Manifest>,
+    offered: Vec<Offer>,
+    replace: bool,
+    percent: [u8; 3],
+    nearness: Nearness,
+) -> Proposal {
     let known = base.map(Manifest::images).unwrap_or_default();
     let (mut unchanged, mut new) = (0, Vec::new());
     let mut staying: Vec<DatasetImage> = Vec::with_capacity(known.len());
@@ -152,7 +160,7 @@ pub fn merge(base: Option<&Manifest>, offered: Vec<Offer>, replace: bool, percen
         staying.extend_from_slice(known);
     }
     let staying = Manifest::new(staying);
-    let Placed { mut images, bridging } = place(staying.images(), new, percent);
+    let Placed { mut images, bridging } = place(staying.images(), new, percent, nearness);
     images.extend(staying.into_images());
     let quarantined = bridging.len() as u64;
     Proposal { unchanged, quarantine: bridging, quarantined, ..Proposal::new(base, Manifest::new(images)) }
@@ -229,7 +237,7 @@ mod tests {
         let from = manifest(&[("1", "owl", Test), ("2", "kite", Test), ("3", "owl", Train)]);
         let into = manifest(&[("1", "owl", Train), ("2", "owl", Valid), ("9", "wren", Train)]);
         let source = "source@v2".parse().expect("ref");
-        let proposal = propose(&from, source, None, Some(&into));
+        let proposal = propose(&from, source, None, Some(&into), Nearness::default());
         assert_eq!(proposal.unchanged, 1);
         assert_eq!(proposal.manifest.images().len(), 4);
         let found = |name: &str| {
@@ -243,10 +251,10 @@ mod tests {
         assert!(!proposal.only_adds());
         assert_eq!(proposal.bytes, 40);
 
-        let fresh = propose(&from, source, None, None);
+        let fresh = propose(&from, source, None, None, Nearness::default());
         assert!(fresh.only_adds());
         let window = Window::Last { images: 2 };
-        let windowed = propose(&from, source, Some(&window), None);
+        let windowed = propose(&from, source, Some(&window), None, Nearness::default());
         let admissions = windowed.manifest.images().iter().map(|image| image.admission.as_str());
         assert!(admissions.eq(["from source@v2, last 2 images"; 3]));
         assert_eq!(fresh.result["owl"], SplitCounts { train: 1, valid: 0, test: 1 });
@@ -256,7 +264,7 @@ mod tests {
     fn replacing_removes_what_is_not_offered() {
         let base = manifest(&[("1", "owl", Split::Train), ("2", "owl", Split::Test)]);
         let offer = Offer { image: image("1", "owl", Split::Valid), given: None };
-        let proposal = merge(Some(&base), vec![offer], true, [70, 15, 15]);
+        let proposal = merge(Some(&base), vec![offer], true, [70, 15, 15], Nearness::default());
         assert_eq!(proposal.classes["owl"], ClassChange { removed: 1, ..ClassChange::default() });
         assert_eq!(proposal.manifest.images()[0].split, Split::Train);
     }

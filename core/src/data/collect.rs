@@ -10,6 +10,7 @@ use vigie_protocol::dataset::{DatasetImage, Split};
 
 use super::DataError;
 use super::changeset::{Proposal, find, merge};
+use super::near::Nearness;
 use super::place;
 use super::room::PixelRoom;
 use crate::observe::{Observer, Step};
@@ -58,6 +59,7 @@ pub fn collect(
     offers: &[Offer],
     base: Option<&Manifest>,
     split_percent: [u8; 3],
+    nearness: Nearness,
     blobs: &dyn Blobs,
     observer: &dyn Observer,
 ) -> Result<Collection, DataError> {
@@ -98,7 +100,7 @@ pub fn collect(
         fates.push((offer, fate));
     }
     let new = images.into_values().map(|image| place::Offer { image, given: None }).collect();
-    let proposal = merge(base, new, false, split_percent);
+    let proposal = merge(base, new, false, split_percent, nearness);
     let fates = fates.into_iter().flat_map(|(offer, fate)| {
         let left_out = fate == Fate::Taken && find(proposal.manifest.images(), offer.image).is_none();
         let fate = if left_out { Fate::Contradicts } else { fate };
@@ -168,7 +170,7 @@ mod tests {
             offer(text, "owl"),
             offer(Hash::of(b"nowhere"), "owl"),
         ];
-        let first = collect(&offers, None, [70, 15, 15], &blobs, &Silent).unwrap();
+        let first = collect(&offers, None, [70, 15, 15], Nearness::default(), &blobs, &Silent).unwrap();
         assert_eq!(fates(&first), [Taken, Taken, Contradicts, Taken, Gone, Gone]);
         assert_eq!(first.proposal.manifest.images().len(), 2);
         assert!(first.proposal.only_adds());
@@ -178,12 +180,13 @@ mod tests {
 
         let base = &first.proposal.manifest;
         let again = [offer(one, "owl"), offer(two, "owl"), offer(three, "owl")];
-        let second = collect(&again, Some(base), [70, 15, 15], &blobs, &Silent).unwrap();
+        let second = collect(&again, Some(base), [70, 15, 15], Nearness::default(), &blobs, &Silent).unwrap();
         assert_eq!(fates(&second), [AlreadyThere, Contradicts, Taken]);
         assert!(second.proposal.only_adds() && second.proposal.manifest.images().len() == 3);
         assert_eq!(find(second.proposal.manifest.images(), two).unwrap().label, "jay");
 
-        let nothing = collect(&again[..1], Some(base), [70, 15, 15], &blobs, &Silent).unwrap();
+        let nothing =
+            collect(&again[..1], Some(base), [70, 15, 15], Nearness::default(), &blobs, &Silent).unwrap();
         assert_eq!(nothing.proposal.manifest, *base);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use vigie_protocol::Hash;
 use vigie_protocol::dataset::{DatasetImage, Split};
 
-use super::near::{Look, each_pair};
+use super::near::{Look, Nearness, each_pair};
 
 /// Images by the group they belong to; who belongs to nobody is a group alone.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Groups {
 
 impl Groups {
     /// The groups of images: the closure of "has the same explicit group" and "is a near duplicate".
-    pub fn of<'a>(images: impl Iterator<Item = &'a DatasetImage> + Clone) -> Self {
+    pub fn of<'a>(images: impl Iterator<Item = &'a DatasetImage> + Clone, nearness: Nearness) -> Self {
         let looks: Vec<Option<Look>> = images.clone().map(Look::of).collect();
         let mut union = Union::new(looks.len());
         let mut first: HashMap<&str, usize> = HashMap::new();
@@ -27,7 +27,7 @@ impl Groups {
                 union.join(place, *first.entry(group).or_insert(place));
             }
         }
-        each_pair(&looks, &mut |a, b, _| union.join(a, b));
+        each_pair(&looks, nearness, &mut |a, b, _| union.join(a, b));
         union.groups()
     }
 
@@ -117,9 +117,12 @@ mod tests {
             image(Some("b"), far | 1, Test),
             image(Some("b"), 0, Test),
         ];
-        let groups = Groups::of(images.iter());
+        let groups = Groups::of(images.iter(), Nearness::default());
         assert_eq!(groups.members, [vec![0, 1, 2], vec![3, 5, 6], vec![4]]);
         assert_eq!(groups.of, [0, 0, 0, 1, 2, 1, 1]);
+        // Where only equal pictures are alike, it is the names that hold them together.
+        let equal = Groups::of(images.iter(), Nearness::bits(0));
+        assert_eq!(equal.members, [vec![0, 2], vec![1], vec![3], vec![4], vec![5, 6]]);
         let crossing = [3, 5, 6].map(|i: usize| images[i].image).into_iter().collect();
         assert_eq!(groups.crossing(&images), crossing);
     }

@@ -94,6 +94,7 @@ mod tests {
 
     use super::super::changeset::propose;
     use super::super::changeset::samples::image;
+    use super::super::near::Nearness;
     use super::super::relabel::{Relabel, relabel};
     use super::*;
 
@@ -113,7 +114,8 @@ mod tests {
         let mut names = Names::new(list, unknown);
         let (entering, left_out) = names.of_manifest(from);
         let from_ref = "source@v1".parse().expect("a version");
-        let proposal = propose(&entering, from_ref, None, Some(&into)).leaving_out(left_out);
+        let proposal =
+            propose(&entering, from_ref, None, Some(&into), Nearness::default()).leaving_out(left_out);
         let proposal = names.tell(Some(&into), proposal);
         (into, proposal)
     }

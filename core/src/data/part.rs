@@ -8,6 +8,7 @@ use vigie_protocol::review::{MAX_SELECTED, Selection};
 
 use super::changeset::split_counts;
 use super::groups::Groups;
+use super::near::Nearness;
 use crate::store::manifest::{Manifest, class_changes};
 
 /// What a version holds that takes a part of a change-set, and what it leaves.
@@ -54,7 +55,12 @@ pub enum PartError {
 /// # Errors
 /// [`PartError`]: also for names that mean nothing here, because a mistyped class must not take less
 /// than was meant in silence.
-pub fn part(base: Option<&Manifest>, proposed: &Manifest, selection: &Selection) -> Result<Part, PartError> {
+pub fn part(
+    base: Option<&Manifest>,
+    proposed: &Manifest,
+    selection: &Selection,
+    nearness: Nearness,
+) -> Result<Part, PartError> {
     let Selection { classes, images, without } = selection;
     if classes.len() + images.len() + without.len() > MAX_SELECTED {
         return Err(PartError::TooMany);
@@ -95,7 +101,7 @@ pub fn part(base: Option<&Manifest>, proposed: &Manifest, selection: &Selection)
     if classes.is_empty() {
         return Err(PartError::Nothing);
     }
-    tears_nothing(base, proposed, &manifest)?;
+    tears_nothing(base, proposed, &manifest, nearness)?;
     Ok(Part {
         left: class_changes(&manifest, proposed),
         result: split_counts(manifest.images()),
@@ -106,8 +112,14 @@ pub fn part(base: Option<&Manifest>, proposed: &Manifest, selection: &Selection)
 }
 
 /// That no group crosses splits in a part that does so neither before nor in the whole.
-fn tears_nothing(base: &Manifest, proposed: &Manifest, part: &Manifest) -> Result<(), PartError> {
-    let crossing = |manifest: &Manifest| Groups::of(manifest.images().iter()).crossing(manifest.images());
+fn tears_nothing(
+    base: &Manifest,
+    proposed: &Manifest,
+    part: &Manifest,
+    nearness: Nearness,
+) -> Result<(), PartError> {
+    let crossing =
+        |manifest: &Manifest| Groups::of(manifest.images().iter(), nearness).crossing(manifest.images());
     let torn = crossing(part);
     if torn.is_empty() {
         return Ok(());
@@ -143,7 +155,7 @@ mod tests {
 
     /// The images of the part, each as its number, the first letter of its label and its split.
     fn taken(base: &Manifest, proposed: &Manifest, selection: &Selection) -> Result<String, PartError> {
-        let part = part(Some(base), proposed, selection)?;
+        let part = part(Some(base), proposed, selection, Nearness::default())?;
         assert_eq!(part.classes, class_changes(base, &part.manifest));
         assert_eq!(part.left, class_changes(&part.manifest, proposed));
         let one = |image: &DatasetImage| {

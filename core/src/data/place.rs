@@ -6,7 +6,7 @@ use vigie_protocol::dataset::{DatasetImage, Quarantined, Split, SplitCounts};
 
 use super::changeset::split_counts;
 use super::groups::{Groups, Union, most_held_out};
-use super::near::Look;
+use super::near::{Look, Nearness};
 use super::split::{Group, assign};
 
 /// An image that is offered to a line.
@@ -33,9 +33,9 @@ pub struct Placed {
 /// through other new ones. One that belongs to images in two splits is left out. A group that is all
 /// new goes to the split its source gives it (the most held-out of several: a model must not learn
 /// the answers of its test), else it is dealt by [`assign`] with the shares of `percent`.
-pub fn place(known: &[DatasetImage], mut new: Vec<Offer>, percent: [u8; 3]) -> Placed {
+pub fn place(known: &[DatasetImage], mut new: Vec<Offer>, percent: [u8; 3], nearness: Nearness) -> Placed {
     new.sort_by_key(|offer| offer.image.image);
-    let groups = Groups::of(known.iter().chain(new.iter().map(|offer| &offer.image)));
+    let groups = Groups::of(known.iter().chain(new.iter().map(|offer| &offer.image)), nearness);
     // Those left out, with the reason.
     let mut bridging: BTreeMap<usize, String> = BTreeMap::new();
     // Places in `new`, group by group, with the split that the line gives the group.
@@ -51,7 +51,7 @@ pub fn place(known: &[DatasetImage], mut new: Vec<Offer>, percent: [u8; 3]) -> P
             together.push((fresh, splits.first().copied()));
         } else {
             let old: Vec<&DatasetImage> = old.iter().map(|&member| &known[member]).collect();
-            take_apart(&old, &new, &fresh, &mut together, &mut bridging);
+            take_apart((&old, &new, &fresh), nearness, &mut together, &mut bridging);
         }
     }
 
@@ -94,9 +94,8 @@ fn settle(new: &mut [Offer], members: &[usize], split: Split, counts: &mut BTree
 /// A group with images of the line in several splits: its new images are taken in the order of their
 /// hashes, and one that ties two splits together is left out, so that the others have a place.
 fn take_apart(
-    old: &[&DatasetImage],
-    new: &[Offer],
-    fresh: &[usize],
+    (old, new, fresh): (&[&DatasetImage], &[Offer], &[usize]),
+    nearness: Nearness,
     together: &mut Vec<(Vec<usize>, Option<Split>)>,
     bridging: &mut BTreeMap<usize, String>,
 ) {
@@ -104,7 +103,7 @@ fn take_apart(
     let all: Vec<(&DatasetImage, Option<Look>)> =
         old.iter().copied().chain(fresh_images).map(|image| (image, Look::of(image))).collect();
     let mut union = Union::new(all.len());
-    for members in &Groups::of(old.iter().copied()).members {
+    for members in &Groups::of(old.iter().copied(), nearness).members {
         members.iter().for_each(|&member| union.join(member, members[0]));
     }
     // One image of the line for each split that a tree reaches.
@@ -116,7 +115,7 @@ fn take_apart(
     for at in old.len()..all.len() {
         let mut roots = BTreeSet::new();
         for &other in &taken {
-            if related(&all[at], &all[other]) {
+            if related(&all[at], &all[other], nearness) {
                 roots.insert(union.root(other));
             }
         }
@@ -125,7 +124,7 @@ fn take_apart(
             reached.extend(reaches.get(root).into_iter().flatten().map(|(&split, &old)| (split, old)));
         }
         if reached.len() > 1 {
-            let ties = reached.iter().map(|(split, &old)| bond(&all[at], &all[old], *split));
+            let ties = reached.iter().map(|(split, &old)| bond(&all[at], &all[old], *split, nearness));
             let ties = ties.collect::<Vec<_>>().join(", ");
             let reason = format!("it would tie two splits together: {ties}; re-split the line first");
             bridging.insert(fresh[at - old.len()], reason);
@@ -154,20 +153,20 @@ fn take_apart(
 type Seen<'a> = (&'a DatasetImage, Option<Look>);
 
 /// Whether two images belong together directly.
-fn related((a, look_a): &Seen<'_>, (b, look_b): &Seen<'_>) -> bool {
-    (a.group.is_some() && a.group == b.group) || near(look_a.as_ref(), look_b.as_ref())
+fn related((a, look_a): &Seen<'_>, (b, look_b): &Seen<'_>, nearness: Nearness) -> bool {
+    (a.group.is_some() && a.group == b.group) || near(look_a.as_ref(), look_b.as_ref(), nearness)
 }
 
-fn near(a: Option<&Look>, b: Option<&Look>) -> bool {
-    a.zip(b).is_some_and(|(a, b)| a.near(b).is_some())
+fn near(a: Option<&Look>, b: Option<&Look>, nearness: Nearness) -> bool {
+    a.zip(b).is_some_and(|(a, b)| a.near(b, nearness).is_some())
 }
 
 /// What ties a new image to one of the line.
-fn bond((new, look): &Seen<'_>, (old, old_look): &Seen<'_>, split: Split) -> String {
+fn bond((new, look): &Seen<'_>, (old, old_look): &Seen<'_>, split: Split, nearness: Nearness) -> String {
     let origin = &old.origin;
     match &new.group {
         Some(group) if new.group == old.group => format!("{group:?} has {origin} in {split}"),
-        _ if near(look.as_ref(), old_look.as_ref()) => format!("it looks like {origin} in {split}"),
+        _ if near(look.as_ref(), old_look.as_ref(), nearness) => format!("it looks like {origin} in {split}"),
         _ => format!("its group reaches {origin} in {split}"),
     }
 }

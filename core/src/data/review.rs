@@ -9,7 +9,7 @@ use vigie_protocol::review::{ChangeSetImage, FindingCounts, ImageFinding};
 
 use super::changeset::find;
 use super::groups::Groups;
-use super::near::{Look, each_pair};
+use super::near::{Look, Nearness, each_pair};
 use super::outliers::{Outlier, Usual};
 use crate::store::Result;
 use crate::store::manifest::{Differences, Manifest};
@@ -26,7 +26,7 @@ pub struct Review {
 impl Review {
     /// Looks at every image that a version of `proposed` would have otherwise than `base` has it.
     /// Images are compared with all of `proposed`; what is usual is what is usual there.
-    pub fn of(base: Option<&Manifest>, proposed: &Manifest) -> Self {
+    pub fn of(base: Option<&Manifest>, proposed: &Manifest, nearness: Nearness) -> Self {
         let known = base.map(Manifest::images).unwrap_or_default();
         let images = proposed.images();
         let changed: Vec<bool> = images
@@ -40,8 +40,8 @@ impl Review {
         if !changed.contains(&true) {
             return review;
         }
-        let nearest = nearest(images, &changed);
-        let groups = Groups::of(images.iter());
+        let nearest = nearest(images, &changed, nearness);
+        let groups = Groups::of(images.iter(), nearness);
         let usual = Usual::of(images.iter().map(|image| &image.quality));
         let elsewhere = Elsewhere::of(images, &groups);
         for (at, image) in images.iter().enumerate().filter(|(at, _)| changed[*at]) {
@@ -90,10 +90,10 @@ impl Review {
 
 /// The nearest near duplicate of each changed image: one in another split before one in its own, then
 /// the one that differs in the fewest bits, then the first.
-fn nearest(images: &[DatasetImage], changed: &[bool]) -> HashMap<usize, (usize, u32)> {
+fn nearest(images: &[DatasetImage], changed: &[bool], nearness: Nearness) -> HashMap<usize, (usize, u32)> {
     let looks: Vec<Option<Look>> = images.iter().map(Look::of).collect();
     let mut nearest: HashMap<usize, (usize, u32)> = HashMap::new();
-    each_pair(&looks, &mut |a, b, bits| {
+    each_pair(&looks, nearness, &mut |a, b, bits| {
         for (at, other) in [(a, b), (b, a)] {
             if !changed[at] {
                 continue;

@@ -8,6 +8,7 @@ use vigie_core::data::DataError;
 use vigie_core::data::changeset::Proposal;
 use vigie_core::data::groups::Groups;
 use vigie_core::data::import::{ImportFile, ImportPlan};
+use vigie_core::data::near::Nearness;
 use vigie_core::vision::{Limits, decode};
 use vigie_protocol::Hash;
 use vigie_protocol::dataset::{DatasetImage, Split, SplitCounts};
@@ -191,7 +192,7 @@ fn a_tiny_valid_split_is_drawn_anew_and_patients_stay_together() {
     for proposal in [&kept, &valid, &all] {
         let images = proposal.manifest.images();
         assert!(images.iter().all(|image| image.group.is_some()));
-        assert!(Groups::of(images.iter()).crossing(images).is_empty());
+        assert!(Groups::of(images.iter(), Nearness::default()).crossing(images).is_empty());
     }
 }
 

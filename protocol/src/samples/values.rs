@@ -31,6 +31,7 @@ samples! {
         unknown_labels: UnknownLabels::Keep,
         audit_percent: 2.5,
         keep_confident: Some(0.75),
+        near_bits: 6,
     };
     ScheduleSpec => ScheduleSpec {
         trigger: Trigger::Cron { expression: text("30 2 * * *"), time_zone: text("Europe/Paris") },

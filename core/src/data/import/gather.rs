@@ -63,7 +63,8 @@ pub(super) fn gather(plan: &ImportPlan, mut found: Vec<Found>, mut refused: Vec<
         offered.push(Offer { image, given: split });
     }
     let percent = shares(plan, &mut offered);
-    let proposal = merge(plan.base.as_ref(), offered, plan.replace, percent).leaving_out(refused);
+    let proposal =
+        merge(plan.base.as_ref(), offered, plan.replace, percent, plan.nearness).leaving_out(refused);
     let renames =
         renames.into_iter().map(|((from, to, why), images)| (from.to_owned(), to.to_owned(), images, why));
     Proposal { duplicates, renames: listed(renames), ..proposal }

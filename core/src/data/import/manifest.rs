@@ -23,6 +23,7 @@ use crate::data::behind::write_behind;
 use crate::data::changeset::{Proposal, merge};
 use crate::data::labels::class_name;
 use crate::data::naming::Names;
+use crate::data::near::Nearness;
 use crate::data::place::Offer;
 use crate::data::room::PixelRoom;
 use crate::observe::{Observer, Step};
@@ -48,6 +49,8 @@ pub struct ManifestPlan {
     pub base: Option<Manifest>,
     /// Whether images of the base that the file does not name leave.
     pub replace: bool,
+    /// How alike images are that belong together.
+    pub nearness: Nearness,
     /// The project's class list; an empty one takes every label as it is.
     pub classes: ClassList,
     /// What becomes of images whose label it lacks.
@@ -112,7 +115,8 @@ pub fn import_manifest(
     }
     let (offered, duplicates) = once_each(offered, &mut refused);
     let offered = offered.into_iter().map(|image| Offer { given: Some(image.split), image }).collect();
-    let merged = merge(plan.base.as_ref(), offered, plan.replace, [100, 0, 0]).leaving_out(refused);
+    let merged =
+        merge(plan.base.as_ref(), offered, plan.replace, [100, 0, 0], plan.nearness).leaving_out(refused);
     Ok(names.tell(plan.base.as_ref(), Proposal { duplicates, ..merged }))
 }
 

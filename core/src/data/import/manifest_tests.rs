@@ -57,6 +57,7 @@ impl Place {
             base,
             replace,
             classes,
+            nearness: Nearness::default(),
             unknown_labels: UnknownLabels::Quarantine,
             limits: ImportLimits { max_entries: 50, ..ImportLimits::default() },
         };

@@ -38,6 +38,7 @@ use super::DataError;
 use super::behind::write_behind;
 use super::changeset::{Proposal, find};
 use super::labels::Naming;
+use super::near::Nearness;
 use super::room::PixelRoom;
 use crate::fail_point::{self, FailPoint};
 use crate::observe::{Level, Observer, Step};
@@ -65,6 +66,8 @@ pub struct ImportPlan {
     pub journal: Option<PathBuf>,
     /// Whether images of the base that the import lacks leave. Default: they stay.
     pub replace: bool,
+    /// How alike images are that belong together.
+    pub nearness: Nearness,
     /// How much a source may hold.
     pub limits: ImportLimits,
     /// The classes that the project knows; an empty list takes every label as it is.
@@ -84,6 +87,7 @@ impl ImportPlan {
             options: ImportOptions::default(),
             journal: None,
             replace: false,
+            nearness: Nearness::default(),
             limits: ImportLimits::default(),
             classes: ClassList::default(),
             unknown_labels: UnknownLabels::default(),

@@ -32,6 +32,10 @@ fn split_of(placed: &Placed, n: u32) -> Option<Split> {
     placed.images.iter().find(|image| image.image == hash).map(|image| image.split)
 }
 
+fn near() -> Nearness {
+    Nearness::default()
+}
+
 /// Two looks that are far from each other.
 const NIGHT: u64 = 0x0000_ffff_0000_ffff;
 const DAY: u64 = 0xffff_0000_ffff_0000;
@@ -49,7 +53,7 @@ fn new_images_join_their_group() {
         offer(image(8, Some("p7"), 0), Some(Split::Test)),
         offer(image(9, Some("p7"), 0), None),
     ];
-    let placed = place(&known, new, [70, 15, 15]);
+    let placed = place(&known, new, [70, 15, 15], near());
     assert_eq!(placed.bridging, []);
     for (n, split) in [(3, Split::Test), (4, Split::Valid), (5, Split::Test), (6, Split::Test)] {
         assert_eq!(split_of(&placed, n), Some(split), "{n}");
@@ -68,7 +72,7 @@ fn what_ties_two_splits_together_is_left_out() {
         offer(image(4, Some("p1"), 0), None),
         offer(image(5, None, DAY ^ 6), None),
     ];
-    let placed = place(&known, new, [70, 15, 15]);
+    let placed = place(&known, new, [70, 15, 15], near());
     let reason = "it would tie two splits together: \"p1\" has 1.jpg in train, it looks like 2.jpg in test; \
                   re-split the line first";
     let left_out = Quarantined { origin: "3.jpg".to_owned(), reason: reason.to_owned() };
@@ -78,8 +82,28 @@ fn what_ties_two_splits_together_is_left_out() {
 
     // A line that crosses already (its author's splits) takes nothing more of that group.
     let known = [at(image(1, Some("p1"), 0), Split::Train), at(image(2, Some("p1"), 0), Split::Test)];
-    let placed = place(&known, vec![offer(image(3, Some("p1"), 0), None)], [70, 15, 15]);
+    let placed = place(&known, vec![offer(image(3, Some("p1"), 0), None)], [70, 15, 15], near());
     assert_eq!((placed.images.len(), placed.bridging.len()), (0, 1));
+}
+
+#[test]
+fn how_alike_is_alike_enough_is_set() {
+    let known = [at(image(1, None, NIGHT), Split::Test), at(image(2, None, DAY), Split::Valid)];
+    // Six bits from the first.
+    let placed = |bits| {
+        let new = vec![offer(image(3, None, NIGHT ^ 0x3f), Some(Split::Train))];
+        split_of(&place(&known, new, [70, 15, 15], Nearness::bits(bits)), 3)
+    };
+    let (apart, together) = (Some(Split::Train), Some(Split::Test));
+    assert_eq!([0, 4, 5, 6, 8].map(placed), [apart, apart, apart, together, together]);
+
+    // A line of another setting: who is in it keeps the split, and what would tie the two is left out.
+    let known = [at(image(1, None, NIGHT), Split::Test), at(image(2, None, NIGHT ^ 0x3f), Split::Valid)];
+    let new = || vec![offer(image(3, None, NIGHT ^ 0x07), None)];
+    let placed = place(&known, new(), [70, 15, 15], Nearness::bits(3));
+    assert_eq!((split_of(&placed, 3), placed.bridging.len()), (None, 1), "three bits from both");
+    let placed = place(&known, new(), [70, 15, 15], Nearness::bits(2));
+    assert_eq!((placed.images.len(), placed.bridging.len()), (1, 0));
 }
 
 /// What happens to a line.
@@ -130,20 +154,20 @@ proptest! {
             let proposal: Proposal = match &step {
                 Step::Import { images: numbers, given, replace } => {
                     let offers = images(numbers).into_iter().map(|image| offer(image, *given)).collect();
-                    merge(line.as_ref(), offers, *replace, [70, 15, 15])
+                    merge(line.as_ref(), offers, *replace, [70, 15, 15], near())
                 }
                 Step::Update { images: numbers } => {
-                    let dealt = place(&[], images(numbers).into_iter().map(|i| offer(i, None)).collect(), [70, 15, 15]);
+                    let dealt = place(&[], images(numbers).into_iter().map(|i| offer(i, None)).collect(), [70, 15, 15], near());
                     let from = DatasetRef { lineage: Lineage::Source, number: 1 };
-                    propose(&Manifest::new(dealt.images), from, None, line.as_ref())
+                    propose(&Manifest::new(dealt.images), from, None, line.as_ref(), near())
                 }
                 Step::Resplit => {
                     stays = false;
-                    resplit(&before, [70, 15, 15])
+                    resplit(&before, [70, 15, 15], near())
                 }
             };
             let after = proposal.manifest;
-            let groups = Groups::of(after.images().iter());
+            let groups = Groups::of(after.images().iter(), near());
             prop_assert_eq!(groups.crossing(after.images()), BTreeSet::new(), "after {:?}", step);
             if stays {
                 for image in before.images() {
@@ -168,8 +192,8 @@ proptest! {
             let name = (group < 30).then(|| format!("p{group}"));
             DatasetImage { label, ..at(image(n, name.as_deref(), 0), Split::ALL[split]) }
         }).collect();
-        let after = resplit(&Manifest::new(images), [70, 15, 15]);
-        let groups = Groups::of(after.manifest.images().iter());
+        let after = resplit(&Manifest::new(images), [70, 15, 15], near());
+        let groups = Groups::of(after.manifest.images().iter(), near());
         prop_assert_eq!(groups.crossing(after.manifest.images()), BTreeSet::new());
         for (class, counts) in &after.result {
             let of_class = |members: &&Vec<usize>| &after.manifest.images()[members[0]].label == class;

@@ -23,7 +23,7 @@ fn image(n: u8, label: &str, split: Split, print: u64) -> DatasetImage {
 
 /// The findings of a page's rows, each in one line.
 fn lines(base: &Manifest, proposed: &Manifest, changes: &Changes<'_>, limit: usize) -> Vec<String> {
-    let review = Review::of(Some(base), proposed);
+    let review = Review::of(Some(base), proposed, Nearness::default());
     let (base, proposed) = (base.encode(), proposed.encode());
     let (mut lines, mut cursor) = (Vec::new(), None);
     loop {
@@ -69,7 +69,7 @@ fn world() -> (Manifest, Manifest) {
 #[test]
 fn a_review_names_what_deserves_a_second_look() {
     let (base, proposed) = world();
-    let review = Review::of(Some(&base), &proposed);
+    let review = Review::of(Some(&base), &proposed, Nearness::default());
     let counts = FindingCounts { near_duplicates: 2, leaks: 2, outliers: 1, enter_test: 2 };
     assert_eq!(review.counts, counts);
     let all = lines(&base, &proposed, &Changes::default(), 3);
@@ -101,8 +101,8 @@ fn pages_list_what_is_asked_for() {
     assert_eq!(count(Changes { kind: Some(ChangeKind::Removed), ..Changes::default() }), 1);
     assert_eq!(count(Changes { class: Some("jay"), ..Changes::default() }), 1);
     assert_eq!(count(Changes { only_findings: true, ..Changes::default() }), 3);
-    let nothing = Review::of(Some(&proposed), &proposed);
+    let nothing = Review::of(Some(&proposed), &proposed, Nearness::default());
     assert_eq!(nothing, Review::default());
     // Of an empty line everything is new.
-    assert_eq!(Review::of(None, &base).counts.enter_test, 1);
+    assert_eq!(Review::of(None, &base, Nearness::default()).counts.enter_test, 1);
 }

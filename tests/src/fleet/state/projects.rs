@@ -7,7 +7,7 @@ use vigie_protocol::access::Principal;
 use vigie_protocol::classes::ClassList;
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::label_check::LabelCheck;
-use vigie_protocol::project::{PicturePolicy, Project, ProjectSettings};
+use vigie_protocol::project::{NEAR_BITS, PicturePolicy, Project, ProjectSettings};
 use vigie_protocol::rules::ClassRule;
 use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
 use vigie_protocol::{AliasName, ApiError, ChangeSetId, ErrorCode, ProjectName, RunId};
@@ -157,7 +157,15 @@ fn check(settings: &ProjectSettings) -> Result<(), ApiError> {
         update_policy: _,
         audit_percent,
         keep_confident,
+        near_bits,
     } = settings;
+    if !NEAR_BITS.contains(near_bits) {
+        return Err(ApiError::invalid(format!(
+            "near duplicates differ in {} to {} bits of their fingerprints, not in {near_bits}",
+            NEAR_BITS.start(),
+            NEAR_BITS.end()
+        )));
+    }
     if *class_rule == (ClassRule::Fixed { images: 0 }) {
         return Err(ApiError::invalid("a class rule of a fixed number needs at least one image"));
     }
