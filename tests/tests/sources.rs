@@ -209,6 +209,30 @@ fn check(agent: &Agent) -> Result<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_failed_is_tried_again() -> Result<()> {
+    let kaggle = FakeKaggle::start().await?;
+    let agent = start(&options(&kaggle)).await?;
+    kaggle.publish("ada/birds", 1, pictures(4)?);
+    kaggle.script(&kaggle.path_of("ada/birds", 1), vec![Fault::Status(500); 8]);
+    sources(&agent, &["add", "birds", "--kaggle", "ada/birds", "--accept-under", "5%"])?;
+    for (failures, outlook) in [(1, "failed once; the next"), (2, "failed twice; its schedule lets one")] {
+        let said = agent.vigie(&["sources", "check", "birds", "-p", "shop"])?;
+        ensure!(said.code != 0, "{said:?}");
+        let counted = agent.when(async || {
+            let source = sources(&agent, &["show", "birds"])?;
+            Ok((source["pending"]["failures"] == failures).then_some(source))
+        });
+        let source = counted.await?;
+        ensure!(source["detail"].as_str().is_some_and(|detail| detail.contains(outlook)), "{source}");
+        let shown = agent.vigie(&["sources", "show", "birds", "-p", "shop"])?;
+        ensure!(shown.out.contains(outlook), "{shown:?}");
+    }
+    let source = check(&agent)?;
+    ensure!(source["imported"]["revision"]["number"] == 1 && source["pending"].is_null(), "{source}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kaggle_source_is_followed() -> Result<()> {
     let kaggle = FakeKaggle::start().await?;
     let agent = start(&options(&kaggle)).await?;
