@@ -408,15 +408,22 @@ pub struct LabelItem {
     pub model: ModelNumber,
     /// The image's blob.
     pub image: Hash,
-    /// What the caller called the image.
+    /// What the caller called the image, which may give its class away; withheld in an audit as the
+    /// classes are.
     #[serde(default)]
     pub name: Option<String>,
-    /// Its best classes, best first. To be hidden in an audit until they are asked for; who has seen
-    /// them does not answer blind.
+    /// Its best classes, best first; none in an audit unless they were asked for.
     pub top: Vec<Scored>,
     /// What people said of it so far.
     #[serde(default)]
     pub votes: Vec<Vote>,
+}
+
+impl LabelItem {
+    /// Takes out what gives the prediction or the class away: who labels it then is blind.
+    pub fn blind(&mut self) {
+        (self.name, self.top, self.votes) = (None, Vec::new(), Vec::new());
+    }
 }
 
 /// Deferred images that look alike.

@@ -477,6 +477,27 @@ impl Job {
         }
         self
     }
+
+    /// What it is called in events: `train of reference@v3`.
+    pub fn name(&self) -> String {
+        let kind = self.spec.kind();
+        match &self.spec {
+            JobSpec::Import { source, .. } => format!("{kind} of {}", source.name()),
+            JobSpec::Propose { from, into, .. } => format!("{kind} from {from} into {into}"),
+            JobSpec::Relabel { lineage, .. }
+            | JobSpec::Balance { lineage, .. }
+            | JobSpec::Resplit { lineage } => {
+                format!("{kind} of {lineage}")
+            }
+            JobSpec::Preprocess { dataset, .. }
+            | JobSpec::LabelCheck { dataset, .. }
+            | JobSpec::Train { dataset, .. } => format!("{kind} of {dataset}"),
+            JobSpec::Evaluate { run } => format!("{kind} of run {run}"),
+            JobSpec::Collect { .. } => format!("{kind} of feedback"),
+            JobSpec::Cluster { .. } => format!("{kind} of the deferred images"),
+            JobSpec::Gc { .. } | JobSpec::Unknown => kind.to_owned(),
+        }
+    }
 }
 
 /// A job's claim on a resource.

@@ -341,7 +341,7 @@ impl JobEngine {
             project: job.project.clone(),
             severity,
             subject: Subject::Job { job: id, state },
-            text: format!("{}: {text}", name(job)),
+            text: format!("{}: {text}", job.name()),
         };
         attempt::write(&self.logs, id, vec![attempt::line(level, text)]).await;
         self.save(id).await;
@@ -446,26 +446,6 @@ impl JobEngine {
 impl std::fmt::Debug for JobEngine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("JobEngine").field("jobs", &self.jobs.len()).finish_non_exhaustive()
-    }
-}
-
-/// What a job is called in events: `train of reference@v3`.
-pub(super) fn name(job: &Job) -> String {
-    let kind = job.spec.kind();
-    match &job.spec {
-        JobSpec::Import { source, .. } => format!("{kind} of {}", source.name()),
-        JobSpec::Propose { from, into, .. } => format!("{kind} from {from} into {into}"),
-        JobSpec::Relabel { lineage, .. } | JobSpec::Balance { lineage, .. } => format!("{kind} of {lineage}"),
-        JobSpec::Preprocess { dataset, .. }
-        | JobSpec::LabelCheck { dataset, .. }
-        | JobSpec::Train { dataset, .. } => {
-            format!("{kind} of {dataset}")
-        }
-        JobSpec::Resplit { lineage } => format!("{kind} of {lineage}"),
-        JobSpec::Evaluate { run } => format!("{kind} of run {run}"),
-        JobSpec::Collect { .. } => format!("{kind} of feedback"),
-        JobSpec::Cluster { .. } => format!("{kind} of the deferred images"),
-        JobSpec::Gc { .. } | JobSpec::Unknown => kind.to_owned(),
     }
 }
 

@@ -33,12 +33,18 @@ pub(super) async fn classes(api: Api, request: InProject) -> Result<Vec<String>,
 }
 
 pub(super) async fn next(api: Api, request: LabelNext) -> Result<LabelPage, ApiError> {
-    let LabelNext { project, queue, cluster, page } = request;
+    let LabelNext { project, queue, cluster, reveal, page } = request;
     api.project(project.clone()).await?;
     let who = api.who();
     match (queue, cluster) {
         (LabelQueue::Deferred, _) => api.read(move |state| deferred(state, &project, &page)).await,
-        (LabelQueue::Audit, _) => api.read(move |state| audit(state, &project, &page, &who)).await,
+        (LabelQueue::Audit, _) => {
+            let mut found = api.read(move |state| audit(state, &project, &page, &who)).await?;
+            if !reveal {
+                found.items.items.iter_mut().for_each(LabelItem::blind);
+            }
+            Ok(found)
+        }
         (LabelQueue::Cluster, Some(number)) => {
             api.app.blocking(move |app| in_cluster(&app.state, &project, number, &page)).await
         }

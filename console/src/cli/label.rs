@@ -17,7 +17,7 @@ use crate::session::ask;
 const EXAMPLES: &str = "\
 Examples:
   vigie label next                                 images whose class nobody knows
-  vigie label next --queue audit -o json           the audit sample, for a script
+  vigie label next --queue audit -o json           the audit sample, for a script; names are hidden
   vigie label answer 01932f6c-… --class 'snowy owl'
   vigie label answer 01932f6c-… --class jay --blind
   vigie label clusters --refresh                   group what is deferred by its looks
@@ -42,7 +42,7 @@ enum Verb {
         /// The images of this cluster
         #[arg(long, value_name = "NUMBER")]
         cluster: Option<u32>,
-        /// Show what was predicted in an audit too: answers are then no longer blind
+        /// Show names and what was predicted in an audit too: answers are then no longer blind
         #[arg(long)]
         show: bool,
         /// At most this many
@@ -85,15 +85,19 @@ impl Label {
             Verb::Next { queue, cluster, show, limit } => {
                 let queue = if cluster.is_some() { LabelQueue::Cluster } else { queue };
                 let page = vigie_protocol::page::PageRequest { cursor: None, limit };
-                let request = LabelNext { project, queue, cluster, page };
+                let reveal = show;
+                let request = LabelNext { project, queue, cluster, reveal, page };
                 let mut found = ask!(session, label_next, request).await?;
-                if queue == LabelQueue::Audit && !show {
-                    found.items.items.iter_mut().for_each(|item| item.top.clear());
+                let blind = queue == LabelQueue::Audit && !show;
+                if blind {
+                    // An agent of an older build answers with everything.
+                    found.items.items.iter_mut().for_each(LabelItem::blind);
                 }
                 if found.gone > 0 {
                     note(format!("{} more cannot be shown: their pictures are gone", count(found.gone)));
                 }
-                Ok(app.out.value(&found, |style| next(&found, style).render(style))?)
+                let sheet = if blind { audit } else { next };
+                Ok(app.out.value(&found, |style| sheet(&found, style).render(style))?)
             }
             Verb::Answer { prediction: Some(prediction), answer, blind, .. } => {
                 let request = FeedbackGive {
@@ -158,6 +162,19 @@ fn next(found: &LabelPage, style: &Style) -> Sheet {
         ]);
     }
     Sheet::new().field("Waiting", count(found.waiting)).table("Next", table)
+}
+
+/// The audit sample without whatever gives a class away.
+fn audit(found: &LabelPage, style: &Style) -> Sheet {
+    let columns = [Column::text("PREDICTION"), Column::text("ANSWERED"), Column::flexible("IMAGE")];
+    let mut table = Table::new(columns, "nothing waits here");
+    for LabelItem { prediction, at, image, .. } in &found.items.items {
+        table.row([prediction.to_string().into(), age(style.now, *at).into(), Cell::from(image.to_string())]);
+    }
+    Sheet::new()
+        .field("Waiting", count(found.waiting))
+        .field("Hidden", "names and what was predicted; --show shows them, and is not blind")
+        .table("Next", table)
 }
 
 fn clusters(found: &Clusters, style: &Style) -> Sheet {

@@ -3,6 +3,7 @@
 use vigie_protocol::job::JobState;
 use vigie_protocol::review::{FindingCounts, ImageFinding};
 use vigie_protocol::schedule::{EventFilter, FiredJob, Firing, FiringCause, FiringState, Trigger};
+use vigie_protocol::source::Acceptance;
 
 use super::{Tone, count};
 
@@ -33,6 +34,17 @@ pub fn findings(counts: &FindingCounts) -> Option<String> {
     .map(|(n, what)| format!("{} {what}", count(n)))
     .collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// What becomes of new versions of a source.
+pub fn accepted(acceptance: Acceptance) -> String {
+    match acceptance {
+        Acceptance::Ask => "are reviewed".to_owned(),
+        Acceptance::Under { percent } => {
+            format!("are accepted when they touch under {percent} % of the line")
+        }
+        Acceptance::Unknown => "are treated in a way this console does not know".to_owned(),
+    }
 }
 
 /// What came of a firing: of its jobs, when it has some.

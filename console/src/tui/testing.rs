@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vigie_protocol::access::Role;
 use vigie_protocol::dataset::{ChangeSet, ChangeSetState, DatasetImage, DatasetVersion, SplitCounts};
 use vigie_protocol::event::{Event as Happened, Severity};
-use vigie_protocol::feedback::{LabelItem, LabelQueue};
+use vigie_protocol::feedback::{Clusters, LabelItem, LabelQueue};
 use vigie_protocol::health::{AgentHealth, ServiceHealth, ServiceState};
 use vigie_protocol::job::{Job, JobState, Wait};
 use vigie_protocol::model::{Alias, GateCheck, GateVerdict, ModelVersion};
@@ -265,11 +265,12 @@ fn answers() -> Vec<(Query, Answer)> {
         ),
         (
             Query::LabelNext { project: project(), queue: LabelQueue::Audit },
-            Answer::LabelNext { items: rows((1..=3).map(to_label).collect()), waiting: 3, gone: 0 },
+            Answer::LabelNext { items: rows((1..=3).map(blind).collect()), waiting: 3, gone: 0 },
         ),
+        (Query::LabelClusters { project: project() }, Answer::LabelClusters(Arc::new(Clusters::sample()))),
         (
-            Query::LabelClusters { project: project() },
-            Answer::LabelClusters(Arc::new(vigie_protocol::feedback::Clusters::sample())),
+            cluster_members(),
+            Answer::LabelNext { items: rows((1..=9).map(to_label).collect()), waiting: 9, gone: 0 },
         ),
         (
             Query::LabelClasses { project: project() },
@@ -372,6 +373,13 @@ fn changed(n: u8) -> ChangeSetImage {
     image
 }
 
+/// What is asked for the pictures of the one cluster.
+fn cluster_members() -> Query {
+    let clusters = Clusters::sample();
+    let (made, cluster) = (clusters.made.unwrap_or_default(), clusters.clusters[0].number);
+    Query::LabelMembers { project: birds().project, made, cluster }
+}
+
 /// The n-th image at the labelling desk.
 fn to_label(n: u8) -> LabelItem {
     LabelItem {
@@ -386,6 +394,13 @@ fn to_label(n: u8) -> LabelItem {
         ],
         ..LabelItem::sample()
     }
+}
+
+/// The n-th image of the audit.
+fn blind(n: u8) -> LabelItem {
+    let mut item = to_label(n);
+    item.blind();
+    item
 }
 
 fn prediction_id(n: u8) -> vigie_protocol::PredictionId {

@@ -250,6 +250,7 @@ samples! {
         project: project(),
         queue: LabelQueue::Cluster,
         cluster: Some(2),
+        reveal: true,
         page: PageRequest::sample(),
     };
     LabelCluster => LabelCluster {

@@ -80,6 +80,10 @@ pub struct LabelNext {
     /// Which cluster, of the queue of clusters.
     #[serde(default)]
     pub cluster: Option<u32>,
+    /// Of the audit: with what was predicted, and what the caller called the image. Who has seen that
+    /// does not answer blind.
+    #[serde(default)]
+    pub reveal: bool,
     /// Which page.
     #[serde(default)]
     pub page: PageRequest,

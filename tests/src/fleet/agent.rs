@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::io::duplex;
+use tokio::io::{DuplexStream, copy_bidirectional, duplex};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use vigie_protocol::access::Role;
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::wire::client::{Dialed, Dialer};
+use vigie_protocol::wire::unix::Listener;
 use vigie_protocol::{AgentId, ApiError, ErrorCode, Time};
 
 use super::clock::{Clock, Skew};
@@ -266,7 +267,23 @@ impl SimAgent {
         true
     }
 
+    /// Lets whoever connects to a socket reach the agent; ends when the socket does.
+    pub async fn listen(&self, socket: &Listener) {
+        while let Ok((mut stream, _)) = socket.accept().await {
+            let agent = self.clone();
+            tokio::spawn(async move {
+                let Ok(mut line) = agent.connect().await else { return };
+                // Either end may leave as it likes.
+                let _ = copy_bidirectional(&mut stream, &mut line).await;
+            });
+        }
+    }
+
     async fn dial(&self) -> Result<Dialed, ApiError> {
+        self.connect().await.map(Dialed::new)
+    }
+
+    async fn connect(&self) -> Result<DuplexStream, ApiError> {
         self.0.dials.fetch_add(1, Ordering::SeqCst);
         // There and back, as a connection is made.
         let trip = self.0.conditions.delay() + self.0.conditions.delay();
@@ -285,7 +302,7 @@ impl SimAgent {
         let serving = tokio::spawn(session::serve(self.clone(), agent));
         door.connections.retain(|connection| !connection.is_finished());
         door.connections.extend([carrying.abort_handle(), serving.abort_handle()]);
-        Ok(Dialed::new(console))
+        Ok(console)
     }
 }
 

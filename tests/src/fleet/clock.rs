@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vigie_protocol::Time;
 
-/// When every simulation begins, in microseconds since 1970: 2026-11-21T08:00:00Z.
+/// When simulations begin, in microseconds since 1970: 2026-11-21T08:00:00Z.
 const START: i64 = 1_795_248_000_000_000;
 
 /// The time all agents agree on, but for the skew of each. Clones show the same time.
@@ -14,8 +14,8 @@ const START: i64 = 1_795_248_000_000_000;
 pub(super) struct Clock(Arc<AtomicI64>);
 
 impl Clock {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(START)))
+    pub(super) fn new(begins: Time) -> Self {
+        Self(Arc::new(AtomicI64::new(begins.as_micros())))
     }
 
     pub(super) fn now(&self) -> Time {
@@ -27,7 +27,7 @@ impl Clock {
     }
 }
 
-/// The instant at which every simulation begins.
+/// The instant at which every simulation begins that does not say otherwise.
 pub fn start() -> Time {
     Time::from_micros(START)
 }

@@ -29,6 +29,7 @@ mod agent;
 mod clock;
 mod dice;
 mod line;
+mod parts;
 mod pictures;
 mod session;
 mod state;
@@ -66,6 +67,8 @@ pub struct FleetOptions {
     pub seed: u64,
     /// The projects of every agent.
     pub projects: Vec<ProjectOptions>,
+    /// What the clock shows at first.
+    pub begins: Time,
 }
 
 /// A project of every agent.
@@ -95,6 +98,7 @@ impl Default for FleetOptions {
             predictions: 1_000_000,
             seed: 1,
             projects: vec![ProjectOptions::new("birds", 525), ProjectOptions::new("products", 6)],
+            begins: start(),
         }
     }
 }
@@ -121,7 +125,7 @@ impl Fleet {
             options.agents <= 10_000 && options.projects.len() <= 60,
             "identities have no room for so many"
         );
-        let (world, clock) = (Arc::new(World::new(options)), Clock::new());
+        let (world, clock) = (Arc::new(World::new(options)), Clock::new(options.begins));
         let shares = shares(options.agents, options.predictions);
         let agent = |(index, predictions)| SimAgent::new(&world, &clock, index, predictions);
         let agents = (0..).zip(shares).map(agent).collect();

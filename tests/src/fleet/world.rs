@@ -1,6 +1,7 @@
 //! What all agents of a fleet share: projects, their classes and images. Nothing here changes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use vigie_protocol::dataset::{ClassChange, DatasetImage, Quality, Split, SplitCounts};
@@ -8,6 +9,7 @@ use vigie_protocol::fingerprint::Fingerprint;
 use vigie_protocol::{Hash, ProjectName};
 
 use super::dice::{below, hash, mix, share};
+use super::parts::{Part, PartId, Parts};
 use super::pictures::{Pictures, SIZE};
 use super::{FleetOptions, words};
 
@@ -48,6 +50,7 @@ pub(super) struct Plan {
     pub(super) images: usize,
     pictures: OnceLock<Pictures>,
     counts: Mutex<HashMap<Content, Arc<Counts>>>,
+    parts: Parts,
 }
 
 /// Images of each class in each split.
@@ -62,14 +65,21 @@ pub(super) struct Content {
     pub(super) to: usize,
     /// One image in [`RELABELLED`] below this one has the label of the next class.
     pub(super) relabelled: usize,
+    /// What is spelt out of it: a part of a change-set was taken.
+    pub(super) part: Option<PartId>,
+}
+
+fn has(part: Option<&Part>, image: usize) -> bool {
+    part.and_then(|part| part.label(image)).is_none_or(|label| label.is_some())
 }
 
 /// See [`Content::relabelled`].
 const RELABELLED: usize = 97;
 
 impl Content {
-    pub(super) fn has(self, image: usize) -> bool {
-        (self.from..self.to).contains(&image)
+    /// The images from one to another under their own labels.
+    pub(super) fn between(from: usize, to: usize) -> Self {
+        Self { from, to, relabelled: 0, part: None }
     }
 }
 
@@ -87,6 +97,7 @@ impl Plan {
             images: classes * each,
             pictures: OnceLock::new(),
             counts: Mutex::default(),
+            parts: Parts::default(),
         }
     }
 
@@ -102,11 +113,40 @@ impl Plan {
 
     /// The share `0..=1` of all images, none relabelled.
     pub(super) fn first(&self, share: f64) -> Content {
-        Content { from: 0, to: (self.images as f64 * share.clamp(0.0, 1.0)) as usize, relabelled: 0 }
+        Content::between(0, (self.images as f64 * share.clamp(0.0, 1.0)) as usize)
+    }
+
+    /// A content that is spelt out.
+    pub(super) fn spelt_out(&self, part: Part) -> Content {
+        let Range { start, end } = part.range();
+        Content { part: Some(self.parts.keep(part)), ..Content::between(start, end) }
+    }
+
+    /// What is spelt out of a content.
+    fn part(&self, content: Content) -> Option<Arc<Part>> {
+        self.parts.get(content.part?)
+    }
+
+    /// The images of a content.
+    pub(super) fn images(&self, content: Content) -> impl Iterator<Item = usize> + use<> {
+        let part = self.part(content);
+        (content.from..content.to).filter(move |image| has(part.as_deref(), *image))
+    }
+
+    pub(super) fn has(&self, content: Content, image: usize) -> bool {
+        (content.from..content.to).contains(&image) && has(self.part(content).as_deref(), image)
+    }
+
+    /// How many images a content has.
+    pub(super) fn size(&self, content: Content) -> u64 {
+        self.counts(content).values().map(SplitCounts::total).sum()
     }
 
     /// The class of an image: most are shared out evenly, a third falls where it falls.
     pub(super) fn label(&self, content: Content, image: usize) -> usize {
+        if let Some(Some(class)) = self.part(content).and_then(|part| part.label(image)) {
+            return class;
+        }
         let bits = mix(self.seed ^ 1, image as u64);
         let class = if bits.is_multiple_of(3) {
             below(mix(bits, 1), self.classes.len())
@@ -133,7 +173,7 @@ impl Plan {
             return Arc::clone(counts);
         }
         let mut by_class = vec![SplitCounts::default(); self.classes.len()];
-        for image in content.from..content.to {
+        for image in self.images(content) {
             *by_class[self.label(content, image)].of_mut(self.split(image)) += 1;
         }
         let named = self.classes.iter().cloned().zip(by_class).filter(|(_, counts)| counts.total() > 0);
@@ -149,7 +189,7 @@ impl Plan {
     pub(super) fn changes(&self, before: Content, after: Content) -> BTreeMap<String, ClassChange> {
         let mut changes = vec![ClassChange::default(); self.classes.len()];
         for image in before.from.min(after.from)..before.to.max(after.to) {
-            let label = |content: Content| content.has(image).then(|| self.label(content, image));
+            let label = |content: Content| self.has(content, image).then(|| self.label(content, image));
             match (label(before), label(after)) {
                 (None, Some(class)) => changes[class].added += 1,
                 (Some(class), None) => changes[class].removed += 1,
@@ -166,13 +206,17 @@ impl Plan {
 
     /// The hash of the manifest of a content.
     pub(super) fn manifest(&self, content: Content) -> Hash {
-        let Content { from, to, relabelled } = content;
-        hash(mix(self.seed ^ 3, from as u64), mix(to as u64, relabelled as u64))
+        let Content { from, to, relabelled, part: _ } = content;
+        let rule = hash(mix(self.seed ^ 3, from as u64), mix(to as u64, relabelled as u64));
+        match self.part(content) {
+            None => rule,
+            Some(part) => Hash::of(format!("{rule} {:?}", part.labels).as_bytes()),
+        }
     }
 
     /// Bytes of all originals.
     pub(super) fn bytes(&self, content: Content) -> u64 {
-        (content.from..content.to).map(|image| self.quality(image).bytes).sum()
+        self.images(content).map(|image| self.quality(image).bytes).sum()
     }
 
     /// One row of a dataset version.

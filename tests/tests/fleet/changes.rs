@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tarpc::client::RpcError;
 use vigie_protocol::access::Role;
-use vigie_protocol::dataset::{ChangeSetState, Lineage};
+use vigie_protocol::dataset::{ChangeSet, ChangeSetState, Lineage};
 use vigie_protocol::event::Subject;
 use vigie_protocol::job::{JobSpec, JobState};
 use vigie_protocol::model::MoveKind;
@@ -112,7 +112,8 @@ async fn change_sets_are_decided_once() {
     let (_fleet, client) = fleet(1, 0);
     let list = ChangeSetList { project: birds(), page: PageRequest::default() };
     let sets = ask!(client, change_set_list, list).expect("listed").items;
-    let open: Vec<_> = sets.iter().filter(|set| set.state == ChangeSetState::Proposed).collect();
+    let open = |set: &&ChangeSet| set.state == ChangeSetState::Proposed && set.lineage == Lineage::Reference;
+    let open: Vec<_> = sets.iter().filter(open).collect();
     assert_eq!(open.len(), 2);
     assert!(open.iter().any(|set| set.totals().removed > 0 && set.totals().relabelled_in > 0));
     let decide = |set: usize, accept, expected_generation| ChangeSetDecide {

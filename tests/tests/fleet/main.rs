@@ -1,6 +1,7 @@
 //! The simulated fleet speaks the protocol as an agent does: what is asked of it, what it does by
 //! itself, and what goes wrong when a test says so.
 
+mod automation;
 mod changes;
 mod faults;
 mod life;
@@ -99,9 +100,9 @@ async fn every_method_is_answered() {
         ("change_set_list", Some(Invalid)),
         ("change_set_get", Some(NotFound)),
         ("change_set_images", Some(NotFound)),
-        ("change_set_decide", Some(Unsupported)),
+        ("change_set_decide", Some(NotFound)),
         ("source_list", None),
-        ("source_set", Some(Precondition)),
+        ("source_set", Some(NotFound)),
         ("source_remove", Some(NotFound)),
         ("source_check", Some(NotFound)),
         ("class_list_get", None),
@@ -136,11 +137,11 @@ async fn every_method_is_answered() {
         ("prediction_forget", Some(Precondition)),
         ("prediction_counts", None),
         ("schedule_list", None),
-        ("schedule_set", Some(Precondition)),
-        ("schedule_remove", Some(NotFound)),
-        ("schedule_pause", Some(NotFound)),
-        ("schedule_run", Some(NotFound)),
-        ("schedule_history", Some(NotFound)),
+        ("schedule_set", Some(Unsupported)),
+        ("schedule_remove", Some(Precondition)),
+        ("schedule_pause", Some(Precondition)),
+        ("schedule_run", Some(Precondition)),
+        ("schedule_history", Some(Invalid)),
         ("class_waiting", None),
         ("rules_explain", None),
         ("feedback_give", Some(Precondition)),

@@ -1,9 +1,9 @@
 //! How sources are shown.
 
 use vigie_protocol::import::{GivenSplit, GroupRule, ImportOptions};
-use vigie_protocol::source::{Acceptance, Imported, Pending, Source, SourceState};
+use vigie_protocol::source::{Imported, Pending, Source, SourceState};
 
-use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, when};
+use crate::out::{Cell, Column, Sheet, Style, Table, Tone, age, when, words};
 
 /// Sources, one a row.
 pub fn table(sources: &[Source], style: &Style) -> Table {
@@ -61,7 +61,7 @@ pub fn sheet(source: &Source, style: &Style) -> Sheet {
         .field("Origin", origin.to_string())
         .field("Line", lineage.as_str())
         .maybe("Read", reading(options))
-        .field("New versions", accepted(*acceptance))
+        .field("New versions", words::accepted(*acceptance))
         .field("Then", if *preprocess { "packed at once" } else { "nothing more" })
         .field("Set up", format!("{} by {by}", when(style.now, *created)))
         .field("State", state(*found))
@@ -84,16 +84,6 @@ pub fn sheet(source: &Source, style: &Style) -> Sheet {
         }
     }
     sheet.maybe("Rejected", declined.as_ref())
-}
-
-fn accepted(acceptance: Acceptance) -> String {
-    match acceptance {
-        Acceptance::Ask => "are reviewed".to_owned(),
-        Acceptance::Under { percent } => {
-            format!("are accepted when they touch under {percent} % of the line")
-        }
-        Acceptance::Unknown => "are treated in a way this console does not know".to_owned(),
-    }
 }
 
 /// A source's state in its colour.

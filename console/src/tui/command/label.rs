@@ -1,7 +1,7 @@
 //! Saying what images show: at the labelling desk with one key each, and of predictions in lists.
 
 use vigie_protocol::IdempotencyKey;
-use vigie_protocol::feedback::{LabelItem, LabelQueue, Said};
+use vigie_protocol::feedback::{LabelQueue, Said};
 use vigie_protocol::job::JobSpec;
 use vigie_protocol::service::{FeedbackGive, FeedbackWithdraw, JobSubmit};
 
@@ -22,7 +22,18 @@ const ANSWER: Command = Command {
     ..BASE
 };
 
+/// Moving over the pictures of a cluster.
+const PICTURES: Command = Command { scope: Scope::In(&["label"]), enabled: is_cluster, ..BASE };
+
 pub(super) const COMMANDS: &[Command] = &[
+    Command {
+        name: "except",
+        doc: "leave the picture out of the answer for its cluster, or take it in again",
+        keys: &["space"],
+        twin: Some("label answer"),
+        run: |state, _, _| update::except(state),
+        ..PICTURES
+    },
     Command {
         name: "correct",
         doc: "the best class is right",
@@ -58,7 +69,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "skip",
         doc: "go on without an answer",
-        keys: &["s", "space"],
+        keys: &["s", "pgdown"],
         scope: Scope::In(&["label"]),
         enabled: is_asked,
         run: |state, _, _| update::skip(state),
@@ -147,6 +158,41 @@ pub(super) const COMMANDS: &[Command] = &[
         ..BASE
     },
     Command {
+        name: "before",
+        doc: "the cluster before",
+        keys: &["S", "pgup"],
+        run: |state, _, _| update::before(state),
+        ..PICTURES
+    },
+    Command {
+        name: "picture-left",
+        doc: "the picture to the left",
+        keys: &["h", "left"],
+        run: |state, _, _| update::step(state, -1, 0),
+        ..PICTURES
+    },
+    Command {
+        name: "picture-right",
+        doc: "the picture to the right",
+        keys: &["l", "right"],
+        run: |state, _, _| update::step(state, 1, 0),
+        ..PICTURES
+    },
+    Command {
+        name: "picture-up",
+        doc: "the picture above",
+        keys: &["k", "up"],
+        run: |state, _, _| update::step(state, 0, -1),
+        ..PICTURES
+    },
+    Command {
+        name: "picture-down",
+        doc: "the picture below",
+        keys: &["j", "down"],
+        run: |state, _, _| update::step(state, 0, 1),
+        ..PICTURES
+    },
+    Command {
         name: "feedback",
         doc: "say whether the prediction is right: correct, unknown, withdraw, or the class it is",
         keys: &["F"],
@@ -171,6 +217,17 @@ fn is_asked(state: &State) -> Result<(), String> {
     update::asked(state).map(|_| ()).ok_or_else(|| "nothing is asked here".to_owned())
 }
 
+fn is_cluster(state: &State) -> Result<(), String> {
+    match update::asked(state) {
+        Some(Asked::Cluster(_)) => Ok(()),
+        Some(Asked::Image(_)) => Err(format!(
+            "one picture is asked here; {} goes on without an answer",
+            state.keymap.shown("skip")
+        )),
+        None => Err("nothing is asked here".to_owned()),
+    }
+}
+
 fn is_image(state: &State) -> Result<(), String> {
     match update::asked(state) {
         Some(Asked::Image(_)) => Ok(()),
@@ -193,13 +250,10 @@ fn answer(state: &mut State, said: Said, effects: &mut Effects) {
 }
 
 /// The n-th class shown beside what is asked.
-fn shown(state: &State, n: usize) -> Option<(String, Option<LabelItem>)> {
-    if views::label::is_hidden(state) {
-        return None;
-    }
+fn shown(state: &State, n: usize) -> Option<String> {
     match update::asked(state)? {
-        Asked::Image(item) => item.top.get(n).map(|scored| (scored.class.clone(), Some(item.clone()))),
-        Asked::Cluster(_) => Some((views::label::cluster(state)?.predicted.get(n)?.clone(), None)),
+        Asked::Image(_) => views::label::top(state).get(n).map(|scored| scored.class.clone()),
+        Asked::Cluster(_) => views::label::cluster(state)?.predicted.get(n).cloned(),
     }
 }
 
@@ -208,10 +262,14 @@ fn has(state: &State, n: usize) -> Result<(), String> {
 }
 
 fn nth(state: &mut State, n: usize, effects: &mut Effects) {
-    let Some((class, item)) = shown(state, n) else { return };
-    let predicted = item.and_then(|item| item.top.first().map(|best| best.class.clone()));
-    let said = match predicted {
-        Some(predicted) => Said::class(&class, &predicted),
+    let Some(class) = shown(state, n) else { return };
+    // Of a cluster there is no single best class that it could be.
+    let best = match update::asked(state) {
+        Some(Asked::Image(_)) => views::label::top(state).first(),
+        _ => None,
+    };
+    let said = match best {
+        Some(best) => Said::class(&class, &best.class),
         None => Said::Wrong { class },
     };
     update::answer(state, said, false, effects);

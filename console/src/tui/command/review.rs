@@ -182,7 +182,11 @@ fn about(place: &Place, set: &ChangeSet) -> Vec<String> {
         format!("{} for {} of {}", set.origin, set.lineage, place.project),
         format!(
             "{} added, {} removed, {} relabelled, {} moved; {} left out",
-            totals.added, totals.removed, totals.relabelled_in, totals.moved, set.quarantined
+            count(totals.added),
+            count(totals.removed),
+            count(totals.relabelled_in),
+            count(totals.moved),
+            count(set.quarantined)
         ),
     ];
     lines.extend(words::findings(&set.findings));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use vigie_protocol::feedback::LabelQueue;
 use vigie_protocol::page::{Page, PageCursor, PageRequest};
 use vigie_protocol::service::{
     AgentLog, AliasHistory, ChangeSetGet, ChangeSetImages, ChangeSetList, ClassWaiting, DatasetDiff,
@@ -103,9 +104,12 @@ pub(super) async fn fetch(
             Answer::Predictions(rows(ask!(client, prediction_list, request).await?))
         }
         Query::LabelNext { project, queue } => {
-            let request = LabelNext { project, queue, cluster: None, page };
-            let LabelPage { items, waiting, gone } = ask!(client, label_next, request).await?;
-            Answer::LabelNext { items: rows(items), waiting, gone }
+            to_label(client, LabelNext { project, queue, cluster: None, reveal: false, page }).await?
+        }
+        Query::LabelMembers { project, made: _, cluster } => {
+            // Were they made anew meanwhile, an answer with the old time is refused.
+            let (queue, cluster) = (LabelQueue::Cluster, Some(cluster));
+            to_label(client, LabelNext { project, queue, cluster, reveal: false, page }).await?
         }
         Query::LabelClusters { project } => {
             Answer::LabelClusters(Arc::new(ask!(client, label_clusters, InProject { project }).await?))
@@ -133,6 +137,11 @@ pub(super) async fn fetch(
             Answer::Prediction(Arc::new(ask!(client, prediction_get, request).await?))
         }
     })
+}
+
+async fn to_label(client: &AgentClient, request: LabelNext) -> Result<Answer, ApiError> {
+    let LabelPage { items, waiting, gone } = ask!(client, label_next, request).await?;
+    Ok(Answer::LabelNext { items: rows(items), waiting, gone })
 }
 
 fn rows<T>(page: Page<T>) -> Rows<T> {

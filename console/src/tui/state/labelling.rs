@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use vigie_protocol::feedback::{LabelItem, LabelQueue, Said};
 use vigie_protocol::{PredictionId, Time};
 
+use super::clusters::AtClusters;
 use super::nav::Place;
 use crate::tui::effect::Ticket;
 
@@ -35,8 +36,9 @@ pub struct Labelling {
     pub shown: bool,
     /// Images that count as answered or skipped here.
     pub over: BTreeSet<PredictionId>,
-    /// Clusters that were answered, of those made at this time.
-    pub clusters: Option<(Time, BTreeSet<u32>)>,
+    /// What was done about clusters. Another desk's sitting goes on with it.
+    #[serde(default)]
+    pub at_clusters: Option<AtClusters>,
     /// Images answered.
     pub answered: u64,
     /// When the first was.
@@ -56,6 +58,19 @@ impl Labelling {
     /// A fresh sitting.
     pub fn at(desk: Desk) -> Self {
         Self { desk: Some(desk), ..Self::default() }
+    }
+
+    /// What was done about the clusters of a project that were made then.
+    pub fn clusters(&self, place: &Place, made: Time) -> Option<&AtClusters> {
+        self.at_clusters.as_ref().filter(|here| here.place == *place && here.made == made)
+    }
+
+    /// The same, to be changed; what was done about others is forgotten.
+    pub fn clusters_mut(&mut self, place: &Place, made: Time) -> &mut AtClusters {
+        if self.clusters(place, made).is_none() {
+            self.at_clusters = None;
+        }
+        self.at_clusters.get_or_insert_with(|| AtClusters::new(place.clone(), made))
     }
 
     /// The images to come, of those that the queue holds.

@@ -1,6 +1,7 @@
 //! All that the terminal UI knows. Cheap to clone (what is large is shared), and it can be written
 //! down: a session is played back from a state and the events that followed.
 
+mod clusters;
 mod fleet;
 mod labelling;
 mod memo;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use vigie_protocol::model::AliasMove;
 use vigie_protocol::{ApiError, Hash, ProjectName, Time};
 
+pub use clusters::AtClusters;
 pub use fleet::{Agent, AgentIndex, Fleet, Glance, HourGlance, Link, RATES, Rate, STALE, Served, Snapshot};
 pub use labelling::{Desk, Done, Labelling};
 pub use memo::{At, Memo, Memos};

@@ -133,6 +133,12 @@ pub enum Query {
     LabelClusters {
         project: ProjectName,
     },
+    /// The images of a cluster of those made then: read on and asked anew as a queue is.
+    LabelMembers {
+        project: ProjectName,
+        made: Time,
+        cluster: u32,
+    },
     LabelClasses {
         project: ProjectName,
     },
@@ -160,7 +166,7 @@ impl Query {
             // Each asking looks at every image of a version; a decision asks anew by itself.
             Query::ChangeSetImages { .. } => return None,
             Query::Model { .. } | Query::Compare { .. } => return None,
-            Query::Prediction { .. } | Query::LabelNext { .. } => return None,
+            Query::Prediction { .. } | Query::LabelNext { .. } | Query::LabelMembers { .. } => return None,
             Query::JobLog { .. } | Query::AgentLog | Query::Job { .. } => 1,
             Query::Run { .. } | Query::Predictions { .. } | Query::Leases => 3,
             Query::Datasets { .. }

@@ -8,7 +8,7 @@ use vigie_protocol::source::SourceState;
 use vigie_protocol::{ApiError, ErrorCode, Time};
 
 use super::label;
-use crate::out::words;
+use crate::out::{count, words};
 use crate::tui::command::follow;
 use crate::tui::effect::{Change, Done, Request, Ticket};
 use crate::tui::state::{
@@ -151,7 +151,15 @@ fn succeeded(state: &mut State, agent: AgentIndex, change: &Change, at: Time, do
         Done::Said if matches!(state.screen().view, View::Label { .. }) => {}
         Done::Said => state.say("noted", false),
         Done::ClusterLabelled(labelled) => {
-            state.say(format!("{} images labelled", labelled.images), false);
+            let left_out = match change {
+                Change::Ask(Request::LabelCluster(answer)) => answer.except.len() as u64,
+                _ => 0,
+            };
+            let mut text = format!("{} images labelled", count(labelled.images));
+            if left_out > 0 {
+                text.push_str(&format!("; {} left out, still deferred", count(left_out)));
+            }
+            state.say(text, false);
         }
         Done::Forgotten => {
             state.say("the prediction is forgotten", false);

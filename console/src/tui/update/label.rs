@@ -1,12 +1,12 @@
 //! Answers at the labelling desk. The next image is shown in the frame of the key; the answer travels
 //! meanwhile, and what becomes of it is told when it is known.
 
-use vigie_protocol::feedback::{Clusters, LabelItem, LabelQueue, Said};
+use vigie_protocol::feedback::{LabelItem, LabelQueue, Said};
 use vigie_protocol::service::{FeedbackGive, FeedbackWithdraw, LabelCluster};
-use vigie_protocol::{ApiError, IdempotencyKey};
+use vigie_protocol::{ApiError, IdempotencyKey, PredictionId};
 
 use crate::tui::effect::{Change, Effects, Request, Ticket};
-use crate::tui::state::{Desk, Done, Labelling, State};
+use crate::tui::state::{AtClusters, Desk, Done, Labelling, State, Want};
 use crate::tui::{command, views};
 
 /// So many images before the end of what is here, the next page of the queue is asked for.
@@ -61,26 +61,55 @@ fn image(state: &mut State, desk: Desk, item: LabelItem, said: Said, founds: boo
 }
 
 fn cluster(state: &mut State, desk: &Desk, number: u32, class: String, founds: bool, effects: &mut Effects) {
-    let Some(made) = views::label::clusters(state).and_then(|clusters: &Clusters| clusters.made) else {
-        return;
-    };
+    let Some(made) = views::label::clusters(state).and_then(|clusters| clusters.made) else { return };
+    let here = sitting(state, desk).clusters_mut(&desk.place, made);
+    let except: Vec<PredictionId> = here.exceptions(number).collect();
+    let all = views::label::cluster(state).map_or(0, |cluster| cluster.images);
+    if except.len() as u64 >= all {
+        return state.say("every picture is left out: there is nothing to answer for", true);
+    }
     let request = Request::LabelCluster(LabelCluster {
         key: IdempotencyKey::new(),
         project: desk.place.project.clone(),
         made,
         cluster: number,
-        except: Vec::new(),
+        except,
         class,
         new_class: founds,
     });
     command::send(state, desk.place.agent, Change::Ask(request), effects);
-    let sitting = sitting(state, desk);
-    match &mut sitting.clusters {
-        Some((of, answered)) if *of == made => {
-            answered.insert(number);
-        }
-        clusters => *clusters = Some((made, [number].into())),
+    sitting(state, desk).clusters_mut(&desk.place, made).answered.insert(number);
+}
+
+/// Moves over the pictures of the cluster: so many to the right, so many down.
+pub(in crate::tui) fn step(state: &mut State, right: isize, down: isize) {
+    let across = views::label::across(state.size) as isize;
+    let last = views::label::members(state).len().saturating_sub(1);
+    let to = views::label::picture(state).saturating_add_signed(right + down * across).min(last);
+    if let Some((here, cluster)) = at_cluster(state) {
+        here.go_to(cluster, to);
     }
+}
+
+/// Leaves the picture that keys act on out of the answer for its cluster, or takes it in again, and
+/// goes on to the next one.
+pub(in crate::tui) fn except(state: &mut State) {
+    let member = views::label::members(state).get(views::label::picture(state));
+    let Some(prediction) = member.map(|item| item.prediction) else {
+        return state.say("the pictures of the cluster are still asked for", false);
+    };
+    if let Some((here, cluster)) = at_cluster(state) {
+        here.toggle(cluster, prediction);
+        step(state, 1, 0);
+    }
+}
+
+/// The cluster that is looked at, and what was done about those made with it.
+fn at_cluster(state: &mut State) -> Option<(&mut AtClusters, u32)> {
+    let place = views::label::desk(state.screen())?.place;
+    let number = views::label::cluster(state)?.number;
+    let made = views::label::clusters(state)?.made?;
+    Some((state.labelling.clusters_mut(&place, made), number))
 }
 
 /// The next image, without an answer to this one.
@@ -97,6 +126,12 @@ pub(in crate::tui) fn skip(state: &mut State) {
         }
         None => state.say("nothing is asked here", false),
     }
+}
+
+/// The cluster before.
+pub(in crate::tui) fn before(state: &mut State) {
+    let screen = state.nav.top_mut();
+    screen.scroll = screen.scroll.saturating_sub(1);
 }
 
 /// Takes the last answer back, here and at the agent.
@@ -129,25 +164,34 @@ pub(super) fn refused(state: &mut State, ticket: Ticket, request: &Request, erro
         Request::Feedback(_) => state.labelling.refused(ticket),
         Request::LabelCluster(answer) => state
             .labelling
-            .clusters
+            .at_clusters
             .as_mut()
-            .is_some_and(|(made, answered)| *made == answer.made && answered.remove(&answer.cluster)),
+            .is_some_and(|here| here.made == answer.made && here.answered.remove(&answer.cluster)),
         _ => false,
     };
     let back = if again { "; it is asked again" } else { "" };
     state.complain(&format!("the answer did not count{back}"), error);
 }
 
-/// Whether more of the queue should be asked for, before its end is reached.
-pub(super) fn runs_out(state: &State) -> bool {
-    views::label::desk(state.screen()).is_some_and(|desk| desk.queue != LabelQueue::Cluster)
-        && views::label::upcoming(state, AHEAD).len() < AHEAD
+/// The list that should be read on, before its end is reached.
+pub(super) fn runs_out(state: &State) -> Option<Want> {
+    match views::label::desk(state.screen())?.queue {
+        LabelQueue::Cluster => {
+            let left = views::label::members(state).len().saturating_sub(views::label::picture(state));
+            let ahead = AHEAD.max(views::label::on_a_page(state.size));
+            views::label::members_want(state).filter(|_| left <= ahead)
+        }
+        _ => {
+            views::label::want(state.screen()).filter(|_| views::label::upcoming(state, AHEAD).len() < AHEAD)
+        }
+    }
 }
 
 /// The sitting at a desk; another desk begins another one.
 fn sitting<'a>(state: &'a mut State, desk: &Desk) -> &'a mut Labelling {
     if state.labelling.desk.as_ref() != Some(desk) {
-        state.labelling = Labelling::at(desk.clone());
+        let at_clusters = state.labelling.at_clusters.take();
+        state.labelling = Labelling { at_clusters, ..Labelling::at(desk.clone()) };
     }
     &mut state.labelling
 }

@@ -2,12 +2,13 @@
 
 use vigie_protocol::access::Role;
 use vigie_protocol::feedback::{LabelQueue, Said};
-use vigie_protocol::{ApiError, ErrorCode};
+use vigie_protocol::service::ClusterLabelled;
+use vigie_protocol::{ApiError, ErrorCode, PredictionId};
 
 use crate::tui::effect::{Change, Done, Effect, Effects, Request, Ticket};
 use crate::tui::event::Event;
-use crate::tui::state::{Link, State, View};
-use crate::tui::testing::{DARK, LAB, at, birds, now, press, show, text, world};
+use crate::tui::state::{Link, Query, State, View, Want};
+use crate::tui::testing::{ASCII, DARK, LAB, at, birds, now, press, show, text, world};
 use crate::tui::{update, views};
 
 fn desk(tab: u8) -> State {
@@ -39,7 +40,10 @@ fn said(effects: &Effects) -> Vec<String> {
             format!("{}{blind}{new}", give.said)
         }
         Request::Withdraw(_) => "withdrawn".to_owned(),
-        Request::LabelCluster(answer) => format!("cluster {}: {}", answer.cluster, answer.class),
+        Request::LabelCluster(answer) => {
+            let but: Vec<String> = answer.except.iter().map(|id| format!(" but {}", digits(*id))).collect();
+            format!("cluster {}{}: {}", answer.cluster, but.concat(), answer.class)
+        }
         other => format!("{other:?}"),
     };
     asked(effects).into_iter().map(one).collect()
@@ -47,7 +51,11 @@ fn said(effects: &Effects) -> Vec<String> {
 
 /// The last digits of the image that is asked for.
 fn next(state: &State) -> String {
-    let id = views::label::next(state).map(|item| item.prediction.to_string()).unwrap_or_default();
+    views::label::next(state).map(|item| digits(item.prediction)).unwrap_or_default()
+}
+
+fn digits(id: PredictionId) -> String {
+    let id = id.to_string();
     id[id.len().saturating_sub(2)..].to_owned()
 }
 
@@ -63,7 +71,8 @@ fn one_key_answers_and_shows_the_next() {
     check(0, "1 2", &["correct", "wrong, it is jay"], "03");
     check(0, "5", &[], "01");
     check(0, "u", &["wrong, unknown"], "02");
-    check(0, "s space", &[], "03");
+    check(0, "s s", &[], "03");
+    check(0, "space", &[], "01");
     check(0, "w 'kit' enter", &["wrong, it is kite"], "02");
     check(0, "/ 'BARN' enter", &["wrong, it is barn owl"], "02");
     check(0, "w tab tab enter", &["wrong, it is jay"], "02");
@@ -76,6 +85,9 @@ fn one_key_answers_and_shows_the_next() {
     check(1, "w 'owl' enter", &["wrong, it is owl (blind)"], "02");
     check(1, "v 2", &["wrong, it is jay"], "02");
     check(1, "v 2 u", &["wrong, it is jay", "wrong, unknown (blind)"], "03");
+    // What is not here yet was not seen: no key speaks of it, and the answer is not blind all the same.
+    check(1, "s v y 1", &[], "02");
+    check(1, "s v u", &["wrong, unknown"], "03");
     // One answer for a whole cluster.
     check(2, "n 'puffin' enter", &["cluster 2: puffin"], "");
     check(2, "1", &["cluster 2: owl"], "");
@@ -117,6 +129,79 @@ fn what_is_refused_is_asked_again() {
     let refusal = ApiError::new(ErrorCode::Conflict, "the clusters were made anew meanwhile");
     update(&mut state, Event::Done { ticket, at: now(), outcome: Err(refusal) });
     assert!(text(&state).contains("cluster 2 (1 of 1)"), "{}", text(&state));
+}
+
+#[test]
+fn an_audit_tells_nothing_before_it_is_asked() {
+    let told = ["owl", "jay", "IMG_", "%"];
+    let tells = |state: &State| told.into_iter().filter(|word| text(state).contains(word)).count();
+    // Of an older agent, which withholds nothing.
+    let mut older = desk(1);
+    let (project, queue) = (birds().project, LabelQueue::Deferred);
+    let deferred = older.answer(LAB, Query::LabelNext { project: project.clone(), queue }).cloned();
+    let want = Want { agent: LAB, query: Query::LabelNext { project, queue: LabelQueue::Audit } };
+    older.store.arrived(&want, now(), Ok(deferred.expect("the world has a queue")));
+    for mut state in [desk(1), older] {
+        assert_eq!(tells(&state), 0, "{}", text(&state));
+        press(&mut state, "v");
+        assert_eq!(tells(&state), 3, "{}", text(&state));
+        press(&mut state, "u");
+        assert_eq!(tells(&state), 0, "{}", text(&state));
+    }
+}
+
+#[test]
+fn a_cluster_is_answered_but_for_its_exceptions() {
+    let check = |size: (u16, u16), keys: &str, expected: &str| {
+        let mut state = desk(2);
+        state.size = size;
+        let effects = press(&mut state, keys);
+        assert_eq!(said(&effects).concat(), expected, "{keys}");
+    };
+    let wide = (120, 40);
+    check(wide, "1", "cluster 2: owl");
+    check(wide, "space 1", "cluster 2 but 01: owl");
+    check(wide, "space space n 'puffin' enter", "cluster 2 but 01 but 02: puffin");
+    check(wide, "right l left space 1", "cluster 2 but 02: owl");
+    // Six side by side, and four on a small screen; the ends are ends.
+    check(wide, "down space 1", "cluster 2 but 07: owl");
+    check((80, 24), "j space 1", "cluster 2 but 05: owl");
+    check((80, 24), "j j j j space k space 1", "cluster 2 but 05 but 09: owl");
+    check(wide, "h k space 1", "cluster 2 but 01: owl");
+    // Twice is never; all is nothing to answer for.
+    check(wide, "space left space 1", "cluster 2: owl");
+    check(wide, "space space space space space space space space space 1", "");
+}
+
+#[test]
+fn exceptions_outlive_a_refusal_and_another_queue() {
+    let mut state = desk(2);
+    let effects = press(&mut state, "space 1");
+    let ticket = asked(&effects)[0].0;
+    let refusal = ApiError::new(ErrorCode::Unavailable, "the disk is full");
+    update(&mut state, Event::Done { ticket, at: now(), outcome: Err(refusal) });
+    press(&mut state, "tab y shift-tab");
+    let effects = press(&mut state, "1");
+    assert_eq!(said(&effects), ["cluster 2 but 01: owl"]);
+    let (ticket, labelled) = (asked(&effects)[0].0, ClusterLabelled { images: 8, settled: 8 });
+    let outcome = Ok(Done::ClusterLabelled(labelled));
+    update(&mut state, Event::Done { ticket, at: now(), outcome });
+    let toast = state.toast.as_ref().map(|toast| toast.text.as_str());
+    assert_eq!(toast, Some("8 images labelled; 1 left out, still deferred"));
+}
+
+#[test]
+fn exceptions_are_told_under_their_pictures() {
+    for (name, size, theme, keys) in [
+        ("cluster", (120, 40), DARK, ""),
+        ("cluster-left-out", (80, 24), DARK, "space down"),
+        ("cluster-ascii", (80, 24), ASCII, "j j space"),
+    ] {
+        let mut state = desk(2);
+        (state.size, state.theme) = (size, theme);
+        press(&mut state, keys);
+        insta::assert_snapshot!(name, text(&state));
+    }
 }
 
 #[test]

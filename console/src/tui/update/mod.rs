@@ -16,7 +16,7 @@ use super::state::{Cells, PictureState, State, TOAST};
 use super::views;
 use vigie_protocol::Hash;
 
-pub(super) use label::{Asked, answer, asked, reveal, skip, undo};
+pub(super) use label::{Asked, answer, asked, before, except, reveal, skip, step, undo};
 pub(super) use prompt::complete;
 pub(super) use table::{body, select};
 
@@ -85,8 +85,7 @@ fn second(state: &mut State, now: vigie_protocol::Time) {
 
 /// Asks for the next page of what is labelled before its end is reached.
 fn more_to_label(state: &mut State, effects: &mut Effects) {
-    if label::runs_out(state)
-        && let Some(want) = views::label::want(state.screen())
+    if let Some(want) = label::runs_out(state)
         && let Some(cursor) = state.store.more(&want)
     {
         effects.push(Effect::Fetch { want, cursor: Some(cursor) });

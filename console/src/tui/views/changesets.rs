@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use vigie_protocol::dataset::{ChangeSet, ChangeSetState, ClassChange};
 
-use super::{Cx, Page, Subject, draw_table, place_text, when};
+use super::{Cx, Page, Subject, draw_table, when};
 use crate::out::{count, safe, signed, words};
 use crate::tui::state::{Answer, Query, Screen, State, View, Want};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
@@ -39,10 +39,6 @@ const CLASSES: [Column; 7] = [
 ];
 
 impl Page for ChangeSets {
-    fn about_text(&self, state: &State, screen: &Screen) -> String {
-        screen.view.place().map(|place| place_text(state, place)).unwrap_or_default()
-    }
-
     fn wants(&self, _: &State, screen: &Screen) -> Vec<Want> {
         want(screen).into_iter().collect()
     }
@@ -115,10 +111,6 @@ fn row(state: &State, set: &ChangeSet) -> Row {
 }
 
 impl Page for OneChangeSet {
-    fn about_text(&self, state: &State, screen: &Screen) -> String {
-        screen.view.place().map(|place| place_text(state, place)).unwrap_or_default()
-    }
-
     fn wants(&self, _: &State, screen: &Screen) -> Vec<Want> {
         one(screen).into_iter().collect()
     }

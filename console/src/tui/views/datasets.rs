@@ -55,10 +55,6 @@ const SIZES_PANE: u8 = 1;
 const TABS: [&str; 4] = ["all", "source", "production", "reference"];
 
 impl Page for Datasets {
-    fn about_text(&self, state: &State, screen: &Screen) -> String {
-        screen.view.place().map(|place| place_text(state, place)).unwrap_or_default()
-    }
-
     fn tabs(&self) -> &'static [&'static str] {
         &TABS
     }

@@ -21,8 +21,13 @@ const CLASSES: [Column; 6] = [
     Column::figure("MOVED"),
 ];
 
-const IMAGES: [Column; 4] =
-    [Column::short("CHANGE", 13), Column::short("FROM", 24), Column::short("TO", 24), Column::rest("ORIGIN")];
+const IMAGES: [Column; 5] = [
+    Column::short("CHANGE", 13),
+    Column::short("FROM", 24),
+    Column::short("TO", 24),
+    Column::short("SPLIT", 13),
+    Column::rest("ORIGIN"),
+];
 
 const TABS: [&str; 2] = ["classes", "images"];
 
@@ -130,13 +135,13 @@ fn class_row((name, change): &(String, ClassChange)) -> Row {
 }
 
 fn image_row(state: &State, change: &ImageChange) -> Row {
-    let [kind, from, to] = change_cells(state, change);
-    Row::new(vec![kind, from, to, Cell::text(&change.origin)])
+    let [kind, from, to, split] = change_cells(state, change);
+    Row::new(vec![kind, from, to, split, Cell::text(&change.origin)])
         .fault(matches!(change.kind, ChangeKind::Removed | ChangeKind::Relabelled))
 }
 
-/// What becomes of an image, what it was, and what it is then.
-pub(super) fn change_cells(state: &State, change: &ImageChange) -> [Cell; 3] {
+/// What becomes of an image, its class before and then, and where it serves.
+pub(super) fn change_cells(state: &State, change: &ImageChange) -> [Cell; 4] {
     let (role, word) = match change.kind {
         ChangeKind::Added => (Role::Good, "added"),
         ChangeKind::Removed => (Role::Bad, "removed"),
@@ -144,10 +149,16 @@ pub(super) fn change_cells(state: &State, change: &ImageChange) -> [Cell; 3] {
         ChangeKind::Moved => (Role::Busy, "moved"),
         ChangeKind::Unknown => (Role::Dim, "unknown"),
     };
-    let at = |placement: &Option<Placement>| match placement {
-        Some(placement) => Cell::text(format!("{} {}", placement.label, placement.split)),
-        None => Cell::none(),
+    let label = |placement: &Option<Placement>| {
+        placement.as_ref().map_or_else(Cell::none, |placement| Cell::text(&placement.label))
+    };
+    let split = match (&change.from, &change.to) {
+        (Some(from), Some(to)) if from.split != to.split => {
+            Cell::text(format!("{} {} {}", from.split, state.theme.mark(Role::Accent), to.split))
+        }
+        (Some(at), _) | (None, Some(at)) => Cell::text(at.split.to_string()),
+        (None, None) => Cell::none(),
     };
     let kind = Cell::text(format!("{} {word}", state.theme.mark(role))).role(role);
-    [kind, at(&change.from), at(&change.to)]
+    [kind, label(&change.from), label(&change.to), split]
 }

@@ -1,15 +1,18 @@
 //! The labelling desk: one picture, as large as the screen allows, and the keys that answer. Its tabs
 //! are the queues: what nobody knows, the audit, the clusters.
 
+mod clusters;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use vigie_protocol::feedback::{Cluster, Clusters, LabelItem, LabelQueue};
+use vigie_protocol::feedback::{LabelItem, LabelQueue};
+use vigie_protocol::prediction::{Prediction, Scored};
 
-use super::{Cx, Page, draw_waiting, place_text, prediction};
+pub(in crate::tui) use clusters::{across, cluster, clusters, members, members_want, on_a_page, picture};
+
+use super::{Cx, Page, draw_waiting, prediction};
 use crate::out::{age, count, safe};
-use crate::tui::state::{
-    Answer, Cells, Desk, Labelling, Place, Query, Screen, Shown, Slot, State, View, Want,
-};
+use crate::tui::state::{Answer, Cells, Desk, Labelling, Place, Query, Screen, Shown, State, View, Want};
 use crate::tui::theme::Role;
 use crate::tui::widgets::bars::{Bar, Bars};
 use crate::tui::widgets::put;
@@ -22,36 +25,25 @@ const QUEUES: [LabelQueue; 3] = [LabelQueue::Deferred, LabelQueue::Audit, LabelQ
 /// Pictures that are made ready beyond the one shown: at one a second they are there in time over a
 /// link of some hundred milliseconds.
 const PREFETCHED: usize = 6;
-/// Cells of a picture in the grid of a cluster.
-const THUMB: (u16, u16) = (18, 9);
 
 impl Page for Label {
-    fn about_text(&self, state: &State, screen: &Screen) -> String {
-        screen.view.place().map(|place| place_text(state, place)).unwrap_or_default()
-    }
-
     fn tabs(&self) -> &'static [&'static str] {
         &["deferred", "audit", "clusters"]
     }
 
-    fn wants(&self, _: &State, screen: &Screen) -> Vec<Want> {
+    fn wants(&self, state: &State, screen: &Screen) -> Vec<Want> {
         let Some(Desk { place, .. }) = desk(screen) else { return Vec::new() };
         let classes = Query::LabelClasses { project: place.project.clone() };
-        want(screen).into_iter().chain([Want { agent: place.agent, query: classes }]).collect()
+        let classes = Want { agent: place.agent, query: classes };
+        let more = members_want(state).or_else(|| revealed_want(state));
+        want(screen).into_iter().chain([classes]).chain(more).collect()
     }
 
     fn pictures(&self, state: &State, screen: &Screen, body: Rect) -> Vec<(Shown, Cells)> {
         let Some(desk) = desk(screen) else { return Vec::new() };
         let agent = desk.place.agent;
         if desk.queue == LabelQueue::Cluster {
-            let mut shown = Vec::new();
-            // The one looked at, then its neighbour: going on must not wait.
-            for cluster in waiting_clusters(state).skip(selected(state)).take(2) {
-                let places = grid(grid_area(body)).into_iter().zip(&cluster.examples);
-                shown
-                    .extend(places.map(|(area, &image)| (Shown { agent, image }, (area.width, area.height))));
-            }
-            return shown;
+            return clusters::pictures(state, screen, body);
         }
         let area = picture_area(screen, body);
         let room = (area.width, area.height);
@@ -64,7 +56,7 @@ impl Page for Label {
     fn draw(&self, cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {
         let Some(desk) = desk(cx.screen) else { return };
         if desk.queue == LabelQueue::Cluster {
-            return draw_clusters(cx, body, buffer);
+            return clusters::draw(cx, body, buffer);
         }
         let slot = want(cx.screen).and_then(|want| cx.state.store.get(&want));
         let picture = picture_area(cx.screen, body);
@@ -119,25 +111,35 @@ pub(in crate::tui) fn upcoming(state: &State, most: usize) -> Vec<&LabelItem> {
     }
 }
 
-/// Whether what was predicted must not be seen.
+/// Whether what was predicted is not seen: in an audit, until somebody asks for it and it is here.
 pub(in crate::tui) fn is_hidden(state: &State) -> bool {
-    desk(state.screen()).is_some_and(|desk| {
-        let here = state.labelling.desk.as_ref() == Some(&desk);
-        desk.queue == LabelQueue::Audit && !(here && state.labelling.shown)
-    })
+    desk(state.screen()).is_some_and(|desk| desk.queue == LabelQueue::Audit) && revealed(state).is_none()
 }
 
-/// The clusters, once they are here.
-pub(in crate::tui) fn clusters(state: &State) -> Option<&Clusters> {
-    match answer(state)? {
-        Answer::LabelClusters(clusters) => Some(clusters),
-        _ => None,
+/// The best classes of the image that is asked for, best first; none while they are hidden.
+pub(in crate::tui) fn top(state: &State) -> &[Scored] {
+    match next(state) {
+        _ if is_hidden(state) => &[],
+        Some(item) => revealed(state).map_or(&item.top, |prediction| &prediction.top),
+        None => &[],
     }
 }
 
-/// The cluster that is looked at.
-pub(in crate::tui) fn cluster(state: &State) -> Option<&Cluster> {
-    waiting_clusters(state).nth(selected(state))
+/// What is asked for once the prediction of an audit is to be seen: the audit itself withholds it.
+fn revealed_want(state: &State) -> Option<Want> {
+    let desk = desk(state.screen())?;
+    let sitting = &state.labelling;
+    let wanted = desk.queue == LabelQueue::Audit && sitting.shown && sitting.desk.as_ref() == Some(&desk);
+    let id = next(state).filter(|_| wanted)?.prediction;
+    let query = Query::Prediction { project: desk.place.project, id };
+    Some(Want { agent: desk.place.agent, query })
+}
+
+fn revealed(state: &State) -> Option<&Prediction> {
+    match state.store.get(&revealed_want(state)?)?.answer.as_ref()? {
+        Answer::Prediction(prediction) => Some(prediction),
+        _ => None,
+    }
 }
 
 /// Classes that an answer can name.
@@ -151,21 +153,6 @@ pub(in crate::tui) fn classes<'a>(state: &'a State, place: &Place) -> &'a [Strin
 
 fn answer(state: &State) -> Option<&Answer> {
     state.store.get(&want(state.screen())?)?.answer.as_ref()
-}
-
-/// The clusters that were not answered here.
-fn waiting_clusters(state: &State) -> impl Iterator<Item = &Cluster> {
-    let all = clusters(state);
-    let over = move |cluster: &&Cluster| match (&state.labelling.clusters, all.and_then(|all| all.made)) {
-        (Some((made, answered)), Some(of)) => !(*made == of && answered.contains(&cluster.number)),
-        _ => true,
-    };
-    all.into_iter().flat_map(|all| &all.clusters).filter(over)
-}
-
-/// The place of the cluster that is looked at; past the last one it is the last.
-fn selected(state: &State) -> usize {
-    usize::from(state.screen().scroll).min(waiting_clusters(state).count().saturating_sub(1))
 }
 
 /// The left two thirds, or everything.
@@ -188,27 +175,37 @@ fn draw_item(cx: &Cx<'_>, item: &LabelItem, side: Rect, buffer: &mut Buffer) {
         put(buffer, side.x, y, side.width, text, style);
         y += 1;
     };
-    line(&item.name.as_deref().map_or("(no name)".to_owned(), safe), cx.theme.style(Role::Text), buffer);
+    let name = match revealed(cx.state) {
+        Some(prediction) => prediction.name.as_deref(),
+        None => item.name.as_deref(),
+    };
+    // A file is often called after what it shows.
+    let hidden = is_hidden(cx.state);
+    if !hidden {
+        line(&name.map_or("(no name)".to_owned(), safe), cx.theme.style(Role::Text), buffer);
+    }
     line(&format!("{} by {}", age(cx.state.now, item.at), item.model), dim, buffer);
-    for vote in item.votes.iter().take(3) {
+    for vote in item.votes.iter().take(3).filter(|_| !hidden) {
         line(&format!("{}: {}", safe(&vote.by), safe(&vote.said.to_string())), dim, buffer);
     }
     line("", dim, buffer);
-    if is_hidden(cx.state) {
-        let key = cx.state.keymap.shown("reveal");
-        line("predicted classes are hidden", dim, buffer);
-        line(&format!("{key} shows them (not blind then)"), dim, buffer);
-        return;
+    if hidden && revealed_want(cx.state).is_some() {
+        return line("asking for the prediction…", dim, buffer);
     }
+    if hidden {
+        let key = cx.state.keymap.shown("reveal");
+        line("name, prediction: hidden", dim, buffer);
+        return line(&format!("{key} shows them, not blind"), dim, buffer);
+    }
+    let top = top(cx.state);
     line("PREDICTED", cx.theme.style(Role::Title), buffer);
-    let names: Vec<String> =
-        (1..).zip(&item.top).map(|(n, one)| format!("{n} {}", safe(&one.class))).collect();
-    let shares: Vec<[f64; 1]> = item.top.iter().map(|one| [f64::from(one.probability)]).collect();
+    let names: Vec<String> = (1..).zip(top).map(|(n, one)| format!("{n} {}", safe(&one.class))).collect();
+    let shares: Vec<[f64; 1]> = top.iter().map(|one| [f64::from(one.probability)]).collect();
     let bars: Vec<Bar<'_>> =
         names.iter().zip(&shares).map(|(name, parts)| Bar { name, parts, interval: None }).collect();
     let high = (bars.len() as u16).min(side.bottom().saturating_sub(y));
-    let (parts, selected, top) = (&[][..], None, 0);
-    Bars { bars: &bars, parts, measure: Measure::Share, full: Some(1.0), selected, top }.draw(
+    let (parts, selected, full) = (&[][..], None, Some(1.0));
+    Bars { bars: &bars, parts, measure: Measure::Share, full, selected, top: 0 }.draw(
         cx.theme,
         Rect { y, height: high, ..side },
         buffer,
@@ -244,43 +241,4 @@ fn draw_progress(cx: &Cx<'_>, desk: &Desk, side: Rect, buffer: &mut Buffer) {
         notes.push(format!("{} without a picture", count(gone)));
     }
     put(buffer, side.x, side.y + 2, side.width, &notes.join(", "), cx.theme.style(Role::Dim));
-}
-
-/// Below the lines on top.
-fn grid_area(body: Rect) -> Rect {
-    Rect { y: body.y + 3, height: body.height.saturating_sub(3), ..body }
-}
-
-/// The places of the pictures of a cluster.
-fn grid(area: Rect) -> Vec<Rect> {
-    let (across, down) = (area.width / THUMB.0, area.height / THUMB.1);
-    let place = |n: u16| {
-        Rect::new(area.x + n % across * THUMB.0, area.y + n / across * THUMB.1, THUMB.0 - 1, THUMB.1 - 1)
-    };
-    (0..across * down).map(place).collect()
-}
-
-fn draw_clusters(cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {
-    let slot: Option<&Slot> = want(cx.screen).and_then(|want| cx.state.store.get(&want));
-    let keys = |name| cx.state.keymap.shown(name);
-    let Some(cluster) = cluster(cx.state) else {
-        let empty = format!("no clusters are left; {} groups what is deferred anew", keys("regroup"));
-        return draw_waiting(cx, slot, &empty, body, buffer);
-    };
-    let (n, all) = (selected(cx.state) + 1, waiting_clusters(cx.state).count());
-    let outside = clusters(cx.state).map_or(0, |clusters| clusters.outside);
-    let head = format!(
-        "cluster {} ({n} of {all}), {} images that look alike; {} deferred images are in none",
-        cluster.number,
-        count(cluster.images),
-        count(outside)
-    );
-    put(buffer, body.x, body.y, body.width, &head, cx.theme.style(Role::Title));
-    let predicted: Vec<String> =
-        (1..).zip(&cluster.predicted).map(|(n, class)| format!("{n} {}", safe(class))).collect();
-    let text = format!("mostly predicted as {}", predicted.join(", "));
-    put(buffer, body.x, body.y + 1, body.width, &text, cx.theme.style(Role::Dim));
-    for (area, &image) in grid(grid_area(body)).into_iter().zip(&cluster.examples) {
-        prediction::draw_picture(cx, image, area, buffer);
-    }
 }

@@ -64,9 +64,9 @@ pub struct Cx<'a> {
 
 /// A view.
 pub(super) trait Page: Sync {
-    /// What it is about, behind its name in the title: `birds on gpu1`.
-    fn about_text(&self, _state: &State, _screen: &Screen) -> String {
-        String::new()
+    /// What it is about, behind its name in the title. The default is its project: `birds on gpu1`.
+    fn about_text(&self, state: &State, screen: &Screen) -> String {
+        screen.view.place().map(|place| place_text(state, place)).unwrap_or_default()
     }
 
     /// Its panes or variants, by name; the shown one is `screen.tab`.

@@ -43,10 +43,6 @@ const CLASSES: [Column; 5] = [
 const TABS: [&str; 2] = ["classes", "passport"];
 
 impl Page for Models {
-    fn about_text(&self, state: &State, screen: &Screen) -> String {
-        screen.view.place().map(|place| place_text(state, place)).unwrap_or_default()
-    }
-
     fn wants(&self, _: &State, screen: &Screen) -> Vec<Want> {
         want(screen).into_iter().collect()
     }

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use vigie_protocol::dataset::{DatasetImage, DatasetRef, Lineage, Split};
 
-use super::{Cx, Page, Subject, draw_table, place_text, prediction};
+use super::{Cx, Page, Subject, draw_table, prediction};
 use crate::tui::state::{Answer, Cells, Place, Query, Screen, Shown, State, Want};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
 use crate::tui::theme::Role;
@@ -16,10 +16,6 @@ const COLUMNS: [Column; 3] =
     [Column::short("LABELLED", 24), Column::short("SPLIT", 6), Column::rest("SAMPLE")];
 
 impl Page for Predict {
-    fn about_text(&self, state: &State, screen: &Screen) -> String {
-        screen.view.place().map(|place| place_text(state, place)).unwrap_or_default()
-    }
-
     fn wants(&self, state: &State, screen: &Screen) -> Vec<Want> {
         let Some(place) = screen.view.place() else { return Vec::new() };
         let versions = Want { agent: place.agent, query: versions(place) };

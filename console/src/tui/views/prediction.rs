@@ -15,6 +15,7 @@ use crate::tui::theme::Role;
 use crate::tui::widgets::bars::{Bar, Bars};
 use crate::tui::widgets::put;
 use crate::tui::widgets::scale::Measure;
+use crate::tui::widgets::sheet::wrapped;
 
 pub(super) struct Prediction;
 
@@ -176,7 +177,9 @@ pub(super) fn draw_picture(cx: &Cx<'_>, image: Hash, area: Rect, buffer: &mut Bu
             ("fetching the picture…".to_owned(), Role::Dim)
         }
     };
-    put(buffer, area.x, area.y, area.width, &text, cx.theme.style(role));
+    for (line, y) in wrapped(&text, usize::from(area.width.max(1))).zip(area.y..area.bottom()) {
+        put(buffer, area.x, y, area.width, &line, cx.theme.style(role));
+    }
 }
 
 fn facts(cx: &Cx<'_>, found: &Record) -> Facts {

@@ -8,7 +8,7 @@ use vigie_protocol::dataset::ChangeKind;
 use vigie_protocol::review::{ChangeSetImage, ImageFinding};
 
 use super::facts::Facts;
-use super::{Cx, Page, Subject, changesets, diff, draw_table, place_text, prediction};
+use super::{Cx, Page, Subject, changesets, diff, draw_table, prediction};
 use crate::out::{count, safe, words};
 use crate::tui::state::{Answer, Cells, Query, Screen, Shown, State, View, Want};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
@@ -17,10 +17,11 @@ use crate::tui::widgets::put;
 
 pub(super) struct Review;
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 6] = [
     Column::short("CHANGE", 13),
-    Column::short("FROM", 20),
-    Column::short("TO", 20),
+    Column::short("FROM", 24),
+    Column::short("TO", 24),
+    Column::short("SPLIT", 13),
     Column::short("FINDINGS", 32),
     Column::rest("ORIGIN"),
 ];
@@ -30,10 +31,6 @@ const TABS: [&str; 2] = ["all", "findings"];
 const HEAD: u16 = 3;
 
 impl Page for Review {
-    fn about_text(&self, state: &State, screen: &Screen) -> String {
-        screen.view.place().map(|place| place_text(state, place)).unwrap_or_default()
-    }
-
     fn tabs(&self) -> &'static [&'static str] {
         &TABS
     }
@@ -256,13 +253,14 @@ fn draw_head(cx: &Cx<'_>, body: Rect, buffer: &mut Buffer) {
 }
 
 fn row(state: &State, image: &ChangeSetImage) -> Row {
-    let [kind, from, to] = diff::change_cells(state, &image.change);
+    let [kind, from, to, split] = diff::change_cells(state, &image.change);
     let found: Vec<String> = image.findings.iter().map(short).collect();
     let found = match found.is_empty() {
         true => Cell::none(),
         false => Cell::text(found.join(", ")).role(Role::Warn).by(found.len() as f64),
     };
-    Row::new(vec![kind, from, to, found, Cell::text(&image.change.origin)]).fault(!image.findings.is_empty())
+    let origin = Cell::text(&image.change.origin);
+    Row::new(vec![kind, from, to, split, found, origin]).fault(!image.findings.is_empty())
 }
 
 /// A finding in a word or two.

@@ -37,10 +37,6 @@ const COLUMNS: [Column; 10] = [
 const METRICS: [&str; 4] = ["loss", "accuracy", "learning rate", "differences"];
 
 impl Page for Runs {
-    fn about_text(&self, state: &State, screen: &Screen) -> String {
-        screen.view.place().map(|place| place_text(state, place)).unwrap_or_default()
-    }
-
     fn wants(&self, _: &State, screen: &Screen) -> Vec<Want> {
         want(screen).into_iter().collect()
     }

@@ -17,11 +17,12 @@ pub(super) struct Schedules;
 /// One of them, and its history.
 pub(super) struct OneSchedule;
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column::short("NAME", 16),
     Column::short("OF", 12),
     Column::short("NEXT", 16),
-    Column::short("LAST", 24),
+    Column::short("LAST", 13),
+    Column::figure("AGO"),
     Column::short("FIRES", 28),
     Column::rest("DOES"),
 ];
@@ -36,10 +37,6 @@ const FIRINGS: [Column; 6] = [
 ];
 
 impl Page for Schedules {
-    fn about_text(&self, state: &State, screen: &Screen) -> String {
-        screen.view.place().map(|place| place_text(state, place)).unwrap_or_default()
-    }
-
     fn wants(&self, _: &State, screen: &Screen) -> Vec<Want> {
         list(screen).into_iter().collect()
     }
@@ -175,22 +172,28 @@ fn row(state: &State, status: &ScheduleStatus) -> Row {
     let ScheduleStatus { schedule, next, last } = status;
     let next = match (&schedule.paused, next.first()) {
         (Some(paused), _) => Cell::text(format!("paused by {}", paused.by)).role(Role::Warn),
-        (None, Some(next)) => Cell::text(state.clock(next.at)).by(next.at.as_micros() as f64),
+        // The moment itself stands below.
+        (None, Some(next)) => {
+            let wait = when::coarse(next.at, state.now);
+            let text = if wait == "now" { wait } else { format!("in {wait}") };
+            Cell::text(text).by(next.at.as_micros() as f64)
+        }
         (None, None) => Cell::none(),
     };
-    let (last, failed) = match last {
+    let (last, ago, failed) = match last {
         Some(last) => {
             let (word, tone) = words::outcome(last);
-            let text = format!("{word}, {}", when::coarse(state.now, last.began));
-            (Cell::text(text).role(role_of(tone)), role_of(tone) == Role::Bad)
+            let role = role_of(tone);
+            (Cell::text(word).role(role), when::ago(state, last.began), role == Role::Bad)
         }
-        None => (Cell::none(), false),
+        None => (Cell::none(), Cell::none(), false),
     };
     Row::new(vec![
         Cell::text(schedule.name.as_str()),
         Cell::text(schedule.project.as_ref().map_or("the agent", |project| project.as_str())),
         next,
         last,
+        ago,
         Cell::text(words::fires(&schedule.spec.trigger)),
         Cell::text(schedule.spec.action.name()),
     ])

@@ -2,11 +2,12 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use vigie_protocol::Time;
 use vigie_protocol::source::{Pending, Source, SourceState};
 
 use super::facts::Facts;
-use super::{Cx, Page, Subject, draw_table, place_text, when};
-use crate::out::safe;
+use super::{Cx, Page, Subject, draw_table, when};
+use crate::out::{age, safe, words};
 use crate::tui::state::{Answer, Query, Screen, State, Want};
 use crate::tui::table::{Cell, Column, Row, Slice, Table};
 use crate::tui::theme::Role;
@@ -24,10 +25,6 @@ const COLUMNS: [Column; 7] = [
 ];
 
 impl Page for Sources {
-    fn about_text(&self, state: &State, screen: &Screen) -> String {
-        screen.view.place().map(|place| place_text(state, place)).unwrap_or_default()
-    }
-
     fn wants(&self, _: &State, screen: &Screen) -> Vec<Want> {
         want(screen).into_iter().collect()
     }
@@ -107,15 +104,20 @@ fn role(state: SourceState) -> Role {
     }
 }
 
+fn dated(state: &State, at: Time) -> String {
+    format!("{} ({})", state.moment(at), age(state.now, at))
+}
+
 fn facts(state: &State, source: &Source) -> Facts {
     let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { safe(text) };
     let mut facts = Facts::new()
         .field("source", format!("{}, {}", source.name, safe(&source.origin.to_string())))
         .field("remark", or_dash(&source.detail))
-        .field("checked", source.checked.map_or("never".to_owned(), |at| state.moment(at)))
-        .field("line", source.lineage.to_string());
+        .field("checked", source.checked.map_or("never".to_owned(), |at| dated(state, at)))
+        .field("into", source.lineage.to_string())
+        .field("new versions", words::accepted(source.acceptance));
     if let Some(imported) = &source.imported {
-        let text = format!("{}, {}", imported.revision, state.moment(imported.at));
+        let text = format!("{}, {}", imported.revision, dated(state, imported.at));
         facts = facts.field("imported", safe(&text));
     }
     if let Some(pending @ Pending { revision, job, change_set, failures, .. }) = &source.pending {

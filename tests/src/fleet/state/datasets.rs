@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use vigie_core::data::part::part;
 use vigie_core::store::manifest::{Manifest, class_sizes};
 use vigie_protocol::access::Principal;
 use vigie_protocol::dataset::{
@@ -10,12 +11,14 @@ use vigie_protocol::dataset::{
 };
 use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::page::Page;
+use vigie_protocol::review::Selection;
 use vigie_protocol::service::{
     ChangeSetDecide, ChangeSetGet, ChangeSetList, DatasetGet, DatasetImages, DatasetList,
 };
 use vigie_protocol::{ApiError, ChangeSetId, ErrorCode, Hash, ProjectName, Time};
 
 use super::super::dice::mix;
+use super::super::parts::Part;
 use super::super::words;
 use super::super::world::{Content, Plan};
 use super::State;
@@ -65,6 +68,8 @@ pub(super) struct ChangeSetRow {
     pub(super) by: String,
     pub(super) before: Content,
     pub(super) after: Content,
+    /// All that was proposed, where a part of it was accepted.
+    pub(super) left: Option<Content>,
     pub(super) duplicates: u64,
     pub(super) quarantined: u64,
     pub(super) accepted_as: Option<u32>,
@@ -75,7 +80,7 @@ pub(super) struct ChangeSetRow {
 impl ChangeSetRow {
     fn change_set(&self, project: &ProjectName, plan: &Plan) -> ChangeSet {
         let Self { before, after, .. } = *self;
-        let unchanged = (before.from.max(after.from)..before.to.min(after.to)).len() as u64;
+        let unchanged = plan.images(after).filter(|image| plan.has(before, *image)).count() as u64;
         ChangeSet {
             id: self.id,
             project: project.clone(),
@@ -96,7 +101,7 @@ impl ChangeSetRow {
             renames: Vec::new(),
             window: None,
             findings: plan.finding_counts(before, after),
-            left: BTreeMap::new(),
+            left: self.left.map_or_else(BTreeMap::new, |proposed| plan.changes(after, proposed)),
             accepted_as: self.accepted_as,
             decided: self.decided.clone(),
             generation: self.generation,
@@ -115,6 +120,35 @@ fn quarantined(n: u64) -> Quarantined {
         }
     };
     Quarantined { origin, reason }
+}
+
+impl Plan {
+    /// The part of a change-set that a selection takes, by the rules of the real agent.
+    fn part_of(&self, row: &ChangeSetRow, selection: &Selection) -> Result<Content, ApiError> {
+        let manifest = |content: Content| {
+            Manifest::new(self.images(content).map(|image| self.image(content, image)).collect())
+        };
+        let (before, after) = (row.before, row.after);
+        let taken = part(Some(&manifest(before)), &manifest(after), selection)
+            .map_err(|error| precondition(error.to_string()))?;
+        let classes: BTreeMap<Hash, usize> = taken
+            .manifest
+            .images()
+            .iter()
+            .filter_map(|image| Some((image.image, self.classes.binary_search(&image.label).ok()?)))
+            .collect();
+        let from = before.from.min(after.from);
+        let to = before.to.max(after.to);
+        let class = |content: Content, image| self.has(content, image).then(|| self.label(content, image));
+        // Some pictures are bytewise alike: only where it differs from before can it have been taken.
+        let label = |image: usize| {
+            let [was, would] = [before, after].map(|content| class(content, image));
+            let is = classes.get(&self.pictures().hash(image)).copied();
+            if is == would { would } else { was }
+        };
+        let labels = (from..to).map(label).collect();
+        Ok(self.spelt_out(Part { from, labels }))
+    }
 }
 
 impl InState {
@@ -170,12 +204,13 @@ impl State {
         // `Some(None)` is a class that the project does not have.
         let class = class.map(|class| plan.classes.binary_search(&class).ok());
         let after: Option<Hash> = cursor(&wanted)?;
-        let rows =
-            plan.pictures().past(after).filter(|(_, image)| content.has(*image)).map(|(hash, image)| {
+        let rows = plan.pictures().past(after).filter(|(_, image)| plan.has(content, *image)).map(
+            |(hash, image)| {
                 let ours = class.is_none_or(|class| class == Some(plan.label(content, image)))
                     && split.is_none_or(|split| split == plan.split(image));
                 (hash, ours.then(|| plan.image(content, image)))
-            });
+            },
+        );
         Ok(page(&wanted, rows))
     }
 
@@ -186,7 +221,7 @@ impl State {
     ) -> Result<Vec<ClassSizes>, ApiError> {
         let project = self.project(&request.project)?;
         let (plan, content) = (&project.plan, project.dataset(request.dataset)?.content);
-        let images = plan.pictures().past(None).filter(|(_, image)| content.has(*image));
+        let images = plan.pictures().past(None).filter(|(_, image)| plan.has(content, *image));
         let images = images.map(|(_, image)| plan.image(content, image)).collect();
         class_sizes(&Manifest::new(images).encode())
             .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
@@ -224,29 +259,41 @@ impl State {
     ) -> Result<ChangeSet, ApiError> {
         let ChangeSetDecide { key, ref project, change_set, expected_generation, accept, .. } = request;
         let ChangeSetDecide { ref reason, ref selection, .. } = request;
-        if selection.is_some() {
-            let text = "a simulated agent takes change-sets whole";
-            return Err(ApiError::new(ErrorCode::Unsupported, text));
+        if !accept && selection.is_some() {
+            return Err(ApiError::invalid("a change-set is rejected whole; accept the part that is wanted"));
         }
         let target = format!("{project}/{change_set} {}", if accept { "accept" } else { "reject" });
         let (method, reason) = ("change_set_decide", reason.clone());
         let change = Change { key, method, request: &request, target, reason: reason.clone(), who };
         self.once(&change, |state| {
             let decision = Decision { at: state.now, by: who.name.clone(), reason };
-            state.decide(project, change_set, Some(expected_generation), accept, decision)?;
+            let selection = selection.as_deref();
+            state.decide_on(project, change_set, Some(expected_generation), accept, selection, decision)?;
             let project = state.project(project)?;
             let row = project.change_sets.get(&change_set).ok_or_else(|| missing("the change-set"))?;
             Ok(row.change_set(&project.project.name, &project.plan))
         })
     }
 
-    /// Accepts or rejects a change-set; says which version it became.
+    /// Accepts or rejects a change-set whole; says which version it became.
     pub(super) fn decide(
+        &mut self,
+        name: &ProjectName,
+        id: ChangeSetId,
+        accept: bool,
+        decision: Decision,
+    ) -> Result<Option<DatasetRef>, ApiError> {
+        self.decide_on(name, id, None, accept, None, decision)
+    }
+
+    /// The same of a part of it: of what the selection names.
+    fn decide_on(
         &mut self,
         name: &ProjectName,
         id: ChangeSetId,
         expected_generation: Option<u64>,
         accept: bool,
+        selection: Option<&Selection>,
         decision: Decision,
     ) -> Result<Option<DatasetRef>, ApiError> {
         let project = self.project_mut(name)?;
@@ -258,7 +305,9 @@ impl State {
         if let Some(expected) = expected_generation {
             check_generation(&what, row.generation, expected)?;
         }
-        let (lineage, base, content) = (row.lineage, row.base, row.after);
+        let (lineage, base, whole) = (row.lineage, row.base, row.after);
+        let taken = selection.map(|selection| project.plan.part_of(row, selection)).transpose()?;
+        let content = taken.unwrap_or(whole);
         let head = project.head(lineage).map(|head| head.dataset.number);
         let dataset = if !accept {
             None
@@ -279,12 +328,14 @@ impl State {
             row.state = if accept { ChangeSetState::Accepted } else { ChangeSetState::Rejected };
             row.accepted_as = dataset.map(|dataset| dataset.number);
             row.decided = Some(decision);
+            (row.after, row.left) = (content, taken.map(|_| whole));
             row.generation += 1;
             origin.clone_from(&row.origin);
         }
         let (subject, text) = match dataset {
             Some(dataset) => {
-                (Subject::Dataset { dataset }, format!("{dataset} was made from {origin} by {by}"))
+                let part = if taken.is_some() { "a part of " } else { "" };
+                (Subject::Dataset { dataset }, format!("{dataset} was made from {part}{origin} by {by}"))
             }
             None => (Subject::ChangeSet { change_set: id }, format!("{origin} was rejected by {by}")),
         };

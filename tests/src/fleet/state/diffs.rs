@@ -27,8 +27,8 @@ impl State {
             split: plan.split(image),
         };
         let changed = |image: usize| {
-            let from = before.filter(|before| before.has(image)).map(|before| place(before, image));
-            let to = after.has(image).then(|| place(after, image));
+            let from = before.filter(|before| plan.has(*before, image)).map(|before| place(before, image));
+            let to = plan.has(after, image).then(|| place(after, image));
             (from != to).then_some((from, to))
         };
         let mut classes: BTreeMap<String, ClassChange> = BTreeMap::new();

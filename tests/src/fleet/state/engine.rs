@@ -10,7 +10,6 @@ use vigie_protocol::run::RunState;
 
 use super::State;
 use super::jobs::JobRow;
-use super::work::name;
 
 /// Jobs that are worked at together.
 const SLOTS: usize = 3;
@@ -131,7 +130,7 @@ impl State {
             JobState::Queued if job.failure.is_some() => Severity::Warning,
             _ => Severity::Info,
         };
-        let (project, text) = (job.project.clone(), format!("{}: {text}", name(job)));
+        let (project, text) = (job.project.clone(), format!("{}: {text}", job.name()));
         if state.is_final() {
             self.jobs.end(id);
         }

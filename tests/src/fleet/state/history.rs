@@ -65,6 +65,8 @@ impl State {
                 self.remember_project(plan, ours, present);
             }
             self.remember_jobs(present);
+            self.remember_sources(present);
+            self.remember_schedules(present);
         }
         self.now = self.started;
         self.agent_event("the agent started");
@@ -135,7 +137,7 @@ impl State {
     fn remember_datasets(&mut self, name: &ProjectName, plan: &Plan, present: Time) {
         let all = plan.images;
         let part = |share: f64| plan.first(share);
-        let sent = |from: f64, to: f64| Content { from: part(from).to, to: part(to).to, relabelled: 0 };
+        let sent = |from: f64, to: f64| Content::between(part(from).to, part(to).to);
         let history = [
             (39.0, Lineage::Source, part(0.5), "import of archive.zip".to_owned()),
             (38.0, Lineage::Reference, part(0.5), "update from source@v1".to_owned()),
@@ -156,14 +158,14 @@ impl State {
             let id = self.propose_past(name, present.minus(days(ago)), lineage, content, origin);
             let decision =
                 Decision { at: self.now, by: "bob".to_owned(), reason: Some("looked at it".to_owned()) };
-            self.decide(name, id, None, true, decision).expect("made against the newest version just now");
+            self.decide(name, id, true, decision).expect("made against the newest version just now");
         }
         let at = present.minus(days(6.5));
         let id = self.propose_past(name, at, Lineage::Reference, part(0.81), words::hostile(plan.seed));
         let reason = Some(format!("labels are wrong: {}", HOSTILE[1]));
         let decision = Decision { at, by: "bob".to_owned(), reason };
-        self.decide(name, id, None, false, decision).expect("proposed just now");
-        let removing = Content { from: all / 50, to: part(0.82).to, relabelled: part(0.8).to };
+        self.decide(name, id, false, decision).expect("proposed just now");
+        let removing = Content { from: all / 50, relabelled: part(0.8).to, ..part(0.82) };
         for (ago, content, origin) in [
             (0.4, part(0.83), "import of monday.zip"),
             (0.1, removing, "labels corrected, and blurred images taken out"),
@@ -174,7 +176,7 @@ impl State {
     }
 
     /// A change-set as of `at`, against what was newest then.
-    fn propose_past(
+    pub(super) fn propose_past(
         &mut self,
         name: &ProjectName,
         at: Time,
@@ -186,8 +188,7 @@ impl State {
         let (id, bits) = (self.fresh_id(at), self.fresh_bits());
         if let Some(project) = self.projects.get_mut(name) {
             let head = project.head(lineage);
-            let before =
-                head.map_or(Content { from: after.from, to: after.from, relabelled: 0 }, |head| head.content);
+            let before = head.map_or(Content::between(after.from, after.from), |head| head.content);
             let base = head.map(|head| head.dataset.number);
             let row = ChangeSetRow {
                 id,
@@ -199,6 +200,7 @@ impl State {
                 by: (*pick(bits, &PEOPLE)).to_owned(),
                 before,
                 after,
+                left: None,
                 duplicates: bits % 30,
                 quarantined: if bits.is_multiple_of(5) { 1_200 } else { bits % 9 },
                 accepted_as: None,

@@ -50,6 +50,11 @@ impl Jobs {
         self.rows.get(&id).map(|row| &row.job)
     }
 
+    /// All of them, oldest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Job> {
+        self.rows.values().map(|row| &row.job)
+    }
+
     pub(super) fn row(&self, id: JobId) -> Option<&JobRow> {
         self.rows.get(&id)
     }

@@ -203,7 +203,15 @@ impl State {
         let waiting = labels.waiting(queue).filter(wanted).count() as u64;
         let past = |one: &&Prediction| after.is_none_or(|after| one.id < after);
         let rows = labels.waiting(queue).filter(wanted).filter(past);
-        let items = page(&request.page, rows.map(|one| (one.id, Some(labels.item(one, queue == 1)))));
+        let withheld = queue == 1 && !request.reveal;
+        let item = |one: &Prediction| {
+            let mut item = labels.item(one, queue == 1);
+            if withheld {
+                item.blind();
+            }
+            item
+        };
+        let items = page(&request.page, rows.map(|one| (one.id, Some(item(one)))));
         Ok(LabelPage { items, waiting, gone: 0 })
     }
 

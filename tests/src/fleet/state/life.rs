@@ -48,6 +48,7 @@ impl State {
     pub(in super::super) fn live(&mut self, span: Duration, now: Time) {
         self.now = now;
         self.work_for(span);
+        self.fire_due();
         if self.life.next_job <= now {
             self.schedule();
         }

@@ -23,10 +23,12 @@ mod once;
 mod outcome;
 mod page;
 mod past_jobs;
+mod past_sources;
 mod predictions;
 mod projects;
 mod refusal;
 mod review;
+mod rules;
 mod runs;
 mod schedules;
 mod source;
@@ -107,6 +109,7 @@ pub(super) struct State {
     projects: BTreeMap<ProjectName, projects::InState>,
     jobs: jobs::Jobs,
     services: BTreeMap<String, vigie_protocol::health::ServiceHealth>,
+    schedules: schedules::Schedules,
     blobs: blobs::Store,
     backups: BTreeSet<String>,
     life: life::Life,
@@ -135,6 +138,7 @@ impl State {
             projects: BTreeMap::new(),
             jobs: jobs::Jobs::default(),
             services: BTreeMap::new(),
+            schedules: schedules::Schedules::default(),
             blobs: blobs::Store::default(),
             backups: BTreeSet::new(),
             life: life::Life::new(identity.seed, now),

@@ -100,8 +100,7 @@ impl InState {
 impl ModelRow {
     /// The test images, in the order of their numbers.
     fn tested(&self, plan: &Plan) -> Vec<usize> {
-        let Content { from, to, .. } = self.content;
-        (from..to).filter(|&image| plan.split(image) == Split::Test).collect()
+        plan.images(self.content).filter(|&image| plan.split(image) == Split::Test).collect()
     }
 
     fn outcomes(&self, plan: &Plan) -> Vec<Outcome> {

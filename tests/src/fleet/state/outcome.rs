@@ -43,7 +43,7 @@ impl State {
             JobSpec::LabelCheck { dataset, folds, recipe: _ } => {
                 let project = self.project_mut(&project()?)?;
                 let content = project.dataset(*dataset)?.content;
-                let images = (content.to - content.from) as u64;
+                let images = project.plan.size(content);
                 project.label_checks.push(LabelCheck {
                     job: job.id,
                     dataset: *dataset,
@@ -66,7 +66,7 @@ impl State {
             JobSpec::Preprocess { dataset, spec } => {
                 let project = self.project(&project()?)?;
                 let content = project.dataset(*dataset)?.content;
-                let images = (content.to - content.from) as u64;
+                let images = project.plan.size(content);
                 let pack = hash(self.identity.seed, u64::from(spec.crop));
                 let bytes = images * u64::from(spec.crop).pow(2) * 3;
                 JobOutcome::Pack { pack, images, bytes, reused: !finds }
@@ -149,18 +149,20 @@ impl State {
             by: job.by.clone(),
             before,
             after,
+            left: None,
             duplicates: bits % 20,
             quarantined: mix(bits, 1) % 8,
             accepted_as: None,
             decided: None,
             generation: 1,
         };
-        let text = format!("{origin}: {} images proposed", after.to.saturating_sub(before.to));
+        let (has, had) = (project.plan.size(after), project.plan.size(before));
+        let text = format!("{origin}: {} images proposed", has.saturating_sub(had));
         project.change_sets.insert(id, row);
         self.event(Some(&name), Severity::Info, Subject::ChangeSet { change_set: id }, text);
         let reason = Some("accepted at once, as asked".to_owned());
         let dataset = match accept {
-            true => self.decide(&name, id, None, true, Decision { at: now, by: job.by.clone(), reason }).ok(),
+            true => self.decide(&name, id, true, Decision { at: now, by: job.by.clone(), reason }).ok(),
             false => None,
         };
         Ok(JobOutcome::ChangeSet { change_set: id, dataset: dataset.flatten() })

@@ -10,7 +10,7 @@ use vigie_protocol::label_check::LabelCheck;
 use vigie_protocol::project::{NEAR_BITS, PicturePolicy, Project, ProjectSettings};
 use vigie_protocol::rules::ClassRule;
 use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
-use vigie_protocol::{AliasName, ApiError, ChangeSetId, ErrorCode, ProjectName, RunId};
+use vigie_protocol::{AliasName, ApiError, ChangeSetId, ErrorCode, ProjectName, RunId, SourceName};
 
 use super::super::world::Plan;
 use super::State;
@@ -41,6 +41,7 @@ pub(super) struct InState {
     pub(super) label_checks: Vec<LabelCheck>,
     pub(super) log: Log,
     pub(super) labels: Labels,
+    pub(super) sources: BTreeMap<SourceName, vigie_protocol::source::Source>,
 }
 
 impl State {
@@ -132,6 +133,7 @@ impl State {
             label_checks: Vec::new(),
             log: Log::new(Arc::new(source), period),
             labels: Labels::default(),
+            sources: BTreeMap::new(),
         };
         self.projects.insert(name, fresh);
     }

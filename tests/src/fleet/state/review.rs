@@ -41,7 +41,7 @@ impl Plan {
     /// How many of the images that enter have a finding of each kind.
     pub(super) fn finding_counts(&self, before: Content, after: Content) -> FindingCounts {
         let mut counts = FindingCounts::default();
-        for image in (after.from..after.to).filter(|image| !before.has(*image)) {
+        for image in self.images(after).filter(|image| !self.has(before, *image)) {
             counts.near_duplicates += u64::from(image % 31 == 7);
             counts.leaks += u64::from(image % 97 == 11);
             counts.outliers += u64::from(image % 53 == 5);
@@ -65,7 +65,7 @@ impl State {
         let (before, after) = (row.before, row.after);
         let place = |content: Content, image| {
             let (label, split) = (plan.classes[plan.label(content, image)].clone(), plan.split(image));
-            content.has(image).then_some(Placement { label, split })
+            plan.has(content, image).then_some(Placement { label, split })
         };
         let past: Option<Hash> = cursor(&wanted)?;
         let rows = plan.pictures().past(past).map(|(hash, image)| {

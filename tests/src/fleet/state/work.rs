@@ -179,26 +179,6 @@ impl Work {
     }
 }
 
-/// What a job is called in events.
-pub(super) fn name(job: &Job) -> String {
-    let kind = job.spec.kind();
-    match &job.spec {
-        JobSpec::Import { source, .. } => format!("{kind} of {}", source.name()),
-        JobSpec::Propose { from, into, .. } => format!("{kind} from {from} into {into}"),
-        JobSpec::Relabel { lineage, .. } | JobSpec::Balance { lineage, .. } => format!("{kind} of {lineage}"),
-        JobSpec::Preprocess { dataset, .. }
-        | JobSpec::LabelCheck { dataset, .. }
-        | JobSpec::Train { dataset, .. } => {
-            format!("{kind} of {dataset}")
-        }
-        JobSpec::Resplit { lineage } => format!("{kind} of {lineage}"),
-        JobSpec::Evaluate { run } => format!("{kind} of run {run}"),
-        JobSpec::Collect { .. } => format!("{kind} of feedback"),
-        JobSpec::Cluster { .. } => format!("{kind} of the deferred images"),
-        JobSpec::Gc { .. } | JobSpec::Unknown => kind.to_owned(),
-    }
-}
-
 impl State {
     /// A running job is worked at for `span`.
     pub(super) fn work_at(&mut self, id: JobId, span: Duration) {
