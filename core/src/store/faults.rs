@@ -290,7 +290,8 @@ fn holds(state: &State, step: Step, done: &[Step]) {
             assert_eq!(catalog.run(&birds(), run.id).unwrap().state, RunState::Finished);
             let model = catalog.model(&birds(), ModelNumber(number)).unwrap();
             assert!(state.blobs.get(model.weights).unwrap().is_some());
-            assert_eq!(catalog.leases().unwrap(), []);
+            // A later training that was cut short may hold one.
+            assert!(catalog.leases().unwrap().iter().all(|lease| lease.holder != job.id));
             audited("train", number);
         }
         Step::Promote(number) => {

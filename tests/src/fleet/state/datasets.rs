@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use vigie_core::data::near::Nearness;
 use vigie_core::data::part::part;
 use vigie_core::store::manifest::{Manifest, class_sizes};
 use vigie_protocol::access::Principal;
@@ -124,12 +125,17 @@ fn quarantined(n: u64) -> Quarantined {
 
 impl Plan {
     /// The part of a change-set that a selection takes, by the rules of the real agent.
-    fn part_of(&self, row: &ChangeSetRow, selection: &Selection) -> Result<Content, ApiError> {
+    fn part_of(
+        &self,
+        row: &ChangeSetRow,
+        selection: &Selection,
+        nearness: Nearness,
+    ) -> Result<Content, ApiError> {
         let manifest = |content: Content| {
             Manifest::new(self.images(content).map(|image| self.image(content, image)).collect())
         };
         let (before, after) = (row.before, row.after);
-        let taken = part(Some(&manifest(before)), &manifest(after), selection)
+        let taken = part(Some(&manifest(before)), &manifest(after), selection, nearness)
             .map_err(|error| precondition(error.to_string()))?;
         let classes: BTreeMap<Hash, usize> = taken
             .manifest
@@ -306,7 +312,8 @@ impl State {
             check_generation(&what, row.generation, expected)?;
         }
         let (lineage, base, whole) = (row.lineage, row.base, row.after);
-        let taken = selection.map(|selection| project.plan.part_of(row, selection)).transpose()?;
+        let nearness = Nearness::bits(project.project.settings.near_bits);
+        let taken = selection.map(|selection| project.plan.part_of(row, selection, nearness)).transpose()?;
         let content = taken.unwrap_or(whole);
         let head = project.head(lineage).map(|head| head.dataset.number);
         let dataset = if !accept {

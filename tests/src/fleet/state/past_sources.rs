@@ -68,10 +68,8 @@ impl State {
                 latest: Some(version(4)),
                 imported: imported(version(3), 15, 3),
                 pending: Some(Pending {
-                    revision: version(4),
-                    job: self.import_of_the_past(name),
                     change_set: Some(set),
-                    supersedes: None,
+                    ..Pending::new(version(4), self.import_of_the_past(name), None)
                 }),
                 declined: Some(version(2)),
                 ..source("kaggle", kaggle)

@@ -144,8 +144,7 @@ impl State {
         };
         let job = self.submit(Some(project.clone()), spec, &[], by)?;
         let source = self.project_mut(project)?.source(name)?;
-        let pending = Pending { revision, job: job.id, change_set: None, supersedes: None };
-        source.pending = Some(pending);
+        source.pending = Some(Pending::new(revision, job.id, None));
         let checked = SourceChecked { source: source.clone().redacted(), job: Some(Box::new(job)) };
         let text = format!("source {name}: {}", checked.source.detail);
         self.event(Some(project), Severity::Info, Subject::Source { source: name.clone() }, text);
