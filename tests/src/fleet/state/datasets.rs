@@ -124,7 +124,7 @@ fn quarantined(n: u64) -> Quarantined {
 }
 
 impl Plan {
-    /// The part of a change-set that a selection takes, by the rules of the real agent.
+    /// The part of a change-set that a selection takes. The real agent's own rule says whether it may.
     fn part_of(
         &self,
         row: &ChangeSetRow,
@@ -135,24 +135,22 @@ impl Plan {
             Manifest::new(self.images(content).map(|image| self.image(content, image)).collect())
         };
         let (before, after) = (row.before, row.after);
-        let taken = part(Some(&manifest(before)), &manifest(after), selection, nearness)
+        part(Some(&manifest(before)), &manifest(after), selection, nearness)
             .map_err(|error| precondition(error.to_string()))?;
-        let classes: BTreeMap<Hash, usize> = taken
-            .manifest
-            .images()
-            .iter()
-            .filter_map(|image| Some((image.image, self.classes.binary_search(&image.label).ok()?)))
-            .collect();
-        let from = before.from.min(after.from);
-        let to = before.to.max(after.to);
-        let class = |content: Content, image| self.has(content, image).then(|| self.label(content, image));
-        // Some pictures are bytewise alike: only where it differs from before can it have been taken.
+        // By number: some pictures are bytewise alike, and a manifest holds each of those once.
+        let Selection { classes, images, without } = selection;
+        let all = classes.is_empty() && images.is_empty();
         let label = |image: usize| {
-            let [was, would] = [before, after].map(|content| class(content, image));
-            let is = classes.get(&self.pictures().hash(image)).copied();
-            if is == would { would } else { was }
+            let [was, would] =
+                [before, after].map(|content| self.has(content, image).then(|| self.label(content, image)));
+            let hash = self.pictures().hash(image);
+            let mut labels = [was, would].into_iter().flatten();
+            let named =
+                all || images.contains(&hash) || labels.any(|class| classes.contains(&self.classes[class]));
+            if named && !without.contains(&hash) { would } else { was }
         };
-        let labels = (from..to).map(label).collect();
+        let from = before.from.min(after.from);
+        let labels = (from..before.to.max(after.to)).map(label).collect();
         Ok(self.spelt_out(Part { from, labels }))
     }
 }
