@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use tokio::sync::watch;
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::service::{Predict, Promote, Rollback};
 use vigie_protocol::{AliasName, IdempotencyKey, ModelNumber, ProjectName};
@@ -37,11 +38,13 @@ async fn twenty_moves_under_a_thousand_predictions() -> Result<()> {
     ensure!(one.weights != two.weights && one.top != two.top, "two models that say the same prove nothing");
 
     let (done, moving) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+    let (answered, mut answers) = watch::channel(ModelNumber(1));
     let mut tasks = tokio::task::JoinSet::new();
     let expected = Arc::new(expected);
     for _ in 0..CONCURRENCY {
         let (agent, project, picture) = (agent.clone(), project.clone(), picture.clone());
         let (done, moving, expected) = (done.clone(), moving.clone(), expected.clone());
+        let answered = answered.clone();
         tasks.spawn(async move {
             let mut seen: HashMap<ModelNumber, usize> = HashMap::new();
             // Around all moves, and at least as many as promised.
@@ -53,15 +56,20 @@ async fn twenty_moves_under_a_thousand_predictions() -> Result<()> {
                     "{} did not make this answer: {answer:?}",
                     answer.model
                 );
+                answered.send_replace(answer.model);
                 *seen.entry(answer.model).or_default() += 1;
             }
             anyhow::Ok(seen)
         });
     }
+    drop(answered);
     for turn in 0..MOVES / 2 {
         move_production(&agent, &project, ModelNumber(2)).await?;
+        // Each model answers before the next takes its place.
+        answers.wait_for(|model| *model == ModelNumber(2)).await?;
         let back = roll_back(&agent, &project).await.with_context(|| format!("turn {turn}"))?;
         ensure!(back == ModelNumber(1), "rolled back to {back}");
+        answers.wait_for(|model| *model == ModelNumber(1)).await?;
     }
     moving.store(false, Ordering::Relaxed);
 
