@@ -43,7 +43,7 @@ fn main() {
     let Some(photos) = env::var_os("VIGIE_PHOTOS").map(PathBuf::from) else { return };
     let photos = files(&photos);
     one_photo(&photos, scratch.path());
-    // In which memory shall be what it is for all.
+    // Memory is compared: what it takes for a few it shall take for all.
     let few: Vec<PathBuf> = photos.iter().step_by((photos.len() / FEW).max(1)).cloned().collect();
     whole_run("photographs, a part", &few, scratch.path());
     whole_run("photographs", &photos, scratch.path());

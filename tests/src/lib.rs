@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub use agent::{Agent, AgentOptions};
 pub use disk::SmallDisk;
-pub use pictures::{Entry, Pick, bomb, flat, pick, pictures, subset, zip_of};
+pub use pictures::{Entry, Pick, bomb, flat, pick, pictures, products, subset, zip_of};
 
 /// The repository's root.
 pub fn repository() -> PathBuf {

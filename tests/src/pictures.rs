@@ -37,6 +37,16 @@ pub fn subset(from: &Path, to: &Path, per_class: usize) -> Result<()> {
     Ok(())
 }
 
+/// A zip file in memory with the first `per_class` bundled products of each of the ten classes.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn products(per_class: usize) -> Result<Vec<u8>> {
+    let file = tempfile::NamedTempFile::new()?;
+    subset(&crate::data("samples/products.zip"), file.path(), per_class)?;
+    Ok(std::fs::read(file.path())?)
+}
+
 /// The first `per_class` pictures of each class of an ImageFolder archive, with their classes.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use vigie_protocol::job::{Job, JobState};
 use vigie_tests::kaggle::{Denial, FakeKaggle, Fault, Seen, Side, TOKEN};
-use vigie_tests::{Agent, AgentOptions, data, subset};
+use vigie_tests::{Agent, AgentOptions, data, products};
 
 /// An agent that may fetch, and is impatient.
 fn options(kaggle: &FakeKaggle) -> AgentOptions {
@@ -26,13 +26,6 @@ async fn start(options: &AgentOptions) -> Result<Agent> {
     let agent = Agent::start(options).await?;
     agent.vigie_json(&["projects", "create", "shop"])?;
     Ok(agent)
-}
-
-/// A zip file with so many pictures of each class.
-fn pictures(per_class: usize) -> Result<Vec<u8>> {
-    let file = tempfile::NamedTempFile::new()?;
-    subset(&data("samples/products.zip"), file.path(), per_class)?;
-    Ok(fs::read(file.path())?)
 }
 
 /// The job of a command that was not waited for, once it has ended.
@@ -65,8 +58,8 @@ async fn nothing_shows(agent: &Agent, job: &Job, secrets: &[&str]) -> Result<()>
 async fn a_download_comes_through_whatever_the_server_does() -> Result<()> {
     let kaggle = FakeKaggle::start().await?;
     let agent = start(&options(&kaggle)).await?;
-    let zip = pictures(20)?;
-    let other = pictures(19)?;
+    let zip = products(20)?;
+    let other = products(19)?;
     let cut = zip.len() / 2;
     let to_itself = kaggle.file_url("/files/birds.zip");
     use Fault::*;
@@ -128,7 +121,7 @@ async fn a_download_comes_through_whatever_the_server_does() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_must_not_be_fetched_is_not() -> Result<()> {
     let kaggle = FakeKaggle::start().await?;
-    let zip = pictures(2)?;
+    let zip = products(2)?;
     kaggle.put("/files/birds.zip", zip.clone());
     let url = kaggle.file_url("/files/birds.zip");
     let import = ["datasets", "import", "--review", "-p", "shop", "--url"];
@@ -212,7 +205,7 @@ fn check(agent: &Agent) -> Result<Value> {
 async fn an_import_that_failed_is_tried_again() -> Result<()> {
     let kaggle = FakeKaggle::start().await?;
     let agent = start(&options(&kaggle)).await?;
-    kaggle.publish("ada/birds", 1, pictures(4)?);
+    kaggle.publish("ada/birds", 1, products(4)?);
     kaggle.script(&kaggle.path_of("ada/birds", 1), vec![Fault::Status(500); 8]);
     sources(&agent, &["add", "birds", "--kaggle", "ada/birds", "--accept-under", "5%"])?;
     for (failures, outlook) in [(1, "failed once; the next"), (2, "failed twice; its schedule lets one")] {
@@ -236,12 +229,12 @@ async fn an_import_that_failed_is_tried_again() -> Result<()> {
 async fn a_kaggle_source_is_followed() -> Result<()> {
     let kaggle = FakeKaggle::start().await?;
     let agent = start(&options(&kaggle)).await?;
-    kaggle.publish("alice/shop", 1, pictures(8)?);
+    kaggle.publish("alice/shop", 1, products(8)?);
     sources(&agent, &["add", "birds", "--kaggle", "alice/shop", "--accept-under", "20%", "--preprocess"])?;
 
     // The first version of an empty line, then one that touches an eighth of it.
     for (version, per_class) in [(1, 8), (2, 9)] {
-        kaggle.publish("alice/shop", version, pictures(per_class)?);
+        kaggle.publish("alice/shop", version, products(per_class)?);
         let source = check(&agent)?;
         let imported = &source["imported"];
         ensure!(imported["revision"] == json!({"kind": "version", "number": version}), "{source}");
@@ -262,14 +255,14 @@ async fn a_kaggle_source_is_followed() -> Result<()> {
     ensure!(kinds("import")? == 2 && kinds("preprocess")? == 2);
 
     // What touches more waits for a person, once.
-    kaggle.publish("alice/shop", 3, pictures(14)?);
+    kaggle.publish("alice/shop", 3, products(14)?);
     let source = check(&agent)?;
     let set = source["pending"]["change_set"].as_str().context("a change-set")?.to_owned();
     ensure!(source["imported"]["revision"]["number"] == 2, "{source}");
     check(&agent)?;
     ensure!(kinds("import")? == 3, "it was imported again");
     // A newer one takes its place.
-    kaggle.publish("alice/shop", 4, pictures(16)?);
+    kaggle.publish("alice/shop", 4, products(16)?);
     let source = check(&agent)?;
     let newer = source["pending"]["change_set"].as_str().context("a change-set")?.to_owned();
     let older = agent.vigie_json(&["changesets", "show", &set, "-p", "shop"])?;
@@ -279,7 +272,7 @@ async fn a_kaggle_source_is_followed() -> Result<()> {
     agent.when(async || Ok((row()?["imported"]["revision"]["number"] == 4).then_some(()))).await?;
 
     // What a person rejected is not brought in again.
-    kaggle.publish("alice/shop", 5, pictures(20)?);
+    kaggle.publish("alice/shop", 5, products(20)?);
     let set = check(&agent)?["pending"]["change_set"].as_str().context("a change-set")?.to_owned();
     agent.vigie_json(&["changesets", "reject", &set, "-p", "shop"])?;
     agent.when(async || Ok((!row()?["declined"].is_null()).then_some(()))).await?;

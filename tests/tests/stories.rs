@@ -1,19 +1,10 @@
 //! From one end to the other: what happens to data without anybody's hand, and who waits for whom.
 
-use std::fs;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use vigie_protocol::job::{Job, Wait};
 use vigie_tests::kaggle::{FakeKaggle, Fault, TOKEN};
-use vigie_tests::{Agent, AgentOptions, data, subset};
-
-/// A zip file with so many pictures of each of the ten classes.
-fn pictures(per_class: usize) -> Result<Vec<u8>> {
-    let file = tempfile::NamedTempFile::new()?;
-    subset(&data("samples/products.zip"), file.path(), per_class)?;
-    Ok(fs::read(file.path())?)
-}
+use vigie_tests::{Agent, AgentOptions, data, products};
 
 async fn agent_beside(kaggle: &FakeKaggle) -> Result<Agent> {
     let options = AgentOptions::default()
@@ -61,11 +52,11 @@ async fn a_new_version_of_a_source_reaches_reference_by_itself() -> Result<()> {
     let nightly =
         ["schedules", "add", "nightly", "-p", "shop", "--check-source", "feed", "--cron", "0 3 * * *"];
     agent.vigie_json(&nightly)?;
-    kaggle.publish("alice/shop", 1, pictures(8)?);
+    kaggle.publish("alice/shop", 1, products(8)?);
     shop(&agent, "sources check feed")?;
     let first = reference(&agent, 1).await?;
 
-    kaggle.publish("alice/shop", 2, pictures(10)?);
+    kaggle.publish("alice/shop", 2, products(10)?);
     shop(&agent, "schedules run nightly")?;
     let second = reference(&agent, 2).await?;
     for (version, expected) in [(&first, 80), (&second, 100)] {
@@ -92,7 +83,7 @@ async fn a_new_version_of_a_source_reaches_reference_by_itself() -> Result<()> {
 async fn two_jobs_on_one_lineage_wait_and_all_see_who_holds_it() -> Result<()> {
     let kaggle = FakeKaggle::start().await?;
     let agent = agent_beside(&kaggle).await?;
-    kaggle.put("/files/slow.zip", pictures(4)?);
+    kaggle.put("/files/slow.zip", products(4)?);
     kaggle.script("/files/slow.zip", [Fault::Stall(1_000)]);
     let submit = |source: &[&str], lineage: &str| -> Result<Job> {
         let rest = ["-p", "shop", "--lineage", lineage, "--no-wait"];
