@@ -16,7 +16,7 @@ use vigie_protocol::dataset::{
 };
 use vigie_protocol::fingerprint::Fingerprint;
 use vigie_protocol::page::PageCursor;
-use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::project::Project;
 use vigie_protocol::review::FindingCounts;
 use vigie_protocol::{ChangeSetId, Hash, ProjectName, Time};
 
@@ -77,14 +77,7 @@ fn birds() -> ProjectName {
 /// that were left out as one may.
 fn history(state: &State, manifest: Hash, images: &Manifest) {
     let at = Time::from_micros(1_795_219_200_000_000);
-    let project = Project {
-        name: birds(),
-        description: String::new(),
-        created: at,
-        by: "ada".to_owned(),
-        settings: ProjectSettings::default(),
-        generation: 0,
-    };
+    let project = Project::new(birds(), at, "ada");
     state.catalog.create_project(&project, None).expect("project");
     let left_out = |n| Quarantined {
         origin: format!("train/species 001/IMG_{n:07}.jpg"),

@@ -21,7 +21,7 @@ use vigie_core::store::log::DayLog;
 use vigie_core::store::{PredictionLog, State};
 use vigie_protocol::feedback::{Feedback, FeedbackFilter, Said, Vote};
 use vigie_protocol::prediction::{Prediction, PredictionFilter, Scored, Timings};
-use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::project::Project;
 use vigie_protocol::{Hash, ModelNumber, ProjectName, Time};
 
 const RECORDS: i64 = 1_000_000;
@@ -202,14 +202,7 @@ const LOOKED_AT: usize = 20;
 fn feedback_pages(folder: &Path) {
     let state = State::open(folder, Time::from_micros(START), None).expect("state");
     let at = Time::from_micros(START + 24 * HOUR);
-    let project = Project {
-        name: birds(),
-        description: String::new(),
-        created: at,
-        by: "ada".to_owned(),
-        settings: ProjectSettings::default(),
-        generation: 0,
-    };
+    let project = Project::new(birds(), at, "ada");
     state.catalog.create_project(&project, None).expect("project");
     let said = [
         Said::Correct,

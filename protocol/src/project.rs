@@ -26,6 +26,14 @@ pub struct Project {
     pub generation: u64,
 }
 
+impl Project {
+    /// One that nobody has described or changed yet, with the usual settings.
+    pub fn new(name: ProjectName, created: Time, by: &str) -> Self {
+        let (description, settings) = (String::new(), ProjectSettings::default());
+        Self { name, description, created, by: by.to_owned(), settings, generation: 1 }
+    }
+}
+
 /// What a project's owner may set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

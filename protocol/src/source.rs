@@ -65,6 +65,37 @@ pub struct Source {
 }
 
 impl Source {
+    /// One that nobody has looked at yet, read in the usual way.
+    pub fn new(
+        project: ProjectName,
+        name: SourceName,
+        origin: SourceOrigin,
+        lineage: Lineage,
+        created: Time,
+        by: String,
+    ) -> Self {
+        Self {
+            project,
+            name,
+            origin,
+            lineage,
+            options: ImportOptions::default(),
+            acceptance: Acceptance::default(),
+            preprocess: false,
+            created,
+            by,
+            state: SourceState::Unchecked,
+            since: created,
+            detail: String::new(),
+            checked: None,
+            latest: None,
+            imported: None,
+            pending: None,
+            declined: None,
+            generation: 1,
+        }
+    }
+
     /// The same without what is secret in its URL: for whoever may look.
     #[must_use]
     pub fn redacted(mut self) -> Self {

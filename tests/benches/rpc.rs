@@ -21,7 +21,7 @@ use vigie_protocol::dataset::{ChangeSet, ChangeSetState, Lineage};
 use vigie_protocol::event::{Event, Subject, Update, WatchCursor};
 use vigie_protocol::page::PageRequest;
 use vigie_protocol::prediction::{Prediction, PredictionFilter, Scored, Timings};
-use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::project::Project;
 use vigie_protocol::review::FindingCounts;
 use vigie_protocol::service::{
     BlobRead, ChangeSetDecide, ChangeSetGet, Empty, PredictionList, Watch, Watched,
@@ -69,14 +69,7 @@ struct Made {
 fn prepare(folder: &Path) -> Result<Made> {
     let now = Time::now();
     let state = State::open(folder, now, None)?;
-    let project = Project {
-        name: birds(),
-        description: String::new(),
-        created: now,
-        by: "ada".to_owned(),
-        settings: ProjectSettings::default(),
-        generation: 0,
-    };
+    let project = Project::new(birds(), now, "ada");
     state.catalog.create_project(&project, None)?;
     state.log.append(&(0..1_500).map(|_| (birds(), prediction(now))).collect::<Vec<_>>())?;
     let blob = state.blobs.put(&vec![7; 3 * CHUNK_BYTES])?;

@@ -52,14 +52,7 @@ impl Test {
         let folder = tempfile::tempdir().unwrap();
         let now: Time = "2026-11-21T12:00:00Z".parse().unwrap();
         let state = State::open(&folder.path().join("state"), now, None).unwrap();
-        let project = Project {
-            name: birds(),
-            description: String::new(),
-            created: now,
-            by: "ada".to_owned(),
-            settings: settings.clone(),
-            generation: 1,
-        };
+        let project = Project { settings: settings.clone(), ..Project::new(birds(), now, "ada") };
         state.catalog.create_project(&project, None).unwrap();
         Self { _folder: folder, state, now }
     }

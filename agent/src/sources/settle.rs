@@ -101,16 +101,19 @@ fn ended(state: &State, source: &Source, pending: &Pending) -> Result<Option<End
         (JobState::Failed, _) => {
             let for_good = failure.as_ref().is_some_and(|failure| failure.cause == FailureCause::Refused);
             let why = failure.map_or_else(String::new, |failure| format!(": {}", failure.message));
-            let is_news = pending.failures == 0 || pending.failed != finished;
-            is_news.then_some(Ended::Failed { why, at: finished, for_good })
+            (!counted(pending, finished)).then_some(Ended::Failed { why, at: finished, for_good })
         }
         (JobState::Queued | JobState::Running | JobState::Cancelling | JobState::Unknown, _) => None,
     })
 }
 
-/// Each end of a job counts once, however often somebody looks.
+/// Whether this end of its import was counted: each counts once, however often somebody looks.
+fn counted(pending: &Pending, at: Option<Time>) -> bool {
+    pending.failures > 0 && pending.failed == at
+}
+
 fn count_failure(pending: &mut Pending, at: Option<Time>) {
-    if pending.failures == 0 || pending.failed != at {
+    if !counted(pending, at) {
         pending.failures = pending.failures.saturating_add(1);
         (pending.failed, pending.skipped) = (at, 0);
     }

@@ -16,7 +16,7 @@ use vigie_protocol::label_check::LabelCheck;
 use vigie_protocol::model::{Architecture, Evaluation, Golden, Passport, Proportion};
 use vigie_protocol::prediction::{Prediction, Scored, Timings};
 use vigie_protocol::preprocess::{Interpolation, PREPROCESS_REVISION, PreprocessSpec};
-use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::project::Project;
 use vigie_protocol::review::FindingCounts;
 use vigie_protocol::run::{Recipe, Run, RunState};
 use vigie_protocol::{ChangeSetId, Hash, JobId, ModelNumber, ProjectName, RunId, Time};
@@ -35,14 +35,7 @@ pub(super) fn name(text: &str) -> ProjectName {
 }
 
 pub(super) fn project(text: &str) -> Project {
-    Project {
-        name: name(text),
-        description: String::new(),
-        created: at(1),
-        by: "ada".to_owned(),
-        settings: ProjectSettings::default(),
-        generation: 0,
-    }
+    Project::new(name(text), at(1), "ada")
 }
 
 pub(super) fn decision(seconds: i64) -> Decision {

@@ -12,7 +12,7 @@ use vigie_protocol::blob::GcReport;
 use vigie_protocol::dataset::{ClassChange, DatasetRef, Lineage, SplitCounts};
 use vigie_protocol::import::ImportOptions;
 use vigie_protocol::job::{FailureCause, ImportSource, Job, JobFailure, JobSpec, JobState};
-use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::project::Project;
 use vigie_protocol::review::FindingCounts;
 use vigie_protocol::run::{EpochMetrics, Recipe};
 use vigie_protocol::service::TrainSubmitted;
@@ -114,14 +114,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let facts = RedbFacts::open(&folder.path().join("meta.redb"), None).unwrap();
         let catalog = Catalog::new(Arc::new(facts));
-        let project = Project {
-            name: birds(),
-            description: String::new(),
-            created: Time::now(),
-            by: "ada".to_owned(),
-            settings: ProjectSettings::default(),
-            generation: 1,
-        };
+        let project = Project::new(birds(), Time::now(), "ada");
         catalog.create_project(&project, None).unwrap();
         std::fs::create_dir(folder.path().join("weights")).unwrap();
         std::fs::write(folder.path().join("weights/efficientnet-lite0.safetensors"), b"").unwrap();

@@ -17,7 +17,7 @@ use vigie_protocol::dataset::{
 };
 use vigie_protocol::health::{Environment, EnvironmentColour};
 use vigie_protocol::page::{PageCursor, PageRequest};
-use vigie_protocol::project::{Project, ProjectSettings};
+use vigie_protocol::project::Project;
 use vigie_protocol::review::FindingCounts;
 use vigie_protocol::service::{AgentLog, DatasetDiff, DatasetGet, Empty, Vigie};
 use vigie_protocol::{ChangeSetId, ErrorCode, Hash, ProjectName, Time};
@@ -57,14 +57,7 @@ impl Agent {
     }
 
     pub(super) fn project(&self) {
-        let project = Project {
-            name: birds(),
-            description: String::new(),
-            created: Time::now(),
-            by: "ada".to_owned(),
-            settings: ProjectSettings::default(),
-            generation: 0,
-        };
+        let project = Project::new(birds(), Time::now(), "ada");
         self.app.state.catalog.create_project(&project, None).unwrap();
     }
 

@@ -1,6 +1,7 @@
 //! From images with classes to a proposal: duplicates, contradictions, splits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use vigie_protocol::Hash;
 use vigie_protocol::classes::RenameKind;
@@ -30,43 +31,46 @@ pub(super) fn gather(plan: &ImportPlan, mut found: Vec<Found>, mut refused: Vec<
     found.sort_by(|a, b| a.hash.cmp(&b.hash).then_with(|| a.path.cmp(&b.path)));
     let mut offered: Vec<Offer> = Vec::with_capacity(found.len());
     let mut duplicates = 0;
-    let mut renames: BTreeMap<(&str, &str, RenameKind), u64> = BTreeMap::new();
-    for same in found.chunk_by(|a, b| a.hash == b.hash) {
-        let first = &same[0];
-        if let Some(other) = same.iter().find(|image| image.placed.label != first.placed.label) {
-            for image in same {
-                let elsewhere = if image.placed.label == first.placed.label { other } else { first };
-                refused.push(left_out(
-                    image.path.clone(),
-                    format!("the same picture is also {}, so its class is not clear", elsewhere.path),
-                ));
+    let mut renames: BTreeMap<(String, String, RenameKind), u64> = BTreeMap::new();
+    // Taken one after another and not copied: the list is what an import needs memory for.
+    let mut found = found.into_iter().peekable();
+    while let Some(first) = found.next() {
+        let copies: Vec<Found> = iter::from_fn(|| found.next_if(|image| image.hash == first.hash)).collect();
+        if let Some(other) = copies.iter().find(|copy| copy.placed.label != first.placed.label) {
+            let unclear = |path: &str, elsewhere: &str| {
+                let reason = format!("the same picture is also {elsewhere}, so its class is not clear");
+                left_out(path.to_owned(), reason)
+            };
+            refused.push(unclear(&first.path, &other.path));
+            for copy in &copies {
+                let elsewhere = if copy.placed.label == first.placed.label { other } else { &first };
+                refused.push(unclear(&copy.path, &elsewhere.path));
             }
             continue;
         }
-        duplicates += same.len() as u64 - 1;
-        if let Some((given, why)) = &first.placed.given {
-            *renames.entry((given.as_str(), first.placed.label.as_str(), *why)).or_default() += 1;
-        }
+        duplicates += copies.len() as u64;
         // Of copies in several splits the most held-out one counts: a copy in train would let the
         // model learn the answers of the test.
-        let split = most_held_out(same.iter().filter_map(|image| image.placed.split));
-        let Placed { label, split: _, group, metadata, given } = first.placed.clone();
-        let Measurement { quality, fingerprint } = first.measured.clone();
-        let origin = first.path.clone();
+        let splits = copies.iter().map(|copy| copy.placed.split).chain([first.placed.split]);
+        let split = most_held_out(splits.flatten());
+        let Found { path, placed, hash, measured } = first;
+        let Placed { label, split: _, group, metadata, given } = placed;
         let admission = admission("imported", given.as_ref().map(|(given, _)| given.as_str()));
+        if let Some((given, why)) = given {
+            *renames.entry((given, label.clone(), why)).or_default() += 1;
+        }
         let image = DatasetImage {
             group,
-            fingerprint,
+            fingerprint: measured.fingerprint,
             metadata,
-            ..DatasetImage::new(first.hash, label, Split::Train, origin, quality, admission)
+            ..DatasetImage::new(hash, label, Split::Train, path, measured.quality, admission)
         };
         offered.push(Offer { image, given: split });
     }
     let percent = shares(plan, &mut offered);
     let proposal =
         merge(plan.base.as_ref(), offered, plan.replace, percent, plan.nearness).leaving_out(refused);
-    let renames =
-        renames.into_iter().map(|((from, to, why), images)| (from.to_owned(), to.to_owned(), images, why));
+    let renames = renames.into_iter().map(|((from, to, why), images)| (from, to, images, why));
     Proposal { duplicates, renames: listed(renames), ..proposal }
 }
 

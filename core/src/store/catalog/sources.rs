@@ -3,7 +3,7 @@
 use vigie_protocol::dataset::Lineage;
 use vigie_protocol::event::Event;
 use vigie_protocol::import::ImportOptions;
-use vigie_protocol::source::{Acceptance, Source, SourceOrigin, SourceState};
+use vigie_protocol::source::{Acceptance, Source, SourceOrigin};
 use vigie_protocol::{ProjectName, SourceName, Time};
 
 use super::{Catalog, EventDraft, Key, Receipt, check_generation, missing};
@@ -165,26 +165,8 @@ fn changed(before: Source, draft: &SourceDraft) -> Source {
 fn fresh(draft: &SourceDraft) -> Source {
     let SourceDraft { project, name, origin, lineage, options, acceptance, preprocess, at, by } =
         draft.clone();
-    Source {
-        project,
-        name,
-        origin,
-        lineage,
-        options,
-        acceptance,
-        preprocess,
-        created: at,
-        by,
-        state: SourceState::Unchecked,
-        since: at,
-        detail: String::new(),
-        checked: None,
-        latest: None,
-        imported: None,
-        pending: None,
-        declined: None,
-        generation: 1,
-    }
+    let new = Source::new(project, name, origin, lineage, at, by);
+    Source { options, acceptance, preprocess, ..new }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use vigie_protocol::event::{Severity, Subject};
 use vigie_protocol::job::{JobOutcome, JobSpec, JobState};
 use vigie_protocol::service::{InProject, SourceCheck, SourceChecked, SourceRemove, SourceSet};
 use vigie_protocol::source::{Imported, Pending, Revision, Source, SourceOrigin, SourceState};
-use vigie_protocol::{ApiError, ErrorCode, ProjectName, SourceName, Time};
+use vigie_protocol::{ApiError, ErrorCode, ProjectName, SourceName};
 
 use super::super::dice::{hash, mix};
 use super::State;
@@ -51,6 +51,10 @@ impl State {
                 (None, None) => 0,
             };
             let kept = there.filter(|there| there.origin == request.origin).cloned();
+            let fresh = || {
+                let (project, name) = (project.clone(), name.clone());
+                Source::new(project, name, request.origin.clone(), request.lineage, now, who.name.clone())
+            };
             let source = Source {
                 lineage: request.lineage,
                 options: request.options.clone(),
@@ -58,7 +62,7 @@ impl State {
                 preprocess: request.preprocess,
                 by: who.name.clone(),
                 generation: generation + 1,
-                ..kept.unwrap_or_else(|| unchecked(project, name, request.origin.clone(), now))
+                ..kept.unwrap_or_else(fresh)
             };
             in_state.sources.insert(name.clone(), source.clone());
             let text = format!("source {name} was set by {}", who.name);
@@ -201,35 +205,6 @@ impl State {
 impl InState {
     pub(super) fn source(&mut self, name: &SourceName) -> Result<&mut Source, ApiError> {
         self.sources.get_mut(name).ok_or_else(|| missing(format_args!("source {name}")))
-    }
-}
-
-/// A source that nobody has looked at yet, with the usual settings.
-pub(super) fn unchecked(
-    project: &ProjectName,
-    name: &SourceName,
-    origin: SourceOrigin,
-    created: Time,
-) -> Source {
-    Source {
-        project: project.clone(),
-        name: name.clone(),
-        origin,
-        lineage: vigie_protocol::dataset::Lineage::Source,
-        options: Default::default(),
-        acceptance: Default::default(),
-        preprocess: false,
-        created,
-        by: "alice".to_owned(),
-        state: SourceState::Unchecked,
-        since: created,
-        detail: String::new(),
-        checked: None,
-        latest: None,
-        imported: None,
-        pending: None,
-        declined: None,
-        generation: 1,
     }
 }
 
