@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use vigie_core::store::catalog::EventDraft;
 use vigie_core::store::{State, StoreError};
 use vigie_protocol::event::{Severity, Subject, Update};
@@ -57,7 +57,15 @@ pub struct App {
     pub reviews: Reviews,
     /// Held while an alias moves: moves of one agent happen one after another.
     pub moves: Mutex<()>,
+    /// Held while a candidate is loaded beside what serves: memory has room for one.
+    pub examination: Arc<Mutex<()>>,
+    /// Pieces of blocking work under way, [`BLOCKING`] at most.
+    pub blocking: Arc<Semaphore>,
 }
+
+/// The most pieces of blocking work at one time. They go on when whoever asked has gone away, so that
+/// the limits of a connection do not bound them.
+pub const BLOCKING: usize = 128;
 
 impl App {
     /// Runs blocking work on the store away from the runtime's threads.
@@ -80,7 +88,12 @@ impl App {
         work: impl FnOnce(&Self) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let app = self.clone();
-        tokio::task::spawn_blocking(move || work(&app)).await.unwrap_or_else(|_| {
+        let permit = self.blocking.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let work = move || {
+            let _until_it_is_done = permit;
+            work(&app)
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
             Err(ApiError::new(ErrorCode::Internal, "a part of the agent panicked; see its log"))
         })
     }

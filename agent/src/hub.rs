@@ -12,11 +12,15 @@ use vigie_protocol::JobId;
 use vigie_protocol::event::{Update, WatchCursor};
 use vigie_protocol::job::Job;
 use vigie_protocol::service::Watched;
+use vigie_protocol::wire::WireCodec;
 
 /// Updates kept for watchers that lag.
 const RING: usize = 10_000;
-/// Updates in one answer: keeps it far below the frame limit.
+/// Updates in one answer.
 const PER_ANSWER: usize = 500;
+/// Bytes of the updates in one answer, below the frame limit by more than one update takes: a job that
+/// renames ten thousand labels is megabytes.
+const ANSWER_BYTES: usize = 1 << 20;
 /// Longest time a watcher is kept waiting; shorter than any sane deadline of the call.
 const MAX_WAIT: Duration = Duration::from_secs(25);
 
@@ -31,10 +35,19 @@ pub struct Hub {
 #[derive(Debug, Default)]
 struct Ring {
     newest: u64,
-    // A job's older row is emptied when a newer one comes, so that progress does not push events
-    // out of the ring's reach.
-    entries: VecDeque<(u64, Option<Update>)>,
+    /// Oldest first. A job's older row leaves when a newer one comes, so that progress does not push
+    /// events out of the ring's reach.
+    entries: VecDeque<Entry>,
     jobs: HashMap<JobId, u64>,
+    /// The newest that left because the ring was full: who stands before it has missed something.
+    dropped: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    seq: u64,
+    update: Update,
+    bytes: usize,
 }
 
 impl Hub {
@@ -89,11 +102,14 @@ impl Ring {
         if let Update::Job { job } = &update {
             self.replace_job(job);
         }
-        self.entries.push_back((self.newest, Some(update)));
-        while self.entries.len() > RING {
-            if let Some((seq, Some(Update::Job { job }))) = self.entries.pop_front()
-                && self.jobs.get(&job.id) == Some(&seq)
-            {
+        // What cannot be written would never reach a watcher, and counts for nothing.
+        let bytes = WireCodec::MsgPack.encode(&update).map_or(0, |bytes| bytes.len());
+        self.entries.push_back(Entry { seq: self.newest, update, bytes });
+        while self.entries.len() > RING
+            && let Some(Entry { seq, update, .. }) = self.entries.pop_front()
+        {
+            self.dropped = seq;
+            if let Update::Job { job } = update {
                 self.jobs.remove(&job.id);
             }
         }
@@ -102,29 +118,28 @@ impl Ring {
 
     fn replace_job(&mut self, job: &Job) {
         if let Some(older) = self.jobs.insert(job.id, self.newest)
-            && let Ok(index) = self.entries.binary_search_by_key(&older, |(seq, _)| *seq)
+            && let Ok(index) = self.entries.binary_search_by_key(&older, |entry| entry.seq)
         {
-            self.entries[index].1 = None;
+            self.entries.remove(index);
         }
     }
 
-    /// Updates past `seq` and where they end; nothing when `seq` has left the ring.
+    /// Updates past `seq` and where they end; nothing when one past `seq` was dropped.
     fn after(&self, seq: u64) -> Option<(Vec<Update>, u64)> {
-        let oldest = self.entries.front().map_or(self.newest + 1, |(oldest, _)| *oldest);
-        if seq + 1 < oldest {
+        if seq < self.dropped {
             return None;
         }
-        let start = self.entries.partition_point(|(entry, _)| *entry <= seq);
+        let start = self.entries.partition_point(|entry| entry.seq <= seq);
         let mut updates = Vec::new();
-        let mut end = seq;
-        for (entry, update) in self.entries.range(start..) {
-            end = *entry;
-            updates.extend(update.clone());
-            if updates.len() == PER_ANSWER {
-                break;
+        let mut room = ANSWER_BYTES;
+        for Entry { seq, update, bytes } in self.entries.range(start..) {
+            if updates.len() == PER_ANSWER || (*bytes > room && !updates.is_empty()) {
+                return Some((updates, seq - 1));
             }
+            updates.push(update.clone());
+            room = room.saturating_sub(*bytes);
         }
-        Some((updates, end))
+        Some((updates, self.newest))
     }
 }
 
@@ -133,6 +148,7 @@ mod tests {
     use vigie_protocol::Time;
     use vigie_protocol::event::{Event, Severity, Subject};
     use vigie_protocol::job::{JobSpec, JobState, Progress};
+    use vigie_protocol::wire::MAX_FRAME;
 
     use super::*;
 
@@ -190,6 +206,40 @@ mod tests {
             cursor = answer.next;
         }
         assert_eq!(seen, (1..=1_200).map(event).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn an_answer_fits_a_frame() {
+        let hub = Hub::new(7);
+        let mut cursor = hub.watch(None, NO_WAIT).await.next;
+        let long = |seq, bytes| match event(seq) {
+            Update::Event { event } => Update::Event { event: Event { text: "x".repeat(bytes), ..event } },
+            other => other,
+        };
+        // Of one that is more than an answer holds, the answer is that one.
+        let sent: Vec<Update> =
+            (1..=40).map(|seq| long(seq, if seq == 20 { 2 << 20 } else { 200_000 })).collect();
+        sent.iter().cloned().for_each(|update| hub.publish(update));
+        let mut seen = Vec::new();
+        while seen.len() < sent.len() {
+            let answer = hub.watch(Some(cursor), NO_WAIT).await;
+            let bytes = WireCodec::MsgPack.encode(&answer).expect("encoded").len();
+            assert!(!answer.updates.is_empty() && bytes < MAX_FRAME, "{bytes} bytes");
+            seen.extend(answer.updates);
+            cursor = answer.next;
+        }
+        assert_eq!(seen, sent);
+    }
+
+    #[tokio::test]
+    async fn progress_pushes_nothing_out() {
+        let hub = Hub::new(7);
+        let start = hub.watch(None, NO_WAIT).await.next;
+        hub.publish(event(1));
+        let id = JobId::new();
+        (0..2 * RING as u64).for_each(|done| hub.publish(job(id, done)));
+        let answer = hub.watch(Some(start), NO_WAIT).await;
+        assert_eq!(answer.updates, [event(1), job(id, 2 * RING as u64 - 1)]);
     }
 
     #[tokio::test]

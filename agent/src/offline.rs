@@ -9,10 +9,11 @@ use vigie_core::observe::{Level, Observer, Step};
 use vigie_core::store::StoreError;
 use vigie_core::store::check::{self, Depth, Report, Weight};
 use vigie_protocol::run::EpochMetrics;
-use vigie_protocol::service::Backup;
-use vigie_protocol::wire::client::{AgentClient, ClientOptions};
+use vigie_protocol::service::{Backup, BackupMade};
+use vigie_protocol::wire::MAX_DEADLINE;
+use vigie_protocol::wire::client::{AgentClient, Client, ClientOptions};
 use vigie_protocol::wire::target::Target;
-use vigie_protocol::{ApiError, IdempotencyKey, Time};
+use vigie_protocol::{ApiError, ErrorCode, IdempotencyKey, Time};
 
 use crate::config::Config;
 
@@ -28,22 +29,40 @@ pub fn backup(config: &Config, target: &Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let made = runtime.block_on(async {
         let options = ClientOptions {
-            timeout: BACKUP_TIMEOUT,
+            timeout: MAX_DEADLINE + Duration::from_secs(5),
             ..ClientOptions::new(concat!("vigie-agent ", env!("CARGO_PKG_VERSION")))
         };
         let client = AgentClient::spawn(Target::Unix(config.agent.socket.clone()), options);
         client.first_attempt().await?;
-        let request = Backup { key: IdempotencyKey::new(), path };
-        client
-            .call(move |client, context| {
-                let request = request.clone();
-                async move { client.backup(context, request).await }
-            })
+        tokio::time::timeout(BACKUP_TIMEOUT, made(&client, Backup { key: IdempotencyKey::new(), path }))
             .await
+            .unwrap_or_else(|_| {
+                let text = "the agent was not done in six hours";
+                Err(ApiError::new(ErrorCode::Timeout, text).with_hint("it may still be at it; see its log"))
+            })
     });
     let made = made.map_err(|error: ApiError| with_hint(&error))?;
     eprintln!("{}: {} files, {} bytes, {:.1} s", made.path, made.files, made.bytes, made.seconds);
+    if made.damaged > 0 {
+        eprintln!("{} damaged files were left out: `vigie-agent store check` says which", made.damaged);
+    }
     Ok(())
+}
+
+/// The agent works at one request for a minute at most; who asks again under the same key waits for the
+/// backup that is being made.
+async fn made(client: &AgentClient, request: Backup) -> Result<BackupMade, ApiError> {
+    loop {
+        let request = request.clone();
+        let ask = move |client: Client, context| {
+            let request = request.clone();
+            async move { client.backup(context, request).await }
+        };
+        match client.call(ask).await {
+            Err(error) if error.code == ErrorCode::Timeout => {}
+            answered => return answered,
+        }
+    }
 }
 
 /// Makes a state directory from a backup.

@@ -28,7 +28,10 @@ pub async fn examine(
     candidate: ModelNumber,
     alias: AliasName,
 ) -> Result<(Loaded, GateVerdict), ApiError> {
+    let turn = app.examination.clone().lock_owned().await;
     app.blocking(move |app| {
+        // Also when whoever asked has gone away meanwhile.
+        let _until_it_is_done = turn;
         let catalog = &app.state.catalog;
         let loaded = serving::load(&app.state, &project, candidate, &app.config.agent.device)?;
         let holder = match catalog.alias(&project, &alias) {

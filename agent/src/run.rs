@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use vigie_core::observe::Silent;
 use vigie_core::store::gc::{self, GcPlan};
@@ -21,7 +21,7 @@ use vigie_protocol::wire::{Greeting, MAX_WAIT};
 use vigie_protocol::{AliasName, Time};
 
 use crate::access::Access;
-use crate::app::App;
+use crate::app::{self, App};
 use crate::config::{Config, ConnectionsConfig, ServingConfig};
 use crate::hub::Hub;
 use crate::jobs::{self, JobEngine, JobOptions, ProcessLauncher};
@@ -41,10 +41,23 @@ use crate::telemetry;
 /// When the agent cannot start: the state cannot be opened, the socket is taken.
 pub fn run(config: Config) -> anyhow::Result<()> {
     let log = log::start(&config.log)?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config, log))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(serve(config, log));
+    // Dropped, it would wait for whatever blocks, however long: a backup, a collection, a disk that does
+    // not answer. What is cut off is found at the next start.
+    runtime.shutdown_timeout(if matches!(ended, Ok(End::Drained)) { DRAIN } else { Duration::ZERO });
+    ended.map(drop)
 }
 
-async fn serve(config: Config, log: LogRing) -> anyhow::Result<()> {
+/// How an agent ended.
+enum End {
+    /// Everything was brought to its end.
+    Drained,
+    /// A second signal did not wait for that.
+    AtOnce,
+}
+
+async fn serve(config: Config, log: LogRing) -> anyhow::Result<End> {
     let started = Time::now();
     let mut signals = Signals::listen()?;
     let state = open_state(&config, started).await?;
@@ -103,10 +116,15 @@ async fn serve(config: Config, log: LogRing) -> anyhow::Result<()> {
         report(tokio::task::spawn_blocking(move || flushing.serving.recorder().flush(DRAIN)).await.map(drop));
     };
     tokio::select! {
-        () = drained => tracing::info!("stopped"),
-        signal = signals.next() => tracing::warn!(signal, "stopped at once; jobs are taken up at the next start"),
+        () = drained => {
+            tracing::info!("stopped");
+            Ok(End::Drained)
+        }
+        signal = signals.next() => {
+            tracing::warn!(signal, "stopped at once; jobs are taken up at the next start");
+            Ok(End::AtOnce)
+        }
     }
-    Ok(())
 }
 
 /// What an earlier agent logged and did not come to draw from.
@@ -159,7 +177,7 @@ pub(crate) async fn assemble(
     let draw = serving::drawing(state.catalog.clone());
     let writer = LogWriter::start_and_tell(state.log.clone(), config.serving.log_queue, draw)
         .context("cannot start the prediction log")?;
-    let recorder = Recorder::start(state.blobs.clone(), writer)?;
+    let recorder = Recorder::start(state.blobs.apart(), writer)?;
     let serving = Serving::new(start_pool(&config.serving)?, limits(&config.serving), recorder);
     let sink = Arc::new(HubSink { hub: hub.clone(), state: state.clone() });
     let sources = Arc::new(Sources::new(&config.sources, &config.agent.state));
@@ -194,6 +212,8 @@ pub(crate) async fn assemble(
         samples,
         reviews: Reviews::default(),
         moves: Mutex::new(()),
+        examination: Arc::default(),
+        blocking: Arc::new(Semaphore::new(app::BLOCKING)),
     };
     Ok((Arc::new(app), engine))
 }
@@ -306,6 +326,12 @@ async fn wake_on_events(app: Arc<App>, stop: CancellationToken) {
         if watched.resync || watched.updates.iter().any(happened) {
             app.schedules.wake();
             app.rules.wake();
+        }
+        let ended = |update: &Update| matches!(update, Update::Job { job } if job.state.is_final());
+        if watched.updates.iter().any(ended)
+            && let Err(error) = app.store(|state| state.erase_due(Time::now())).await
+        {
+            tracing::warn!(%error, "what was to be erased is not yet");
         }
     }
 }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vigie_core::vision::{self, Limits};
+use vigie_core::vision::{self, Limits, Measurement};
 use vigie_protocol::model::Architecture;
 use vigie_protocol::preprocess::PreprocessSpec;
 
@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(image) = vision::decode(bytes, &limits) else { return };
     let (width, height) = image.dimensions();
     assert!(u64::from(width) * u64::from(height) <= limits.max_pixels);
-    let quality = vision::measure(&image, bytes.len() as u64);
+    let Measurement { quality, .. } = vision::measure(&image, bytes);
     assert!((0.0..=1.0).contains(&quality.brightness) && quality.sharpness.is_finite());
     let spec = PreprocessSpec::for_network(Architecture::EfficientnetB0, 32);
     let pixels = vision::preprocess(&image, &spec);

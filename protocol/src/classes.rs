@@ -127,11 +127,17 @@ pub enum Relabelling {
     Classes {
         /// The class they have, and the class they get.
         renames: BTreeMap<String, String>,
+        /// How many more there are, in a job that is shown.
+        #[serde(default)]
+        more: u64,
     },
     /// Some images, one by one.
     Images {
         /// The label each gets.
         labels: Vec<ImageLabel>,
+        /// How many more there are, in a job that is shown.
+        #[serde(default)]
+        more: u64,
     },
     /// The images that one version of the line gave another label, where they have it still: they get
     /// back the label they had before, or came with.
@@ -143,6 +149,40 @@ pub enum Relabelling {
     #[serde(other)]
     Unknown,
 }
+
+impl Relabelling {
+    /// Gives all images of some classes another one.
+    pub fn classes(renames: BTreeMap<String, String>) -> Self {
+        Self::Classes { renames, more: 0 }
+    }
+
+    /// Gives some images another label, one by one.
+    pub fn images(labels: Vec<ImageLabel>) -> Self {
+        Self::Images { labels, more: 0 }
+    }
+
+    /// The same to be shown, which is not for carrying out: the first [`RELABELLED_SHOWN`] classes or
+    /// images, and how many more there are. In whole it may be megabytes.
+    #[must_use]
+    pub fn shortened(self) -> Self {
+        match self {
+            Self::Classes { renames, more } => {
+                let left_out = renames.len().saturating_sub(RELABELLED_SHOWN) as u64;
+                let renames = renames.into_iter().take(RELABELLED_SHOWN).collect();
+                Self::Classes { renames, more: more + left_out }
+            }
+            Self::Images { mut labels, more } => {
+                let left_out = labels.len().saturating_sub(RELABELLED_SHOWN) as u64;
+                labels.truncate(RELABELLED_SHOWN);
+                Self::Images { labels, more: more + left_out }
+            }
+            Self::Undo { .. } | Self::Unknown => self,
+        }
+    }
+}
+
+/// The most classes or images of a relabelling in a job that is shown.
+pub const RELABELLED_SHOWN: usize = 10;
 
 /// The most images that one job relabels one by one.
 pub const MAX_IMAGE_LABELS: usize = 10_000;

@@ -469,11 +469,16 @@ pub struct Job {
 }
 
 impl Job {
-    /// The same without what is secret in the URL that it downloads: for whoever may look.
+    /// The same for whoever may look: without what is secret in the URL that it downloads, and of a
+    /// long relabelling only the beginning.
     #[must_use]
     pub fn redacted(mut self) -> Self {
-        if let JobSpec::Import { source: ImportSource::Url { url, .. }, .. } = &mut self.spec {
-            *url = redacted_url(url);
+        match &mut self.spec {
+            JobSpec::Import { source: ImportSource::Url { url, .. }, .. } => *url = redacted_url(url),
+            JobSpec::Relabel { relabelling, .. } => {
+                *relabelling = std::mem::replace(relabelling, Relabelling::Unknown).shortened();
+            }
+            _ => {}
         }
         self
     }

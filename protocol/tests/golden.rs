@@ -24,7 +24,7 @@ use tarpc::{Response, ServerError};
 use vigie_protocol::access::Principal;
 use vigie_protocol::samples::{ForEnum, Sample, SampleAgent, Variants, every_variant};
 use vigie_protocol::service::{METHODS, VigieClient, VigieRequest, VigieResponse, call_every};
-use vigie_protocol::wire::{ClientHello, Limits, Welcome, WireCodec};
+use vigie_protocol::wire::{ClientHello, Limits, ServerHello, Welcome, WireCodec};
 use vigie_protocol::{ApiError, Time};
 
 #[tokio::test]
@@ -242,8 +242,8 @@ fn handshake() -> Vec<Entry> {
     };
     vec![
         Entry::new("hello", &ClientHello::new("console 0.1.0")),
-        Entry::new("welcome", &welcome),
-        Entry::new("refusal", &ApiError::sample()),
+        Entry::new("welcome", &ServerHello::Ok(welcome)),
+        Entry::new("refusal", &ServerHello::Err(ApiError::sample())),
     ]
 }
 

@@ -373,8 +373,8 @@ fn relabel_work(
 ) -> Result<RelabelWork, PlanError> {
     relabel::check(relabelling).map_err(PlanError::Refused)?;
     Ok(match relabelling {
-        Relabelling::Classes { renames } => RelabelWork::Classes(renames.clone()),
-        Relabelling::Images { labels } => RelabelWork::Images(labels.clone()),
+        Relabelling::Classes { renames, .. } => RelabelWork::Classes(renames.clone()),
+        Relabelling::Images { labels, .. } => RelabelWork::Images(labels.clone()),
         Relabelling::Undo { version } => {
             let manifest = |number| -> Result<Hash, StoreError> {
                 Ok(catalog.dataset(project, DatasetRef { lineage, number })?.manifest)

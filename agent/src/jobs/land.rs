@@ -192,11 +192,11 @@ struct Draft<'a> {
 /// What a relabelling is called.
 fn relabelled(lineage: Lineage, relabelling: &Relabelling) -> String {
     match relabelling {
-        Relabelling::Classes { renames } => match renames.first_key_value() {
+        Relabelling::Classes { renames, .. } => match renames.first_key_value() {
             Some((from, to)) if renames.len() == 1 => format!("rename of {from:?} to {to:?}"),
             _ => format!("rename of {} classes", renames.len()),
         },
-        Relabelling::Images { labels } => format!("other labels for {} images", labels.len()),
+        Relabelling::Images { labels, .. } => format!("other labels for {} images", labels.len()),
         Relabelling::Undo { version } => {
             format!("undo of the other labels of {}", DatasetRef { lineage, number: *version })
         }

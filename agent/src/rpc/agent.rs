@@ -107,6 +107,7 @@ pub(super) async fn backup(api: Api, request: Backup) -> Result<BackupMade, ApiE
                     files: made.files,
                     bytes: made.bytes,
                     seconds: began.elapsed().as_secs_f64(),
+                    damaged: made.damaged,
                 })
             })
             .await?;

@@ -33,7 +33,7 @@ use vigie_protocol::schedule::{Firing, Schedule, ScheduleStatus};
 use vigie_protocol::service::*;
 use vigie_protocol::source::Source;
 use vigie_protocol::wire::WireCodec;
-use vigie_protocol::{ApiError, Hash, IdempotencyKey, Time};
+use vigie_protocol::{ApiError, ErrorCode, Hash, IdempotencyKey, Time};
 
 use super::guard::{Answer, Handler};
 use super::session::Session;
@@ -76,6 +76,9 @@ impl Api {
         Answer: Clone + Send + Sync + 'static,
         Work: Future<Output = Result<Answer, ApiError>> + Send + 'static,
     {
+        if let Some(reason) = &change.reason {
+            at_most("the reason", reason, REASON_BYTES)?;
+        }
         let at = Time::now();
         let mut draft = change.audit(&self.session.principal, at);
         let Change { key, method, target, reason: _ } = change;
@@ -126,6 +129,20 @@ impl Handler for Api {
         }
         Box::pin(self.serve().serve(context, request))
     }
+}
+
+/// The longest reason, in bytes.
+const REASON_BYTES: usize = 4_000;
+
+/// Refuses a text of more than `most` bytes: it is kept, and sent on to whoever looks.
+pub(super) fn at_most(what: &str, text: &str, most: usize) -> Result<(), ApiError> {
+    if text.len() <= most {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ErrorCode::TooLarge,
+        format!("{what} has {} bytes, at most {most} are kept", text.len()),
+    ))
 }
 
 /// What a change is, for its receipt and the audit log.

@@ -125,8 +125,9 @@ fn selected(state: &State, set: &ChangeSet, selection: &Selection) -> Result<Acc
     let proposed = Manifest::decode(&manifest(state, set.manifest)?)?;
     let taken = part(base.as_ref(), &proposed, selection, nearness(state, &set.project)?)
         .map_err(|error| StoreError::Precondition(error.to_string()))?;
-    let manifest = state.blobs.put(&taken.manifest.encode())?;
-    state.blobs.sync()?;
+    let blobs = state.blobs.apart();
+    let manifest = blobs.put(&taken.manifest.encode())?;
+    blobs.sync()?;
     fail_point::pass(FailPoint::PartStored);
     let Part { manifest: _, classes, left, result, bytes } = taken;
     Ok(AcceptedPart { manifest, classes, left, result, bytes })

@@ -12,21 +12,31 @@ use vigie_protocol::service::{
 use vigie_protocol::{ApiError, ErrorCode, Hash, Time};
 
 use super::Api;
-use super::api::Change;
+use super::api::{Change, at_most};
 use crate::serving::Question;
 
 /// How long one page of predictions may be looked for before it is returned as it is: an answer
 /// within 50 ms, with some left for its way.
 const PAGE_BUDGET: Duration = Duration::from_millis(40);
 
+/// The longest name of an image, in bytes: a path.
+const NAME_BYTES: usize = 4_096;
+
 pub(super) async fn predict(api: Api, request: Predict) -> Result<Prediction, ApiError> {
     let arrived = Instant::now();
     let Predict { project, image, blob, top, name } = request;
-    let project = api.project(project).await?;
-    let image = match blob {
-        Some(hash) if image.is_empty() => read_blob(&api, hash).await?,
+    if let Some(name) = &name {
+        at_most("the image's name", name, NAME_BYTES)?;
+    }
+    let read = api.project(project.clone()).await;
+    let project = api.app.serving.last_known(&project, read)?;
+    let (image, _room) = match blob {
+        Some(hash) if image.is_empty() => {
+            let room = api.app.serving.room_for_blob().await;
+            (read_blob(&api, hash).await?, Some(room))
+        }
         Some(_) => return Err(ApiError::invalid("give the image's bytes or its blob, not both")),
-        None => image,
+        None => (image, None),
     };
     let question = Question { image, top, name, by: api.who(), arrived };
     api.app.serving.predict(&project, question, Time::now()).await

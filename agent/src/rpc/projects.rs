@@ -6,7 +6,10 @@ use vigie_protocol::service::{Empty, InProject, ProjectCreate, ProjectUpdate};
 use vigie_protocol::{ApiError, ErrorCode, ProjectName, Time};
 
 use super::Api;
-use super::api::Change;
+use super::api::{Change, at_most};
+
+/// The longest description, in bytes.
+const DESCRIPTION_BYTES: usize = 16 << 10;
 
 pub(super) async fn list(api: Api, _: Empty) -> Result<Vec<Project>, ApiError> {
     api.read(|state| state.catalog.projects()).await
@@ -18,6 +21,7 @@ pub(super) async fn get(api: Api, request: InProject) -> Result<Project, ApiErro
 
 pub(super) async fn create(api: Api, request: ProjectCreate) -> Result<Project, ApiError> {
     check(&request.settings)?;
+    at_most("the description", &request.description, DESCRIPTION_BYTES)?;
     let ProjectCreate { key, name, description, settings } = request;
     let change = Change { key, method: "project_create", target: name.to_string(), reason: None };
     let project = Project { name, description, created: Time::now(), by: api.who(), settings, generation: 0 };
@@ -29,6 +33,7 @@ pub(super) async fn create(api: Api, request: ProjectCreate) -> Result<Project, 
 
 pub(super) async fn update(api: Api, request: ProjectUpdate) -> Result<Project, ApiError> {
     check(&request.settings)?;
+    at_most("the description", &request.description, DESCRIPTION_BYTES)?;
     let ProjectUpdate { key, project, expected_generation, description, settings } = request;
     let change = Change { key, method: "project_update", target: project.to_string(), reason: None };
     let app = api.app.clone();

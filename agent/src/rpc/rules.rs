@@ -15,9 +15,10 @@ pub(super) async fn waiting(api: Api, request: ClassWaiting) -> Result<WaitingRo
         Some(images) => (ClassRule::Fixed { images }, true),
         None => (project.settings.class_rule, false),
     };
-    let _turn = api.app.rules.turn.lock().await;
+    let turn = api.app.rules.turn.clone().lock_owned().await;
     api.app
         .blocking(move |app| {
+            let _until_it_is_done = turn;
             let evidence = Evidence::gather(&app.state, &project.name, Time::now()).map_err(api_error)?;
             Ok(evidence.room(rule, simulated))
         })
@@ -26,6 +27,11 @@ pub(super) async fn waiting(api: Api, request: ClassWaiting) -> Result<WaitingRo
 
 pub(super) async fn explained(api: Api, request: InProject) -> Result<RulesExplained, ApiError> {
     let project = api.project(request.project).await?;
-    let _turn = api.app.rules.turn.lock().await;
-    api.app.blocking(move |app| explain(&app.state, &project, Time::now()).map_err(api_error)).await
+    let turn = api.app.rules.turn.clone().lock_owned().await;
+    api.app
+        .blocking(move |app| {
+            let _until_it_is_done = turn;
+            explain(&app.state, &project, Time::now()).map_err(api_error)
+        })
+        .await
 }

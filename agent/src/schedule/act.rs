@@ -141,7 +141,11 @@ impl Agent {
             }
             app.serving.recorder().flush(FLUSH);
             let made = backup::backup(&app.state, &target, Time::now()).map_err(api_error)?;
-            Ok(format!("{} with {} files, {} bytes", target.display(), made.files, made.bytes))
+            let left_out = match made.damaged {
+                0 => String::new(),
+                damaged => format!("; {damaged} damaged files were left out, see `vigie-agent store check`"),
+            };
+            Ok(format!("{} with {} files, {} bytes{left_out}", target.display(), made.files, made.bytes))
         });
         made.await.map(Acted::Done)
     }

@@ -10,7 +10,7 @@ mod recorder;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use vigie_core::vision;
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::project::Project;
@@ -29,8 +29,15 @@ pub struct Serving {
     limits: vision::Limits,
     recorder: Recorder,
     slots: RwLock<HashMap<ProjectName, Slot>>,
+    /// As they were last read.
+    projects: RwLock<HashMap<ProjectName, Project>>,
+    blob_images: Semaphore,
     ready: watch::Sender<bool>,
 }
+
+/// Images that are read from blobs for predictions at one time. Nobody's request holds their bytes, so
+/// that no other limit bounds them.
+const BLOB_IMAGES: usize = 16;
 
 /// What one project serves. Requests hold their own reference to the model that answers them, so a
 /// swap fails none of them and the old model goes when its last request is answered.
@@ -44,7 +51,15 @@ struct Slot {
 impl Serving {
     /// Serves nothing yet.
     pub fn new(pool: Pool, limits: vision::Limits, recorder: Recorder) -> Self {
-        Self { pool, limits, recorder, slots: RwLock::default(), ready: watch::Sender::new(false) }
+        Self {
+            pool,
+            limits,
+            recorder,
+            slots: RwLock::default(),
+            projects: RwLock::default(),
+            blob_images: Semaphore::new(BLOB_IMAGES),
+            ready: watch::Sender::new(false),
+        }
     }
 
     /// Answers a question with the project's production model and records the answer.
@@ -79,6 +94,33 @@ impl Serving {
         let work = move |waited| answer::answer(&model, question, &limits, waited, now);
         let (prediction, image) = self.pool.run(work).await?;
         Ok(self.recorder.record(project, prediction, image))
+    }
+
+    /// Waits until one more image may be read from a blob; it counts until the permit is dropped.
+    pub async fn room_for_blob(&self) -> SemaphorePermit<'_> {
+        self.blob_images.acquire().await.expect("the semaphore is never closed")
+    }
+
+    /// What was read of a project or, when the disk refused, what was read of it before: predictions go
+    /// on without the facts.
+    ///
+    /// # Errors
+    /// Those of the reading, when there is nothing from before or the project does not exist.
+    pub fn last_known(
+        &self,
+        name: &ProjectName,
+        read: Result<Project, ApiError>,
+    ) -> Result<Project, ApiError> {
+        let known = self.projects.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        match read {
+            Err(error) if error.code == ErrorCode::Storage => known.ok_or(error),
+            Ok(project) if known.as_ref() != Some(&project) => {
+                let mut projects = self.projects.write().unwrap_or_else(PoisonError::into_inner);
+                projects.insert(name.clone(), project.clone());
+                Ok(project)
+            }
+            read => read,
+        }
     }
 
     /// Says that the models of this start are loaded, or have failed to.

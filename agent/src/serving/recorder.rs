@@ -54,7 +54,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(blobs: Arc<FolderBlobs>, writer: LogWriter) -> std::io::Result<Self> {
+    pub fn start(blobs: FolderBlobs, writer: LogWriter) -> std::io::Result<Self> {
         let (sender, waiting) = mpsc::sync_channel(WAITING);
         let writer = Arc::new(writer);
         let shed = Arc::new(AtomicU64::new(0));
@@ -84,9 +84,23 @@ impl Recorder {
     /// `timeout`. Blocks.
     pub fn flush(&self, timeout: Duration) -> bool {
         let (answer, answered) = mpsc::sync_channel(1);
-        self.waiting.send(Waiting::Barrier(answer)).is_ok()
+        self.wait_in_line(Waiting::Barrier(answer), timeout)
             && answered.recv_timeout(timeout).is_ok()
             && self.writer.flush(timeout)
+    }
+
+    /// Whether there was room for it before `timeout`.
+    fn wait_in_line(&self, mut item: Waiting, timeout: Duration) -> bool {
+        const LOOK: Duration = Duration::from_millis(5);
+        let end = Instant::now() + timeout;
+        loop {
+            match self.waiting.try_send(item) {
+                Ok(()) => return true,
+                Err(mpsc::TrySendError::Full(back)) if Instant::now() < end => item = back,
+                Err(_) => return false,
+            }
+            thread::park_timeout(LOOK);
+        }
     }
 
     /// Why the log's disk refuses, while it does.
@@ -118,7 +132,7 @@ fn wants_picture(settings: &ProjectSettings, prediction: &Prediction) -> bool {
 }
 
 struct Keeper {
-    blobs: Arc<FolderBlobs>,
+    blobs: FolderBlobs,
     writer: Arc<LogWriter>,
     shed: Arc<AtomicU64>,
 }

@@ -29,12 +29,14 @@ impl Backup {
         let made =
             ask_to_the_end!(session, backup, Request { key: IdempotencyKey::new(), path: self.path }).await?;
         Ok(app.out.value(&made, |style| {
-            Sheet::new()
+            let sheet = Sheet::new()
                 .field("Path", made.path.as_str())
                 .field("Files", count(made.files))
                 .field("Size", bytes(made.bytes))
-                .field("Took", duration(Duration::try_from_secs_f64(made.seconds).unwrap_or_default()))
-                .render(style)
+                .field("Took", duration(Duration::try_from_secs_f64(made.seconds).unwrap_or_default()));
+            let left_out = format!("{} damaged files: see `vigie-agent store check`", count(made.damaged));
+            let sheet = if made.damaged > 0 { sheet.field("Left out", left_out) } else { sheet };
+            sheet.render(style)
         })?)
     }
 }

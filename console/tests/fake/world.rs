@@ -269,7 +269,7 @@ impl World {
                 if self.backups.len() <= self.slow_backups {
                     return None;
                 }
-                A::Backup(Ok(BackupMade { path: request.path, files: 1, bytes: 2, seconds: 3.0 }))
+                A::Backup(Ok(BackupMade { path: request.path, files: 1, bytes: 2, seconds: 3.0, damaged: 0 }))
             }
             Q::EventList { request } => {
                 A::EventList(Ok(page(self.events.iter().rev().cloned().collect(), &request.page)))

@@ -74,7 +74,11 @@ pub fn collect(
             Some(image) if image.label == offer.label => Err(Fate::AlreadyThere),
             Some(_) => Err(Fate::Contradicts),
             None => match blobs.get(offer.image)? {
-                Some(bytes) => room.measure(&bytes, &Limits::default()).map_err(|_| Fate::Gone),
+                Some(bytes) => {
+                    // Refreshed, so that nothing collects it before the change-set names it.
+                    blobs.put(&bytes)?;
+                    room.measure(&bytes, &Limits::default()).map_err(|_| Fate::Gone)
+                }
                 None => Err(Fate::Gone),
             },
         };

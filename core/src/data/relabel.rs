@@ -43,16 +43,19 @@ pub fn check(relabelling: &Relabelling) -> Result<(), String> {
         Err(why) => Err(format!("{label:?}: {why}")),
     };
     match relabelling {
-        Relabelling::Classes { renames } if renames.is_empty() => Err("no class is named".to_owned()),
-        Relabelling::Classes { renames } if renames.len() > MAX_RENAMES => {
+        Relabelling::Classes { more: 1.., .. } | Relabelling::Images { more: 1.., .. } => {
+            Err("it was shortened to be shown; ask for the whole of it".to_owned())
+        }
+        Relabelling::Classes { renames, .. } if renames.is_empty() => Err("no class is named".to_owned()),
+        Relabelling::Classes { renames, .. } if renames.len() > MAX_RENAMES => {
             Err(format!("at most {MAX_RENAMES} classes are renamed at once"))
         }
-        Relabelling::Classes { renames } => renames.values().try_for_each(name),
-        Relabelling::Images { labels } if labels.is_empty() => Err("no image is named".to_owned()),
-        Relabelling::Images { labels } if labels.len() > MAX_IMAGE_LABELS => {
+        Relabelling::Classes { renames, .. } => renames.values().try_for_each(name),
+        Relabelling::Images { labels, .. } if labels.is_empty() => Err("no image is named".to_owned()),
+        Relabelling::Images { labels, .. } if labels.len() > MAX_IMAGE_LABELS => {
             Err(format!("at most {MAX_IMAGE_LABELS} images are relabelled at once"))
         }
-        Relabelling::Images { labels } => labels.iter().map(|label| &label.label).try_for_each(name),
+        Relabelling::Images { labels, .. } => labels.iter().map(|label| &label.label).try_for_each(name),
         Relabelling::Undo { version: 0 } => Err("versions are numbered from 1".to_owned()),
         Relabelling::Undo { .. } => Ok(()),
         Relabelling::Unknown => Err("this agent does not know that kind of relabelling".to_owned()),
@@ -162,12 +165,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_asked_for_is_refused() {
-        let classes =
-            |to: &str| Relabelling::Classes { renames: BTreeMap::from([("owl".to_owned(), to.to_owned())]) };
+        let classes = |to: &str| Relabelling::classes(BTreeMap::from([("owl".to_owned(), to.to_owned())]));
         assert_eq!(check(&classes("kite")), Ok(()));
         assert_eq!(check(&Relabelling::Undo { version: 1 }), Ok(()));
-        let none = Relabelling::Images { labels: Vec::new() };
-        let bad = [classes(" kite"), classes(""), classes("a\nb"), none, Relabelling::Unknown];
+        let none = Relabelling::images(Vec::new());
+        let classes_of = |n: usize| (0..n).map(|n| (n.to_string(), "owl".to_owned())).collect();
+        assert_eq!(Relabelling::classes(classes_of(10)).shortened(), Relabelling::classes(classes_of(10)));
+        let shortened = Relabelling::classes(classes_of(12)).shortened();
+        assert!(matches!(&shortened, Relabelling::Classes { renames, more: 2 } if renames.len() == 10));
+        let bad = [classes(" kite"), classes(""), classes("a\nb"), none, shortened, Relabelling::Unknown];
         for bad in bad.iter().chain([&Relabelling::Undo { version: 0 }]) {
             assert!(check(bad).is_err(), "{bad:?}");
         }

@@ -23,6 +23,9 @@ const BLOCK_BYTES: u64 = 64 << 10;
 /// Lines in which a key is looked for before it is written: a line that may be there already is one
 /// of the last, because nothing is recorded while an earlier one is due.
 const KEYS_KEPT: usize = 1_000;
+/// The most bytes of each text of a line: with all of them escaped it is far shorter than
+/// [`LINE_BYTES`].
+const TEXT_BYTES: usize = 8 << 10;
 
 /// What is to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +171,9 @@ impl AuditLog {
     /// [`StoreError::Io`]; the log is then as it was before.
     pub fn append(&self, draft: &AuditDraft) -> Result<AuditLine> {
         let AuditDraft { key, at, principal, role, via, method, target, outcome, reason } = draft.clone();
+        let [principal, role, via, method, target, outcome] =
+            [principal, role, via, method, target, outcome].map(clipped);
+        let reason = reason.map(clipped);
         let mut end = self.lock();
         if let Some((_, line)) = end.recent.iter().find(|(known, _)| Some(*known) == key) {
             return Ok(line.clone());
@@ -317,6 +323,15 @@ fn end_of_last_line(file: &File, size: u64) -> io::Result<u64> {
         end = from;
     }
     Ok(0)
+}
+
+/// A text that fits a line, whatever somebody typed.
+fn clipped(mut text: String) -> String {
+    if text.len() > TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES));
+        text.push('…');
+    }
+    text
 }
 
 /// Calls `each` with the lines that end at or before `end`, last first, while it answers `true`.

@@ -2,17 +2,22 @@
 //!
 //! A backup is a folder: the facts and each day of predictions as of one moment each, the blobs, the
 //! audit log, and a list of all files with their BLAKE3. The facts are copied first and the blobs
-//! after them: a blob is durable before a fact names it, so none can be missing. Packs and runs'
-//! checkpoints are left out; they can be made again.
+//! after them: a blob is durable before a fact names it, and no collection removes one meanwhile, so
+//! that none is missing but pictures that somebody had erased. What is damaged is left out, so that the
+//! rest can be restored. Packs and runs' checkpoints are left out too; they can be made again.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use vigie_protocol::{AgentId, Hash, Time};
 
+use super::blobs::FolderBlobs;
+use super::disk::RealDisk;
+use super::flush::flush;
 use super::state::{AUDIT, BLOBS, FACTS, PREDICTIONS, State};
 use super::{Blobs, PredictionLog, Result, StoreError};
 use crate::fail_point::{self, FailPoint};
@@ -38,6 +43,9 @@ pub struct BackupHeader {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Blobs and days of predictions that were damaged and are not in it.
+    #[serde(default)]
+    pub damaged: u64,
     /// BLAKE3 of the list of files.
     pub list: Hash,
 }
@@ -69,7 +77,9 @@ pub fn backup(state: &State, target: &Path, now: Time) -> Result<BackupHeader> {
 }
 
 fn fill(state: &State, folder: &Path, now: Time) -> Result<BackupHeader> {
+    let _all_stay = state.blobs.all_stay();
     let mut list = List::default();
+    let mut damaged = 0;
     state.facts.copy_to(&folder.join(FACTS))?;
     list.add(folder, Path::new(FACTS))?;
     fail_point::pass(FailPoint::BackupFacts);
@@ -85,22 +95,12 @@ fn fill(state: &State, folder: &Path, now: Time) -> Result<BackupHeader> {
             Err(error @ StoreError::Damaged { .. }) => {
                 tracing::error!(day, %error, "left a damaged day of predictions out of the backup");
                 let _ = fs::remove_file(folder.join(&name));
+                damaged += 1;
             }
             Err(error) => return Err(error),
         }
     }
-
-    let mut blobs = Vec::new();
-    state.blobs.list(&mut |hash, size, _| blobs.push((hash, size)))?;
-    blobs.sort_unstable();
-    make_folder(&folder.join(BLOBS))?;
-    for (hash, size) in blobs {
-        let from = state.blobs.path_of(hash);
-        let name = Path::new(BLOBS).join(from.strip_prefix(state.dir().join(BLOBS)).unwrap_or(&from));
-        if link_or_copy(&from, &folder.join(&name))? {
-            list.push(&name, hash, size);
-        }
-    }
+    damaged += link_blobs(&state.blobs, folder, &mut list)?;
 
     let header = BackupHeader {
         format: FORMAT,
@@ -108,16 +108,64 @@ fn fill(state: &State, folder: &Path, now: Time) -> Result<BackupHeader> {
         agent: state.agent,
         files: list.files,
         bytes: list.bytes,
+        damaged,
         list: Hash::of(list.text.as_bytes()),
     };
     write(&folder.join(LIST), list.text.as_bytes())?;
-    // One flush of the file system in place of one a file.
-    let handle = File::open(folder).map_err(|e| io_error("opening", folder, e))?;
-    rustix::fs::syncfs(&handle).map_err(|e| io_error("syncing", folder, e.into()))?;
+    make_durable(folder, &list.names)?;
     let json = serde_json::to_vec_pretty(&header).expect("plain structs in memory always encode");
     write(&folder.join(HEADER), &json)?;
     sync_folder(folder)?;
     Ok(header)
+}
+
+/// Links the blobs into the backup and lists them; says how many were left out. Each is read: nobody
+/// looks at one that nothing names, and one that is damaged would keep the whole from being restored.
+fn link_blobs(blobs: &FolderBlobs, folder: &Path, list: &mut List) -> Result<u64> {
+    let mut there = Vec::new();
+    blobs.list(&mut |hash, size, _| there.push((hash, size)))?;
+    there.sort_unstable();
+    make_folder(&folder.join(BLOBS))?;
+    let link = |&(hash, size): &(Hash, u64)| -> Result<Option<Linked>> {
+        let from = blobs.path_of(hash);
+        let whole = match blake3::Hasher::new().update_mmap(&from) {
+            Ok(hasher) => Hash::from(hasher.finalize()) == hash,
+            // Erased meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error("reading", &from, error)),
+        };
+        if !whole {
+            tracing::error!(blob = %hash, "left a damaged blob out of the backup");
+            return Ok(Some(Linked::Damaged));
+        }
+        let text = hash.to_string();
+        let name = Path::new(BLOBS).join(&text[..2]).join(&text);
+        Ok(link_or_copy(&from, &folder.join(&name))?.then_some(Linked::Whole { name, hash, size }))
+    };
+    let linked = there.par_iter().map(link).collect::<Result<Vec<_>>>()?;
+    let mut damaged = 0;
+    for linked in linked.into_iter().flatten() {
+        match linked {
+            Linked::Whole { name, hash, size } => list.push(&name, hash, size),
+            Linked::Damaged => damaged += 1,
+        }
+    }
+    Ok(damaged)
+}
+
+/// A blob on its way into a backup.
+enum Linked {
+    Whole { name: PathBuf, hash: Hash, size: u64 },
+    Damaged,
+}
+
+/// Makes the files of a folder, and their names, durable.
+fn make_durable(folder: &Path, names: &[PathBuf]) -> Result<()> {
+    let (blobs, others): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        names.iter().partition(|name| name.starts_with(BLOBS));
+    let paths = |names: Vec<&PathBuf>| names.into_iter().map(|name| folder.join(name)).collect::<Vec<_>>();
+    flush(&RealDisk, &folder.join(BLOBS), &paths(blobs))?;
+    flush(&RealDisk, folder, &paths(others))
 }
 
 /// Makes a state directory from a backup. Every file is checked on its way.
@@ -151,8 +199,7 @@ pub fn restore(backup: &Path, state_dir: &Path) -> Result<BackupHeader> {
     for (name, hash) in &files {
         copy_checked(&backup.join(name), &partial.path().join(name), *hash)?;
     }
-    let handle = File::open(partial.path()).map_err(|e| io_error("opening", partial.path(), e))?;
-    rustix::fs::syncfs(&handle).map_err(|e| io_error("syncing", partial.path(), e.into()))?;
+    make_durable(partial.path(), &files.keys().cloned().collect::<Vec<_>>())?;
     // A rename may replace an empty folder, and only that.
     fs::rename(partial.path(), state_dir).map_err(|e| io_error("renaming to", state_dir, e))?;
     let _ = partial.keep(); // it is `state_dir` now
@@ -164,6 +211,7 @@ pub fn restore(backup: &Path, state_dir: &Path) -> Result<BackupHeader> {
 #[derive(Default)]
 struct List {
     text: String,
+    names: Vec<PathBuf>,
     files: u64,
     bytes: u64,
 }
@@ -179,6 +227,7 @@ impl List {
 
     fn push(&mut self, name: &Path, hash: Hash, size: u64) {
         self.text += &format!("{hash}  {}\n", name.display());
+        self.names.push(name.to_owned());
         self.files += 1;
         self.bytes += size;
     }

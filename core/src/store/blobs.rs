@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
@@ -36,21 +36,18 @@ pub struct FolderBlobs {
     unsynced: Mutex<BTreeMap<Hash, Put>>,
     /// Held while syncing: a second caller's blobs may be in the first one's batch.
     syncing: Mutex<()>,
+    /// Held for writing by who removes blobs that nothing names, for reading by who needs them all to
+    /// stay meanwhile.
+    removals: Arc<RwLock<()>>,
 }
 
 /// How a put found its blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Put {
-    /// It wrote it.
-    Written,
+    /// It wrote it, and the file has this time.
+    Written(Time),
     /// It was there; another process may not have flushed it yet.
     Found,
-}
-
-impl Put {
-    fn or(self, other: Self) -> Self {
-        if self == Self::Written { self } else { other }
-    }
 }
 
 impl FolderBlobs {
@@ -71,7 +68,30 @@ impl FolderBlobs {
 
     /// Opens a folder that is there.
     pub(super) fn open_on(disk: Arc<dyn Disk>, root: &Path) -> Self {
-        Self { disk, root: root.to_owned(), unsynced: Mutex::default(), syncing: Mutex::default() }
+        Self {
+            disk,
+            root: root.to_owned(),
+            unsynced: Mutex::default(),
+            syncing: Mutex::default(),
+            removals: Arc::default(),
+        }
+    }
+
+    /// The same folder with a list of its own of what is not durable yet: its [`Blobs::sync`] then
+    /// answers for what was put through it, whatever becomes of what others put at the same time.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { removals: self.removals.clone(), ..Self::open_on(self.disk.clone(), &self.root) }
+    }
+
+    /// While it is held no collection removes anything.
+    pub(super) fn all_stay(&self) -> RwLockReadGuard<'_, ()> {
+        self.removals.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held by a collection while it removes.
+    pub(super) fn removing(&self) -> RwLockWriteGuard<'_, ()> {
+        self.removals.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a blob lies, whether it is there or not.
@@ -149,7 +169,7 @@ impl FolderBlobs {
         } else {
             let target = self.make_room(hash)?;
             self.disk.rename(path, &target).map_err(|e| io_error("renaming", path, e))?;
-            self.remember(hash, Put::Written);
+            self.written(hash)?;
         }
         Ok((hash, size))
     }
@@ -217,7 +237,12 @@ impl FolderBlobs {
     fn refresh(&self, hash: Hash) -> Result<bool> {
         let there = self.touch(hash)?;
         if there {
-            self.remember(hash, Put::Found);
+            let before = self.unsynced().get(&hash).copied();
+            match before {
+                // Who wrote it and then finds it has written it.
+                Some(Put::Written(_)) => self.written(hash)?,
+                Some(Put::Found) | None => self.remember(hash, Put::Found),
+            }
         }
         Ok(there)
     }
@@ -249,8 +274,7 @@ impl FolderBlobs {
         let target = self.make_room(hash)?;
         file.place(&target)?;
         fail_point::pass(FailPoint::BlobRenamed);
-        self.remember(hash, Put::Written);
-        Ok(())
+        self.written(hash)
     }
 
     fn make_room(&self, hash: Hash) -> Result<PathBuf> {
@@ -267,9 +291,29 @@ impl FolderBlobs {
         self.disk.sync(path).map_err(|e| io_error("syncing", path, e))
     }
 
+    fn written(&self, hash: Hash) -> Result<()> {
+        let path = self.path_of(hash);
+        let metadata = fs::metadata(&path).map_err(|e| io_error("reading", &path, e))?;
+        self.remember(hash, Put::Written(modified(&metadata)));
+        Ok(())
+    }
+
     fn remember(&self, hash: Hash, put: Put) {
-        // Who wrote it and then finds it has written it.
-        self.unsynced().entry(hash).and_modify(|before| *before = before.or(put)).or_insert(put);
+        self.unsynced().insert(hash, put);
+    }
+
+    /// Takes back what may not have reached the disk. A flush that failed is not reported again: the
+    /// next one would say that all is well with bytes that are lost. So what was written here goes, and
+    /// whoever puts it again writes it again; unless somebody else has found it since, who may have
+    /// flushed it and named it. What was found, and is gone, fails this flush only.
+    fn take_back(&self, hash: Hash, put: Put) {
+        let removed = match put {
+            Put::Written(at) => self.delete_older(hash, at.plus(Duration::from_micros(1))).unwrap_or(false),
+            Put::Found => false,
+        };
+        if !removed && self.path_of(hash).exists() {
+            self.remember(hash, put);
+        }
     }
 
     fn unsynced(&self) -> MutexGuard<'_, BTreeMap<Hash, Put>> {
@@ -323,16 +367,7 @@ impl Blobs for FolderBlobs {
         let files: Vec<PathBuf> = batch.keys().map(|&hash| self.path_of(hash)).collect();
         let done = flush(&*self.disk, &self.root, &files);
         if done.is_err() {
-            for (hash, put) in batch {
-                let path = self.path_of(hash);
-                // A flush that failed is not reported again: the next one would say that all is well
-                // with bytes that never reached the disk. So what was written here goes, and whoever
-                // puts it again writes it again. What was found and is gone fails this flush only.
-                let gone = put == Put::Written && self.disk.remove(&path).is_ok();
-                if !gone && path.exists() {
-                    self.remember(hash, put);
-                }
-            }
+            batch.into_iter().for_each(|(hash, put)| self.take_back(hash, put));
         }
         done
     }

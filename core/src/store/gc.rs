@@ -53,9 +53,7 @@ pub fn collect(
     observer: &dyn Observer,
 ) -> Result<GcReport> {
     let mut mark = Mark::new(blobs, observer);
-    let since = mark.jobs(catalog, plan.now.minus(plan.grace))?;
-    mark.catalog(catalog)?;
-    mark.predictions(catalog, log, plan.now)?;
+    let since = mark.everything(catalog, log, plan.now.minus(plan.grace), plan.now)?;
     let Mark { mut marked, mut missing, unread, .. } = mark;
 
     let mut report = GcReport::default();
@@ -83,6 +81,7 @@ pub fn collect(
         observer.note(Level::Warn, "nothing is removed: a list of references could not be read");
     } else if !plan.dry_run {
         report.removed = true;
+        let _alone = blobs.removing();
         for (done, &hash) in orphans.iter().enumerate() {
             if observer.cancelled() {
                 break;
@@ -97,8 +96,19 @@ pub fn collect(
     Ok(report)
 }
 
-/// Removes one blob at once and for good, without a grace period, unless something refers to it or it
-/// was put again since `now`; answers whether it was removed. For what a person asked to have erased.
+/// What became of a blob that was to be erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erasure {
+    /// It is gone.
+    Gone,
+    /// Something refers to it, so that it stays.
+    Named,
+    /// It was put since, or while a job runs that may be about to name it: to be tried again.
+    Waits,
+}
+
+/// Removes one blob at once and for good, without a grace period, unless something refers to it or may
+/// be about to. For what a person asked to have erased.
 ///
 /// # Errors
 /// Those of the store, and when a list of references cannot be read: then nothing is removed.
@@ -109,19 +119,18 @@ pub fn erase(
     hash: Hash,
     now: Time,
     observer: &dyn Observer,
-) -> Result<bool> {
+) -> Result<Erasure> {
     let mut mark = Mark::new(blobs, observer);
-    mark.jobs(catalog, now)?;
-    mark.catalog(catalog)?;
-    mark.predictions(catalog, log, now)?;
+    let since = mark.everything(catalog, log, now, now)?;
     if mark.unread {
         let text = "a list of references cannot be read, so nothing can be erased safely";
         return Err(StoreError::Precondition(text.to_owned()));
     }
     if mark.marked.contains(&hash) {
-        return Ok(false);
+        return Ok(Erasure::Named);
     }
-    blobs.erase(hash, now)
+    let there = !blobs.erase(hash, since)? && blobs.size(hash)?.is_some();
+    Ok(if there { Erasure::Waits } else { Erasure::Gone })
 }
 
 /// What [`check`] found.
@@ -178,6 +187,17 @@ impl<'a> Mark<'a> {
         }
     }
 
+    /// Marks all that something refers to and returns the time since which blobs stay.
+    ///
+    /// Each list is read before the one that its blobs may move to meanwhile: a picture from a prediction
+    /// to the feedback on it, to a change-set, to a version. What moves is then seen where it arrives.
+    fn everything(&mut self, catalog: &Catalog, log: &DayLog, since: Time, now: Time) -> Result<Time> {
+        let since = self.jobs(catalog, since)?;
+        self.predictions(catalog, log, now)?;
+        self.catalog(catalog)?;
+        Ok(since)
+    }
+
     /// Marks what unfinished jobs were given and returns the time since which blobs stay: a job may
     /// name what it put when it began.
     fn jobs(&mut self, catalog: &Catalog, since: Time) -> Result<Time> {
@@ -197,8 +217,13 @@ impl<'a> Mark<'a> {
             step(self.observer, "reading projects", done, projects.len());
             let name = &project.name;
             each(
-                |cursor| catalog.datasets(name, None, cursor, PAGE),
-                |version| self.manifest(version.manifest),
+                |cursor| catalog.feedback_page(name, cursor, PAGE),
+                |feedback| {
+                    if feedback.state.needs_picture() {
+                        self.marked.insert(feedback.image);
+                    }
+                    Ok(())
+                },
             )?;
             each(
                 |cursor| catalog.change_sets(name, cursor, PAGE),
@@ -208,13 +233,8 @@ impl<'a> Mark<'a> {
                 },
             )?;
             each(
-                |cursor| catalog.feedback_page(name, cursor, PAGE),
-                |feedback| {
-                    if feedback.state.needs_picture() {
-                        self.marked.insert(feedback.image);
-                    }
-                    Ok(())
-                },
+                |cursor| catalog.datasets(name, None, cursor, PAGE),
+                |version| self.manifest(version.manifest),
             )?;
             each(
                 |cursor| catalog.label_checks(name, cursor, PAGE),

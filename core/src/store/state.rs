@@ -15,7 +15,7 @@ use super::catalog::Catalog;
 use super::codec::{decode, encode};
 use super::disk::{Disk, RealDisk};
 use super::facts::{Pair, RedbFacts};
-use super::gc::{self, GRACE};
+use super::gc::{self, Erasure, GRACE};
 use super::log::DayLog;
 use super::{Batch, Expect, Facts, PredictionLog, RepairProgress, Result, StoreError};
 use crate::fail_point::{self, FailPoint};
@@ -172,14 +172,17 @@ impl State {
         self.erase_due(now)
     }
 
-    /// Erases what [`State::forget`] was asked to and could not.
+    /// Erases what [`State::forget`] was asked to and could not: on a disk that refused, or while a job
+    /// ran that might have named it.
     ///
     /// # Errors
     /// Those of the store; what is left stays due.
-    pub(super) fn erase_due(&self, now: Time) -> Result<()> {
+    pub fn erase_due(&self, now: Time) -> Result<()> {
         for hash in self.catalog.erasures()? {
-            gc::erase(&self.catalog, &self.log, &self.blobs, hash, now, &Silent)?;
-            self.catalog.end_erasure(hash)?;
+            match gc::erase(&self.catalog, &self.log, &self.blobs, hash, now, &Silent)? {
+                Erasure::Gone | Erasure::Named => self.catalog.end_erasure(hash)?,
+                Erasure::Waits => {}
+            }
         }
         Ok(())
     }

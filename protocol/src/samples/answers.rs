@@ -539,7 +539,7 @@ samples! {
         prev: hash(4),
     };
     AuditVerdict => AuditVerdict { lines: 12, broken_at: Some(text("line 7")), head: hash(4) };
-    BackupMade => BackupMade { path: text("/backups/monday"), files: 12, bytes: 123_456, seconds: 0.5 };
+    BackupMade => BackupMade { path: text("/backups/monday"), files: 12, bytes: 123_456, seconds: 0.5, damaged: 1 };
 }
 
 fn owls() -> ClassChange {

@@ -93,8 +93,8 @@ variants! {
     open ClassWeights { Even, Balanced, Over, Unknown, }
     open ManifestFormat { Jsonl, Csv, Unknown, }
     open Relabelling {
-        Classes { renames: BTreeMap::from([(text("Owl"), text("owl"))]) },
-        Images { labels: vec![ImageLabel { image: hash(5), label: text("owl") }] },
+        Classes { renames: BTreeMap::from([(text("Owl"), text("owl"))]), more: 0 },
+        Images { labels: vec![ImageLabel { image: hash(5), label: text("owl") }], more: 2 },
         Undo { version: 3 },
         Unknown,
     }

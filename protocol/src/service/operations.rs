@@ -183,4 +183,7 @@ pub struct BackupMade {
     pub bytes: u64,
     /// Seconds it took.
     pub seconds: f64,
+    /// Blobs and days of predictions that were damaged and are not in it.
+    #[serde(default)]
+    pub damaged: u64,
 }

@@ -154,10 +154,13 @@ impl From<FrameError> for HandshakeError {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+/// The agent's half of the handshake.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum ServerHello {
+pub enum ServerHello {
+    /// Come in.
     Ok(Welcome),
+    /// Why not.
     Err(ApiError),
 }
 

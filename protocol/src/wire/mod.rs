@@ -21,7 +21,7 @@ pub mod watch;
 
 pub use client::{AgentClient, ClientOptions, LinkState};
 pub use codec::WireCodec;
-pub use handshake::{ClientHello, Greeting, HandshakeError, Limits, Welcome};
+pub use handshake::{ClientHello, Greeting, HandshakeError, Limits, ServerHello, Welcome};
 pub use target::Target;
 
 use std::time::Duration;

@@ -26,8 +26,8 @@ pub fn relabelling() -> impl Strategy<Value = Relabelling> {
     let label = (hash(), any::<String>()).prop_map(|(image, label)| ImageLabel { image, label });
     prop_oneof![
         prop::collection::btree_map(any::<String>(), any::<String>(), 0..3)
-            .prop_map(|renames| Relabelling::Classes { renames }),
-        prop::collection::vec(label, 0..3).prop_map(|labels| Relabelling::Images { labels }),
+            .prop_map(|renames| Relabelling::Classes { renames, more: 0 }),
+        prop::collection::vec(label, 0..3).prop_map(|labels| Relabelling::Images { labels, more: 7 }),
         any::<u32>().prop_map(|version| Relabelling::Undo { version }),
     ]
 }

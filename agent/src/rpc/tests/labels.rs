@@ -186,12 +186,12 @@ async fn jobs_that_cannot_be_are_refused_before_they_begin() {
     let dataset = DatasetRef { lineage: Lineage::Reference, number: 1 };
     let lineage = Lineage::Reference;
     let relabel = |relabelling| JobSpec::Relabel { lineage, relabelling, accept: true };
-    let blank = Relabelling::Classes { renames: BTreeMap::from([("owl".to_owned(), " ".to_owned())]) };
+    let blank = Relabelling::classes(BTreeMap::from([("owl".to_owned(), " ".to_owned())]));
     let check = |folds, recipe| JobSpec::LabelCheck { dataset, folds, recipe };
     let window = Some(Window::Unknown);
     for (spec, expected) in [
         (relabel(blank), ErrorCode::Invalid),
-        (relabel(Relabelling::Images { labels: Vec::new() }), ErrorCode::Invalid),
+        (relabel(Relabelling::images(Vec::new())), ErrorCode::Invalid),
         (relabel(Relabelling::Unknown), ErrorCode::Unsupported),
         (JobSpec::Balance { lineage, per_class: Some(0), seed: 0, accept: true }, ErrorCode::Invalid),
         (check(1, Recipe::default()), ErrorCode::Invalid),

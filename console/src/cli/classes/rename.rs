@@ -61,7 +61,7 @@ impl Rename {
             return Ok(app.out.value(&preview, |style| table(&preview).render(style))?);
         }
         note(table(&preview).render(&app.out.for_notes()).trim_end());
-        let relabelling = Relabelling::Classes { renames };
+        let relabelling = Relabelling::classes(renames);
         let spec = JobSpec::Relabel { lineage, relabelling, accept: !review };
         finish(app, session, submit(session, project, spec).await?, waiting).await
     }

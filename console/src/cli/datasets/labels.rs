@@ -118,7 +118,7 @@ impl Accept {
         let lineage = found.check.dataset.lineage;
         let labels =
             chosen.into_iter().map(|issue| ImageLabel { image: issue.image, label: issue.suggested });
-        let relabelling = Relabelling::Images { labels: labels.collect() };
+        let relabelling = Relabelling::images(labels.collect());
         let spec = JobSpec::Relabel { lineage, relabelling, accept: !review };
         finish(app, session, super::submit(session, project, spec).await?, waiting).await
     }

@@ -202,9 +202,11 @@ fn does(spec: &JobSpec) -> String {
         }
         JobSpec::Relabel { lineage, relabelling, accept } => {
             let what = match relabelling {
-                Relabelling::Classes { renames } => format!("rename {} classes of {lineage}", renames.len()),
-                Relabelling::Images { labels } => {
-                    format!("give {} images of {lineage} other labels", labels.len())
+                Relabelling::Classes { renames, more } => {
+                    format!("rename {} classes of {lineage}", renames.len() as u64 + more)
+                }
+                Relabelling::Images { labels, more } => {
+                    format!("give {} images of {lineage} other labels", labels.len() as u64 + more)
                 }
                 Relabelling::Undo { version } => format!("undo the other labels of {lineage}@v{version}"),
                 Relabelling::Unknown => format!("give images of {lineage} other labels"),

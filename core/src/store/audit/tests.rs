@@ -114,3 +114,17 @@ fn a_key_gets_one_line_over_restarts() {
     assert_eq!(log.append(&draft(5)).unwrap().seq, 5);
     assert_eq!(log.verify().unwrap().lines, 5);
 }
+
+#[test]
+fn no_text_is_too_long_for_a_line() {
+    let (_dir, path, log) = filled(2);
+    let endless = || "\u{1}é".repeat(1 << 20);
+    let long = AuditDraft { target: endless(), outcome: endless(), reason: Some(endless()), ..draft(3) };
+    let line = log.append(&long).unwrap();
+    assert!(line.target.starts_with("\u{1}é") && line.target.ends_with('…'));
+    assert!(line.target.len() <= TEXT_BYTES + '…'.len_utf8());
+    drop(log);
+    let log = AuditLog::open(&path).unwrap();
+    assert_eq!(log.page(None, 1).unwrap(), [line]);
+    assert_eq!(log.verify().unwrap().broken_at, None);
+}

@@ -122,6 +122,36 @@ fn stale_temporaries_go_and_fresh_ones_stay() {
 }
 
 #[test]
+fn a_failed_flush_is_told_to_who_put_what_it_lost() {
+    let parent = tempfile::tempdir().unwrap();
+    let root = parent.path().join("blobs");
+    fs::create_dir_all(root.join(TEMPORARY)).unwrap();
+    // The flush of the first file fails: after two files, each with its folder, its bytes, its name.
+    let fault = Fault::Refuse { first: 9, count: 1, how: Refusal::InputOutput };
+    let one = FolderBlobs::open_on(Arc::new(FaultyDisk::new(&root, fault)), &root);
+    let other = one.apart();
+    let (lost, kept) = (one.put(b"of one").unwrap(), other.put(b"of the other").unwrap());
+    assert!(one.sync().is_err());
+    other.sync().unwrap();
+    assert_eq!((one.get(lost).unwrap(), other.get(kept).unwrap().is_some()), (None, true));
+}
+
+#[test]
+fn what_somebody_else_found_since_is_not_taken_back() {
+    let parent = tempfile::tempdir().unwrap();
+    let root = parent.path().join("blobs");
+    fs::create_dir_all(root.join(TEMPORARY)).unwrap();
+    let fault = Fault::Refuse { first: 5, count: 1, how: Refusal::InputOutput };
+    let one = FolderBlobs::open_on(Arc::new(FaultyDisk::new(&root, fault)), &root);
+    let hash = one.put(b"of both").unwrap();
+    // Another process finds it, flushes it and names it.
+    let later = SystemTime::now() + Duration::from_secs(1);
+    File::open(one.path_of(hash)).unwrap().set_modified(later).unwrap();
+    assert!(one.sync().is_err());
+    assert!(one.get(hash).unwrap().is_some());
+}
+
+#[test]
 fn what_a_failed_flush_may_have_lost_is_written_again() {
     let parent = tempfile::tempdir().unwrap();
     let root = parent.path().join("blobs");

@@ -1,16 +1,18 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs::{self, File};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use vigie_protocol::feedback::{Feedback, Said, Vote};
-use vigie_protocol::job::JobState;
+use vigie_protocol::job::{Job, JobState};
 use vigie_protocol::project::ProjectSettings;
 
 use super::*;
-use crate::store::State;
 use crate::store::catalog::{Fate, Source, Voted};
-use crate::store::samples::{at, full_state, job, name};
+use crate::store::samples::{at, decision, full_state, job, name};
+use crate::store::{Batch, Fact, Facts, Order, State};
 
 /// Makes every blob as old as the hills.
 fn age(state: &State) {
@@ -71,14 +73,14 @@ fn what_was_put_lately_stays() {
     assert_eq!(run(&state, now(), false).unwrap().orphans, 0, "all blobs are younger than `now`");
 
     age(&state);
-    let running = vigie_protocol::job::Job {
+    let running = Job {
         state: JobState::Running,
         started: Some(Time::from_micros(0)),
         ..job(None)
     };
     state.catalog.insert_job(&running, None).unwrap();
     assert_eq!(run(&state, now(), false).unwrap().orphans, 0, "a job has run since before they were put");
-    let ended = vigie_protocol::job::Job { state: JobState::Succeeded, ..running };
+    let ended = Job { state: JobState::Succeeded, ..running };
     state.catalog.save_job(&ended).unwrap();
     assert_eq!(run(&state, now(), false).unwrap().orphans, 1);
 }
@@ -147,17 +149,83 @@ fn only_what_nothing_refers_to_is_erased() {
     let erase = |hash| erase(&state.catalog, &state.log, &state.blobs, hash, at(2), &Silent);
     age(&state);
     let picture = Hash::of(b"picture");
-    assert!(!erase(picture).unwrap());
+    assert_eq!(erase(picture).unwrap(), Erasure::Named);
     let page = state.log.page(&name("birds"), &Default::default(), None, 10, Duration::MAX).unwrap();
     let kept = page.items.into_iter().find(|prediction| prediction.image == picture).unwrap();
     state.log.forget(&name("birds"), kept.id).unwrap().unwrap();
     // Somebody put the same picture again since it was asked for.
     state.blobs.put(b"picture").unwrap();
-    assert!(!erase(picture).unwrap());
+    assert_eq!(erase(picture).unwrap(), Erasure::Waits);
     age(&state);
-    assert!(erase(picture).unwrap());
+    assert_eq!(erase(picture).unwrap(), Erasure::Gone);
     assert_eq!(state.blobs.get(picture).unwrap(), None);
 
     state.blobs.delete(referenced[5]).unwrap();
     assert!(erase(Hash::of(b"not kept")).is_err(), "a manifest is missing");
+}
+
+#[test]
+fn what_a_running_job_may_be_about_to_name_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = full_state(&dir.path().join("state"));
+    // Put by the job, before somebody asked for the erasure.
+    let image = state.blobs.put(b"an image of both").unwrap();
+    let begun = Time::now().minus(Duration::from_secs(60));
+    let importing = job(Some("birds"));
+    let importing = Job { state: JobState::Running, started: Some(begun), ..importing };
+    let row = state.catalog.insert_job(&importing, None).unwrap();
+    let now = Time::now().plus(Duration::from_secs(60));
+    let erase = || erase(&state.catalog, &state.log, &state.blobs, image, now, &Silent).unwrap();
+    assert_eq!(erase(), Erasure::Waits);
+    state.catalog.save_job(&Job { state: JobState::Failed, ..row }).unwrap();
+    assert_eq!(erase(), Erasure::Gone);
+}
+
+/// Facts in which somebody accepts a change-set as soon as a list of them, or of versions, was read.
+struct Meanwhile {
+    state: Arc<State>,
+    set: vigie_protocol::ChangeSetId,
+    done: AtomicBool,
+}
+
+impl Facts for Meanwhile {
+    fn get(&self, key: &[u8]) -> Result<Option<Fact>> {
+        self.state.facts.get(key)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Fact)>> {
+        let read = self.state.facts.scan(prefix, after, order, limit);
+        let listed = [&b"change-set"[..], b"dataset"].iter().any(|list| prefix.starts_with(list));
+        if listed && !self.done.swap(true, Ordering::SeqCst) {
+            self.state.catalog.accept(&name("birds"), self.set, None, &decision(9), None)?;
+        }
+        read
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<u64> {
+        self.state.facts.commit(batch)
+    }
+}
+
+#[test]
+fn what_is_accepted_meanwhile_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, referenced) = full_state(&dir.path().join("state"));
+    age(&state);
+    let sets = state.catalog.change_sets(&name("birds"), None, 9).unwrap();
+    let set = sets.items.into_iter().find(|set| set.state == ChangeSetState::Proposed).unwrap().id;
+    let state = Arc::new(state);
+    let meanwhile = Meanwhile { state: state.clone(), set, done: AtomicBool::new(false) };
+    let catalog = Catalog::new(Arc::new(meanwhile));
+    let plan = GcPlan { now: now(), grace: GRACE, dry_run: false };
+    let report = collect(&catalog, &state.log, &state.blobs, &plan, &Silent).unwrap();
+    assert_eq!((report.orphans, report.missing), (1, vec![]));
+    assert_eq!(state.catalog.datasets(&name("birds"), None, None, 9).unwrap().items.len(), 2, "accepted");
+    assert!(referenced.iter().all(|&hash| state.blobs.get(hash).unwrap().is_some()));
 }

@@ -183,7 +183,7 @@ impl State {
                 return Err(ApiError::new(ErrorCode::Conflict, format!("{path} exists already")));
             }
             let files = 40 + state.projects.len() as u64;
-            Ok(BackupMade { path: path.clone(), files, bytes: files * 1_048_576, seconds: 2.5 })
+            Ok(BackupMade { path: path.clone(), files, bytes: files * 1_048_576, seconds: 2.5, damaged: 0 })
         })
     }
 }
