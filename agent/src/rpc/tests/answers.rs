@@ -17,10 +17,12 @@ use vigie_protocol::dataset::{
 };
 use vigie_protocol::health::{Environment, EnvironmentColour};
 use vigie_protocol::page::{PageCursor, PageRequest};
-use vigie_protocol::project::Project;
+use vigie_protocol::project::{Project, ProjectSettings};
 use vigie_protocol::review::FindingCounts;
-use vigie_protocol::service::{AgentLog, DatasetDiff, DatasetGet, Empty, Vigie};
-use vigie_protocol::{ChangeSetId, ErrorCode, Hash, ProjectName, Time};
+use vigie_protocol::service::{
+    AgentLog, DatasetDiff, DatasetGet, Empty, Predict, ProjectCreate, Rollback, Vigie,
+};
+use vigie_protocol::{AliasName, ApiError, ChangeSetId, ErrorCode, Hash, IdempotencyKey, ProjectName, Time};
 
 use crate::app::App;
 use crate::config::Config;
@@ -108,6 +110,52 @@ fn image(n: u8, label: &str, split: Split) -> DatasetImage {
     let quality = Quality { width: 8, height: 8, bytes: 10, brightness: 0.5, ..Quality::default() };
     let (origin, admission) = (format!("{n}.jpg"), "imported".to_owned());
     DatasetImage::new(Hash::from([n; 32]), label.to_owned(), split, origin, quality, admission)
+}
+
+#[tokio::test]
+async fn no_text_is_longer_than_may_be_kept() {
+    let agent = Agent::new().await;
+    agent.project();
+    let (api, key) = (agent.api(), IdempotencyKey::new);
+    let (context, long) = (context::current, || "x".repeat(1 << 20));
+    let create = ProjectCreate {
+        key: key(),
+        name: "owls".parse().unwrap(),
+        description: long(),
+        settings: ProjectSettings::default(),
+    };
+    let rollback = Rollback {
+        key: key(),
+        project: birds(),
+        alias: AliasName::production(),
+        expected_generation: None,
+        reason: Some(long()),
+    };
+    let (image, blob, top) = (Vec::new(), None, 1);
+    let predict = Predict { project: birds(), image, blob, top, name: Some(long()) };
+    for refused in [
+        api.clone().project_create(context(), create).await.map(drop),
+        api.clone().rollback(context(), rollback).await.map(drop),
+        api.predict(context(), predict).await.map(drop),
+    ] {
+        assert_eq!(refused.unwrap_err().code, ErrorCode::TooLarge);
+    }
+}
+
+#[tokio::test]
+async fn a_project_is_remembered_for_when_it_cannot_be_read() {
+    let agent = Agent::new().await;
+    let serving = &agent.app.serving;
+    let refused = |code| Err(ApiError::new(code, "no"));
+    let code = |read| serving.last_known(&birds(), read).map_err(|error| error.code);
+    assert_eq!(code(refused(ErrorCode::Storage)), Err(ErrorCode::Storage), "it was never read");
+    let project = Project::new(birds(), Time::now(), "ada");
+    let newer = Project { generation: 2, ..project.clone() };
+    for read in [project, newer] {
+        assert_eq!(code(Ok(read.clone())), Ok(read.clone()));
+        assert_eq!(code(refused(ErrorCode::Storage)), Ok(read));
+    }
+    assert_eq!(code(refused(ErrorCode::NotFound)), Err(ErrorCode::NotFound), "the disk answers");
 }
 
 #[tokio::test]

@@ -70,6 +70,23 @@ fn a_restored_state_is_the_same() {
 }
 
 #[test]
+fn what_is_damaged_is_left_out_and_the_rest_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, referenced) = full_state(&dir.path().join("state"));
+    // What the power leaves of an import that nobody went on with: a name, and nothing behind it.
+    let torn = Hash::of(b"torn");
+    fs::create_dir_all(state.blobs.path_of(torn).parent().unwrap()).unwrap();
+    fs::write(state.blobs.path_of(torn), b"").unwrap();
+    let target = dir.path().join("backup");
+    let made = backup(&state, &target, at(50)).unwrap();
+    assert_eq!((made.files, made.damaged), (referenced.len() as u64 + 1 + 3, 1));
+    restore(&target, &dir.path().join("restored")).unwrap();
+    let copy = open(&dir.path().join("restored"));
+    assert_eq!(unreferenced(&copy).missing, []);
+    assert_eq!(copy.blobs.size(torn).unwrap(), None);
+}
+
+#[test]
 fn a_spoilt_backup_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (state, referenced) = full_state(&dir.path().join("state"));

@@ -73,11 +73,7 @@ fn what_was_put_lately_stays() {
     assert_eq!(run(&state, now(), false).unwrap().orphans, 0, "all blobs are younger than `now`");
 
     age(&state);
-    let running = Job {
-        state: JobState::Running,
-        started: Some(Time::from_micros(0)),
-        ..job(None)
-    };
+    let running = Job { state: JobState::Running, started: Some(Time::from_micros(0)), ..job(None) };
     state.catalog.insert_job(&running, None).unwrap();
     assert_eq!(run(&state, now(), false).unwrap().orphans, 0, "a job has run since before they were put");
     let ended = Job { state: JobState::Succeeded, ..running };
