@@ -8,7 +8,7 @@ use crate::{Hash, UploadId};
 pub const CHUNK_BYTES: usize = 512 * 1024;
 
 /// An upload under way. Survives a dropped connection; forgotten when the agent restarts or after
-/// an hour without a chunk.
+/// an hour in which nobody asked for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadStatus {
     /// Names the upload in later requests.

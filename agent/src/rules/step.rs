@@ -243,7 +243,10 @@ fn update(
     };
     // A struct of plain values always encodes.
     let looked = serde_json::to_vec(looked).unwrap_or_default();
-    let parts: [&[u8]; 3] = [name.as_str().as_bytes(), lineage.as_str().as_bytes(), &looked];
+    // A setting that is changed and changed back leads to the same look: the job of the first one is not
+    // the answer to the second, since its change-set makes room for that one's.
+    let replaced = replaces.map(|job| job.uuid().into_bytes()).unwrap_or_default();
+    let parts: [&[u8]; 4] = [name.as_str().as_bytes(), lineage.as_str().as_bytes(), &looked, &replaced];
     Submit { of: lineage, spec, receipt: keys::derived("rules.update", &parts, now), replaces }
 }
 

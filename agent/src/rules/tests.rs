@@ -21,7 +21,7 @@ use vigie_protocol::rules::{ClassRule, UpdatePolicy};
 use vigie_protocol::{ChangeSetId, Hash, JobId, ProjectName, Time};
 
 use super::explain;
-use super::step::{Step, next};
+use super::step::{Step, Submit, next};
 
 struct Test {
     _folder: TempDir,
@@ -101,14 +101,14 @@ impl Test {
         next(&self.state, &birds(), self.now).unwrap()
     }
 
-    /// Takes every step that is left; says what each was. Jobs are laid down as queued.
+    /// Takes every step that is left; says what each was. Jobs are laid down as queued, once a key.
     fn go(&self) -> Vec<String> {
         let mut said = Vec::new();
         while let Some(step) = self.next() {
             assert!(said.len() < 20, "{said:#?}");
             let step = match &step.submit {
                 Some(submit) => {
-                    let job = self.job(&submit.spec);
+                    let job = self.job(submit);
                     said.push(format!("submits {:?}", short(&submit.spec)));
                     step.clone().with(job)
                 }
@@ -122,11 +122,11 @@ impl Test {
         said
     }
 
-    fn job(&self, spec: &JobSpec) -> JobId {
+    fn job(&self, submit: &Submit) -> JobId {
         let job = Job {
             id: JobId::new(),
             project: Some(birds()),
-            spec: spec.clone(),
+            spec: submit.spec.clone(),
             after: Vec::new(),
             state: JobState::Queued,
             waits_for: Vec::new(),
@@ -141,7 +141,7 @@ impl Test {
             worker_pid: None,
             generation: 1,
         };
-        self.state.catalog.insert_job(&job, None).unwrap().id
+        self.state.catalog.insert_job(&job, Some(&submit.receipt)).unwrap().id
     }
 
     fn end_newest_job(&self, state: JobState) {
@@ -210,8 +210,9 @@ fn a_step_is_the_same_however_often_it_is_looked_for() {
     let key = |step: &Step| step.submit.as_ref().unwrap().receipt.key;
     assert_eq!(key(&first), key(&again));
     // Submitted, and then the power went: the same key again. Another look is another key.
-    test.job(&first.submit.as_ref().unwrap().spec);
+    let submitted = test.job(first.submit.as_ref().unwrap());
     assert_eq!(key(&test.next().unwrap()), key(&first));
+    assert_eq!(test.job(first.submit.as_ref().unwrap()), submitted);
     test.set(&ProjectSettings { update_percent: 2.0, ..policy(UpdatePolicy::Accept) });
     assert_ne!(key(&test.next().unwrap()), key(&first));
 }
@@ -259,6 +260,30 @@ fn another_rule_is_another_look() {
     test.version(Lineage::Production, [images("owl", 200..210), images("hawk", 0..3)].concat());
     let said = test.go();
     assert_eq!(said[0], "submits \"production@v1 into reference, accept false, only add false\"");
+}
+
+#[test]
+fn a_setting_that_is_changed_back_proposes_anew() {
+    let percent = |update_percent| ProjectSettings { update_percent, ..policy(UpdatePolicy::Propose) };
+    let test = Test::new(&percent(1.0));
+    test.version(Lineage::Reference, images("owl", 0..100));
+    test.version(Lineage::Source, images("owl", 100..102));
+    let proposed = || {
+        let said = test.go();
+        assert!(said.last().is_some_and(|last| last.ends_with("proposing it")), "{said:?}");
+        test.state.catalog.rules_progress(&birds()).unwrap().source.unwrap().job.unwrap()
+    };
+    let mut before = proposed();
+    for _ in 0..2 {
+        test.set(&percent(5.0));
+        test.go();
+        test.set(&percent(1.0));
+        assert_eq!(test.next().unwrap().submit.unwrap().replaces, Some(before));
+        // The change-set of the job before is turned down for this one's: it must be another job.
+        let now = proposed();
+        assert_ne!(now, before);
+        before = now;
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use vigie_protocol::source::{Pending, Revision, Source, SourceOrigin, SourceStat
 use vigie_protocol::{ApiError, ChangeSetId, ErrorCode, ProjectName, SourceName, Time};
 
 use super::error::SourceError;
-use super::settle::{derived, settle, update};
+use super::settle::{derived, has_options, settle, update};
 use super::{Sources, backoff};
 use crate::app::App;
 use crate::jobs::JobDraft;
@@ -28,7 +28,8 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// A person, who may have removed what an import failed for: it is tried again whenever they ask.
+    /// A person, who may have removed what an import failed for, such as a limit of the agent: it is
+    /// tried again whenever they ask.
     pub fn person(by: String) -> Self {
         Self { by, is_person: true }
     }
@@ -144,20 +145,21 @@ enum Next {
 }
 
 /// Decides it. `job` is that of the pending version; `waits` says whether that version's change-set can
-/// still be accepted.
+/// still be accepted. An import with other options than the source has by now says nothing of this one.
 fn decide(source: &Source, found: &Revision, job: Option<Job>, waits: bool, is_person: bool) -> Next {
     let is = |revision: &Revision| revision.is_same(found);
-    let pending = source.pending.as_ref();
-    match (pending, job) {
+    let is_present = job.as_ref().is_none_or(|job| has_options(job, source));
+    match (source.pending.as_ref(), job) {
         (Some(_), Some(job)) if !job.state.is_final() => return Next::UnderWay(Box::new(job)),
-        (Some(Pending { revision, change_set: Some(set), .. }), _) if waits && is(revision) => {
-            return Next::Nothing(format!("{found} awaits review as change-set {set}"));
-        }
-        (Some(pending @ Pending { change_set: None, .. }), Some(job))
-            if job.state == JobState::Failed && is(&pending.revision) =>
-        {
-            return after_failure(pending, job, is_person);
-        }
+        (Some(pending), job) if is_present && is(&pending.revision) => match (pending.change_set, job) {
+            (Some(set), _) if waits => {
+                return Next::Nothing(format!("{found} awaits review as change-set {set}"));
+            }
+            (None, Some(job)) if job.state == JobState::Failed => {
+                return after_failure(pending, job, is_person);
+            }
+            _ => {}
+        },
         _ => {}
     }
     if source.imported.as_ref().is_some_and(|imported| is(&imported.revision)) {
@@ -175,7 +177,7 @@ fn after_failure(pending: &Pending, job: Job, is_person: bool) -> Next {
         Some(failure) => (failure.cause, failure.message.as_str()),
         None => (FailureCause::Unknown, "nobody knows why"),
     };
-    if cause == FailureCause::Refused {
+    if cause == FailureCause::Refused && !is_person {
         return Next::Broken(format!("{revision} cannot be imported: {why}"));
     }
     let told = || format!("the import of {revision} {}: {why}", pending.outlook());
@@ -265,11 +267,9 @@ fn can_be_accepted(
 /// Submits the import of a version, once: an agent that is killed before the source says so submits
 /// the same job again, and finds it there.
 async fn submit(app: &Arc<App>, source: &Source, revision: &Revision, by: &str) -> Result<Job, ApiError> {
-    let Source { project, name, origin, lineage, options, generation, .. } = source;
-    let key: Uuid =
-        derived(&[project.as_str(), name.as_str(), &revision.to_string(), &generation.to_string()]);
-    let receipt =
-        Receipt { key: key.into(), method: "source.import", request: None, at: Time::now(), audit: None };
+    let Source { project, origin, lineage, options, .. } = source;
+    let key = import_key(source, revision).into();
+    let receipt = Receipt { key, method: "source.import", request: None, at: Time::now(), audit: None };
     // Its change-set is decided on by the source's policy, when it is there.
     let spec = JobSpec::Import {
         source: origin.import(revision),
@@ -283,21 +283,46 @@ async fn submit(app: &Arc<App>, source: &Source, revision: &Revision, by: &str) 
     app.jobs.get(submitted.id).await
 }
 
+/// The same for as long as the source stays as it is. One that is removed and set up again begins with
+/// the same generation, and is another.
+fn import_key(source: &Source, revision: &Revision) -> Uuid {
+    let Source { project, name, created, generation, .. } = source;
+    let (created, generation) = (created.as_micros().to_string(), generation.to_string());
+    derived(&[project.as_str(), name.as_str(), &created, &revision.to_string(), &generation])
+}
+
 #[cfg(test)]
 mod tests {
-    use vigie_protocol::JobId;
+    use std::time::Duration;
+
+    use vigie_protocol::import::{GivenSplit, ImportOptions};
     use vigie_protocol::job::JobFailure;
     use vigie_protocol::samples::Sample;
 
     use super::*;
 
+    fn version(number: u64) -> Revision {
+        Revision::Version { number }
+    }
+
+    /// A source whose version 2 is pending, and the job that imported it.
+    fn pending(job: Job) -> (Source, Job) {
+        let pending = Pending::new(version(2), job.id, None);
+        let source = Source { pending: Some(pending), declined: None, imported: None, ..Source::sample() };
+        let Source { origin, lineage, options, .. } = source.clone();
+        let spec = JobSpec::Import { source: origin.import(&version(2)), lineage, accept: false, options };
+        (source, Job { spec, ..job })
+    }
+
+    fn failed(cause: FailureCause) -> Job {
+        let failure = Some(JobFailure { cause, message: "no luck".to_owned(), hint: None });
+        Job { state: JobState::Failed, failure, ..Job::sample() }
+    }
+
     /// What a check of version 2 does after its import failed so often for this cause.
     fn next(failures: u32, skipped: u32, cause: FailureCause, is_person: bool) -> Next {
-        let version = |number| Revision::Version { number };
-        let failure = Some(JobFailure { cause, message: "no luck".to_owned(), hint: None });
-        let job = Job { state: JobState::Failed, failure, ..Job::sample() };
-        let pending = Pending { failures, skipped, ..Pending::new(version(2), JobId::new(), None) };
-        let source = Source { pending: Some(pending), declined: None, imported: None, ..Source::sample() };
+        let (mut source, job) = pending(failed(cause));
+        source.pending = source.pending.map(|pending| Pending { failures, skipped, ..pending });
         decide(&source, &version(2), Some(job), false, is_person)
     }
 
@@ -314,7 +339,8 @@ mod tests {
             (5, 99, Killed, false, "broken: the import of version 2 failed 5 times; it is tried again only"),
             (9, 0, Killed, true, "retry"),
             (1, 0, Refused, false, "broken: version 2 cannot be imported: no luck"),
-            (1, 0, Refused, true, "broken: version 2 cannot be imported: no luck"),
+            // Perhaps a limit of the agent was raised.
+            (1, 0, Refused, true, "retry"),
         ] {
             let next = match next(failures, skipped, cause, is_person) {
                 Next::Retry(_) => "retry".to_owned(),
@@ -323,6 +349,39 @@ mod tests {
                 other => format!("{other:?}"),
             };
             assert!(next.contains(expected), "{failures} {skipped} {cause:?}: {next}");
+        }
+    }
+
+    #[test]
+    fn an_import_with_other_options_says_nothing_of_the_next() {
+        let set = ChangeSetId::new();
+        for (job, change_set) in [
+            (failed(FailureCause::Refused), None),
+            (failed(FailureCause::Killed), None),
+            (Job { state: JobState::Succeeded, ..Job::sample() }, Some(set)),
+        ] {
+            let (mut source, job) = pending(job);
+            source.pending = source.pending.map(|pending| Pending { change_set, ..pending });
+            let decided = |source: &Source| decide(source, &version(2), Some(job.clone()), true, false);
+            assert_ne!(decided(&source), Next::Import);
+            source.options = ImportOptions { given_split: GivenSplit::RedrawValid, ..source.options };
+            assert_eq!(decided(&source), Next::Import);
+        }
+        // What is under way comes to its end first.
+        let (mut source, job) = pending(Job { state: JobState::Running, ..Job::sample() });
+        source.options = ImportOptions { given_split: GivenSplit::RedrawValid, ..source.options };
+        assert!(matches!(decide(&source, &version(2), Some(job), false, true), Next::UnderWay(_)));
+    }
+
+    #[test]
+    fn a_source_that_is_set_up_again_imports_again() {
+        let source = Source::sample();
+        let key = import_key(&source, &version(2));
+        assert_eq!(import_key(&Source { checked: None, ..source.clone() }, &version(2)), key);
+        let again = Source { created: source.created.plus(Duration::from_micros(1)), ..source.clone() };
+        let changed = Source { generation: source.generation + 1, ..source.clone() };
+        for (source, revision) in [(again, 2), (changed, 2), (source, 3)] {
+            assert_ne!(import_key(&source, &version(revision)), key);
         }
     }
 

@@ -83,14 +83,30 @@ enum Ended {
 
 /// Nothing while it goes on, or waits for a person who was asked.
 fn ended(state: &State, source: &Source, pending: &Pending) -> Result<Option<Ended>, StoreError> {
-    if let Some(set) = pending.change_set {
-        return of_change_set(state, source, set, true);
-    }
     let job = match state.catalog.job(pending.job) {
-        Ok(job) => job,
-        Err(StoreError::NotFound { .. }) => return Ok(Some(Ended::Nothing)),
+        Ok(job) => Some(job),
+        Err(StoreError::NotFound { .. }) => None,
         Err(error) => return Err(error),
     };
+    let is_present = job.as_ref().is_none_or(|job| has_options(job, source));
+    let ended = match (pending.change_set, job) {
+        (Some(set), _) => of_change_set(state, source, set, true)?,
+        (None, Some(job)) => of_job(state, source, pending, job)?,
+        (None, None) => Some(Ended::Nothing),
+    };
+    Ok(match ended {
+        // Nobody has said anything yet of what the options make of it by now.
+        Some(Ended::Rejected) if !is_present => Some(Ended::Nothing),
+        ended => ended,
+    })
+}
+
+/// Whether a job imports with the options that the source has by now.
+pub(super) fn has_options(job: &Job, source: &Source) -> bool {
+    matches!(&job.spec, JobSpec::Import { options, .. } if *options == source.options)
+}
+
+fn of_job(state: &State, source: &Source, pending: &Pending, job: Job) -> Result<Option<Ended>, StoreError> {
     let Job { state: job_state, outcome, failure, finished, .. } = job;
     Ok(match (job_state, outcome) {
         (JobState::Succeeded, Some(JobOutcome::ChangeSet { change_set, .. })) => {
@@ -321,10 +337,50 @@ pub(super) fn derived(parts: &[&str]) -> Uuid {
 mod tests {
     use std::collections::BTreeMap;
 
+    use vigie_protocol::JobId;
     use vigie_protocol::dataset::ClassChange;
+    use vigie_protocol::import::{GivenSplit, ImportOptions};
+    use vigie_protocol::project::Project;
     use vigie_protocol::samples::Sample;
+    use vigie_protocol::source::Revision;
 
     use super::*;
+
+    #[test]
+    fn what_was_rejected_with_other_options_is_not_declined() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (now, by) = (Time::now(), "ada".to_owned());
+        let state = State::open(&folder.path().join("state"), now, None).expect("opened");
+        let source = Source::sample();
+        let project = source.project.clone();
+        state.catalog.create_project(&Project::new(project.clone(), now, "ada"), None).expect("a project");
+        let set = ChangeSet {
+            project: project.clone(),
+            lineage: source.lineage,
+            base: None,
+            state: ChangeSetState::Proposed,
+            manifest: state.blobs.put(b"manifest").expect("a blob"),
+            ..ChangeSet::sample()
+        };
+        state.catalog.propose(&set, None).expect("proposed");
+        let decision = Decision { at: now, by, reason: None };
+        state.catalog.reject(&project, set.id, None, &decision, None).expect("rejected");
+        let revision = Revision::Version { number: 2 };
+        let spec = JobSpec::Import {
+            source: source.origin.import(&revision),
+            lineage: source.lineage,
+            accept: false,
+            options: source.options.clone(),
+        };
+        let job = Job { id: JobId::new(), project: Some(project), spec, after: Vec::new(), ..Job::sample() };
+        state.catalog.insert_job(&job, None).expect("a job");
+        let pending = Pending { change_set: Some(set.id), ..Pending::new(revision, job.id, None) };
+
+        assert!(matches!(ended(&state, &source, &pending), Ok(Some(Ended::Rejected))));
+        let options = ImportOptions { given_split: GivenSplit::RedrawValid, ..source.options };
+        let changed = Source { options, ..source };
+        assert!(matches!(ended(&state, &changed, &pending), Ok(Some(Ended::Nothing))));
+    }
 
     #[test]
     fn the_policy_counts_every_image_that_is_touched() {
@@ -353,8 +409,8 @@ mod tests {
 
     #[test]
     fn each_failure_counts_once() {
-        let revision = vigie_protocol::source::Revision::Version { number: 1 };
-        let mut pending = Pending::new(revision, vigie_protocol::JobId::new(), None);
+        let revision = Revision::Version { number: 1 };
+        let mut pending = Pending::new(revision, JobId::new(), None);
         for (at, failures) in [(Some(3), 1), (Some(3), 1), (Some(9), 2), (None, 3), (None, 3)] {
             pending.skipped = 4;
             let before = pending.failures;

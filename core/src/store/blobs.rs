@@ -152,26 +152,19 @@ impl FolderBlobs {
         self.put_reader(&mut file, max_bytes, expected)
     }
 
-    /// Takes a finished file of the same file system over by renaming it: for uploads and weights
-    /// that need not be copied. Nobody may write to the file any more.
+    /// Takes a finished file of the same file system over by renaming it: for uploads, which need not be
+    /// copied. Its bytes have the hash `hash`: whoever wrote them hashed them on their way, and they are
+    /// not read again. Nobody may write to the file any more.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when the content is not `expected` (the file then stays where it
-    /// is), [`StoreError::Io`].
-    pub fn adopt(&self, path: &Path, expected: Option<Hash>) -> Result<(Hash, u64)> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_mmap_rayon(path).map_err(|e| io_error("reading", path, e))?;
-        let hash = Hash::from(hasher.finalize());
-        let size = hasher.count();
-        check_content(hash, expected)?;
+    /// [`StoreError::Io`].
+    pub fn adopt(&self, path: &Path, hash: Hash) -> Result<()> {
         if self.refresh(hash)? {
-            self.disk.remove(path).map_err(|e| io_error("removing", path, e))?;
-        } else {
-            let target = self.make_room(hash)?;
-            self.disk.rename(path, &target).map_err(|e| io_error("renaming", path, e))?;
-            self.written(hash)?;
+            return self.disk.remove(path).map_err(|e| io_error("removing", path, e));
         }
-        Ok((hash, size))
+        let target = self.make_room(hash)?;
+        self.disk.rename(path, &target).map_err(|e| io_error("renaming", path, e))?;
+        self.written(hash)
     }
 
     /// Removes temporary files last written before `older_than`: what killed processes left behind.

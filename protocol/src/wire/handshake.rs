@@ -14,7 +14,8 @@ use crate::{AgentId, ApiError, ErrorCode, Time};
 /// The most bytes of a hello.
 pub const MAX_HELLO: usize = 16 * 1024;
 
-/// How long a peer may take for its half of the handshake.
+/// How long a peer may take for its half of the handshake. A client whose way to the agent is still being
+/// made gives it longer: [`connect_within`].
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 const MAGIC: &str = "vigie";
@@ -131,8 +132,8 @@ pub struct Greeting {
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
     /// The peer did not finish its half in time.
-    #[error("the peer said nothing for {} s", HANDSHAKE_TIMEOUT.as_secs())]
-    Timeout,
+    #[error("the peer said nothing for {} s", .0.as_secs())]
+    Timeout(Duration),
     /// The peer speaks something else.
     #[error("the peer does not speak Vigie's protocol: {0}")]
     NotVigie(String),
@@ -169,7 +170,19 @@ pub enum ServerHello {
 /// # Errors
 /// See [`HandshakeError`]; [`HandshakeError::Refused`] carries the agent's own words.
 pub async fn connect<S: WireStream>(stream: &mut S, hello: &ClientHello) -> Result<Welcome, HandshakeError> {
-    in_time(async {
+    connect_within(HANDSHAKE_TIMEOUT, stream, hello).await
+}
+
+/// The same for an agent that may take so long to answer.
+///
+/// # Errors
+/// Those of [`connect`].
+pub async fn connect_within<S: WireStream>(
+    limit: Duration,
+    stream: &mut S,
+    hello: &ClientHello,
+) -> Result<Welcome, HandshakeError> {
+    in_time(limit, async {
         // An agent without room hangs up without hearing us, but not without a word: what it said is
         // there even when the hello cannot be sent any more.
         let sent = send(stream, hello).await;
@@ -192,7 +205,7 @@ pub async fn accept<S: WireStream>(
     principal: Result<Principal, ApiError>,
     now: Time,
 ) -> Result<(ClientHello, Welcome), HandshakeError> {
-    in_time(async {
+    in_time(HANDSHAKE_TIMEOUT, async {
         let hello: ClientHello = receive(stream).await?;
         let answer = settle(&hello).and_then(|(proto, codec)| {
             let Greeting { agent_id, epoch, version } = greeting.clone();
@@ -229,7 +242,7 @@ pub async fn accept<S: WireStream>(
 /// # Errors
 /// When the client does not take even that.
 pub async fn refuse<S: WireStream>(stream: &mut S, error: ApiError) -> Result<(), HandshakeError> {
-    in_time(send(stream, &ServerHello::Err(error))).await
+    in_time(HANDSHAKE_TIMEOUT, send(stream, &ServerHello::Err(error))).await
 }
 
 /// Which protocol and codec both sides speak.
@@ -281,8 +294,11 @@ fn check(hello: &ClientHello, welcome: Welcome) -> Result<Welcome, HandshakeErro
     Ok(welcome)
 }
 
-async fn in_time<T>(half: impl Future<Output = Result<T, HandshakeError>>) -> Result<T, HandshakeError> {
-    timeout(HANDSHAKE_TIMEOUT, half).await.unwrap_or(Err(HandshakeError::Timeout))
+async fn in_time<T>(
+    limit: Duration,
+    half: impl Future<Output = Result<T, HandshakeError>>,
+) -> Result<T, HandshakeError> {
+    timeout(limit, half).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
 }
 
 async fn send<S: WireStream>(stream: &mut S, hello: &impl Serialize) -> Result<(), HandshakeError> {

@@ -48,7 +48,7 @@ pub use labels::Clustering;
 pub use models::ModelDraft;
 pub use receipts::{RECEIPTS_KEPT, Receipt};
 pub use rules::{Followed, Looked, RulesProgress};
-pub use schedules::{FIRINGS_KEPT, FiringDraft, MAX_SCHEDULES, ScheduleDraft};
+pub use schedules::{FIRINGS_KEPT, FIRINGS_OPEN, FiringDraft, MAX_SCHEDULES, ScheduleDraft};
 pub use sources::{MAX_SOURCES, SourceDraft};
 
 /// How often a change is tried when another writer of the same facts is faster.

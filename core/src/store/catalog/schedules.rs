@@ -15,8 +15,12 @@ use super::change::Change;
 use super::{Catalog, EventDraft, Key, Receipt, check_generation, missing};
 use crate::store::{Order, Result, StoreError};
 
-/// Firings that are kept of each schedule; older ones go.
+/// Firings that are kept of each schedule; older ones go, once they have ended.
 pub const FIRINGS_KEPT: u64 = 200;
+
+/// Firings of one schedule that may be open at one time: they wait for each other. More than are ever
+/// caught up at once.
+pub const FIRINGS_OPEN: usize = 150;
 
 /// Schedules that an agent can have.
 pub const MAX_SCHEDULES: usize = 1_000;
@@ -42,7 +46,16 @@ fn firing_key(project: Option<&ProjectName>, name: &ScheduleName, number: u64) -
 
 /// A row for each firing that has not ended.
 fn open_key(id: FiringId) -> Vec<u8> {
-    Key::of("firing-open").uuid(id.uuid()).bytes()
+    all_open().uuid(id.uuid()).bytes()
+}
+
+fn all_open() -> Key {
+    Key::of("firing-open")
+}
+
+/// Whether a firing is among the [`FIRINGS_KEPT`] newest, the last of which is `newest`.
+fn is_kept(number: u64, newest: u64) -> bool {
+    newest < number.saturating_add(FIRINGS_KEPT)
 }
 
 /// Where an open firing lies.
@@ -147,9 +160,11 @@ impl Catalog {
     ) -> Result<()> {
         self.change(receipt, |change| {
             change.schedule(project, name)?;
-            for (rest, firing) in change.read_all::<Firing>(firings(project, name))? {
+            for (rest, _) in change.read_all::<Firing>(firings(project, name))? {
                 change.delete([firings(project, name).bytes(), rest].concat());
-                change.delete(open_key(firing.id));
+            }
+            for open in change.open_of(project, name)? {
+                change.delete(open);
             }
             change.delete(key(project, name));
             Ok(())
@@ -197,7 +212,8 @@ impl Catalog {
         self.all(Key::of("schedule"))
     }
 
-    /// Moves a schedule on: its progress and the firings that come with it, in one commit.
+    /// Moves a schedule on: its progress and the firings that come with it, in one commit. Those that
+    /// come while [`FIRINGS_OPEN`] have not ended are skipped.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it is not as it was seen any more, [`StoreError::NotFound`].
@@ -214,7 +230,14 @@ impl Catalog {
                 return Err(StoreError::Conflict { what: what(project, name) });
             }
             schedule.progress = ScheduleProgress { firings: schedule.progress.firings, ..progress };
-            let laid = drafts.iter().map(|draft| change.add_firing(&mut schedule, draft)).collect();
+            let mut open = change.open_of(project, name)?.len();
+            let mut laid = Vec::with_capacity(drafts.len());
+            for draft in drafts {
+                let crowded = || format!("{open} firings before it have not ended");
+                let skipped = draft.skipped.clone().or_else(|| (open >= FIRINGS_OPEN).then(crowded));
+                open += usize::from(skipped.is_none());
+                laid.push(change.add_firing(&mut schedule, &FiringDraft { skipped, ..draft.clone() })?);
+            }
             change.put(key(project, name), &schedule);
             Ok(laid)
         })
@@ -223,7 +246,7 @@ impl Catalog {
     /// Fires a schedule because somebody asks for it, whatever its own times are.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`].
+    /// [`StoreError::NotFound`]; [`StoreError::Precondition`] while [`FIRINGS_OPEN`] have not ended.
     pub fn ask_firing(
         &self,
         project: Option<&ProjectName>,
@@ -236,7 +259,11 @@ impl Catalog {
         let draft = FiringDraft { cause, due: now, began: now, skipped: None };
         self.change(receipt, |change| {
             let mut schedule = change.schedule(project, name)?;
-            let firing = change.add_firing(&mut schedule, &draft);
+            if change.open_of(project, name)?.len() >= FIRINGS_OPEN {
+                let text = format!("{FIRINGS_OPEN} firings of {} have not ended", what(project, name));
+                return Err(StoreError::Precondition(text + "; ask again when some have"));
+            }
+            let firing = change.add_firing(&mut schedule, &draft)?;
             change.put(key(project, name), &schedule);
             Ok(firing)
         })
@@ -248,14 +275,18 @@ impl Catalog {
     /// # Errors
     /// Those of the facts.
     pub fn end_firing(&self, firing: &Firing, event: &EventDraft) -> Result<Option<Event>> {
-        let row = firing_key(firing.project.as_ref(), &firing.schedule, firing.number);
+        let (project, name) = (firing.project.as_ref(), &firing.schedule);
+        let row = firing_key(project, name, firing.number);
         self.change(None, |change| {
             let open: Option<OpenRow> = change.read(open_key(firing.id))?;
-            if open.is_none() {
-                return Ok(None);
-            }
+            let schedule: Option<Schedule> = change.read(key(project, name))?;
+            let (Some(_), Some(schedule)) = (open, schedule) else { return Ok(None) };
             change.delete(open_key(firing.id));
-            change.put(row.clone(), firing);
+            if is_kept(firing.number, schedule.progress.firings) {
+                change.put(row.clone(), firing);
+            } else {
+                change.delete(row.clone());
+            }
             change.add_event(event).map(Some)
         })
     }
@@ -265,13 +296,20 @@ impl Catalog {
     /// # Errors
     /// Those of the facts.
     pub fn open_firings(&self) -> Result<Vec<Firing>> {
-        let rows: Vec<OpenRow> = self.all(Key::of("firing-open"))?;
-        rows.iter()
-            .map(|OpenRow { project, schedule, number }| {
-                let key = firing_key(project.as_ref(), schedule, *number);
-                self.need(key, format!("firing {number} of {}", what(project.as_ref(), schedule)))
-            })
-            .collect()
+        self.change(None, |change| {
+            let mut open = Vec::new();
+            for (rest, row) in change.read_all::<OpenRow>(all_open())? {
+                let key = [all_open().bytes(), rest].concat();
+                let OpenRow { project, schedule, number } = row;
+                match change.read::<Firing>(firing_key(project.as_ref(), &schedule, number))? {
+                    Some(firing) if open_key(firing.id) == key => open.push(firing),
+                    // Builds before this one let go of firings that had not ended. One that nobody
+                    // knows any more must not stop all others.
+                    _ => change.delete(key),
+                }
+            }
+            Ok(open)
+        })
     }
 
     /// The firings of a schedule, newest first.
@@ -315,8 +353,13 @@ impl Catalog {
             if rows.last().map_or(0, |newest| newest.number) != progress.firings {
                 faults.push(format!("{what}: its newest firing is not the one that it counts last"));
             }
-            if rows.windows(2).any(|pair| pair[1].number != pair[0].number + 1) {
+            let (kept, older): (Vec<&Firing>, Vec<&Firing>) =
+                rows.iter().partition(|firing| is_kept(firing.number, progress.firings));
+            if kept.windows(2).any(|pair| pair[1].number != pair[0].number + 1) {
                 faults.push(format!("{what}: a firing is missing between two others"));
+            }
+            if older.iter().any(|firing| firing.state != FiringState::Begun) {
+                faults.push(format!("{what}: an old firing that has ended is still there"));
             }
             for firing in &rows {
                 let listed = self.row::<OpenRow>(open_key(firing.id))?.is_some();
@@ -326,8 +369,7 @@ impl Catalog {
                 }
             }
         }
-        let prefix = Key::of("firing-open").bytes();
-        if self.facts().scan(&prefix, None, Order::Ascending, usize::MAX)?.len() != open {
+        if self.facts().scan(&all_open().bytes(), None, Order::Ascending, usize::MAX)?.len() != open {
             faults.push("an open firing is of no schedule".to_owned());
         }
         Ok(faults)
@@ -339,8 +381,15 @@ impl Change<'_> {
         self.read(key(project, name))?.ok_or_else(|| missing(what(project, name)))
     }
 
+    /// The keys of the rows that a schedule's open firings have.
+    fn open_of(&mut self, project: Option<&ProjectName>, name: &ScheduleName) -> Result<Vec<Vec<u8>>> {
+        let rows = self.read_all::<OpenRow>(all_open())?.into_iter();
+        let own = rows.filter(|(_, row)| row.project.as_ref() == project && row.schedule == *name);
+        Ok(own.map(|(rest, _)| [all_open().bytes(), rest].concat()).collect())
+    }
+
     /// Lays the next firing of a schedule down; the schedule itself is for the caller to write.
-    fn add_firing(&mut self, schedule: &mut Schedule, draft: &FiringDraft) -> Firing {
+    fn add_firing(&mut self, schedule: &mut Schedule, draft: &FiringDraft) -> Result<Firing> {
         let FiringDraft { cause, due, began, skipped } = draft;
         schedule.progress.firings += 1;
         let number = schedule.progress.firings;
@@ -365,8 +414,13 @@ impl Change<'_> {
             self.put(open_key(firing.id), &open);
         }
         if let Some(old) = number.checked_sub(FIRINGS_KEPT) {
-            self.delete(firing_key(project, name, old));
+            let old = firing_key(project, name, old);
+            // One that has not ended stays until it has: the actions of its schedule wait for it.
+            let before: Option<Firing> = self.read(old.clone())?;
+            if before.is_some_and(|before| before.state != FiringState::Begun) {
+                self.delete(old);
+            }
         }
-        firing
+        Ok(firing)
     }
 }

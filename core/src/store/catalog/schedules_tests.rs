@@ -11,6 +11,7 @@ use vigie_protocol::schedule::{
 use vigie_protocol::{ProjectName, ScheduleName};
 
 use super::*;
+use crate::store::Batch;
 use crate::store::conformance::{MemoryFacts, on_each};
 use crate::store::samples::{at, decision, name, project};
 
@@ -117,13 +118,72 @@ fn the_history_is_bounded() {
     let mut seen = catalog.set_schedule(&draft(None, 5), 0, None).unwrap();
     for round in 0..FIRINGS_KEPT as i64 + 5 {
         let laid = catalog.settle_schedule(&seen, through(&seen, round), &[due(round)]).unwrap();
-        catalog.end_firing(&laid[0], &event("done")).unwrap();
+        let ended = Firing { state: FiringState::Done, ..laid[0].clone() };
+        catalog.end_firing(&ended, &event("done")).unwrap();
         seen = catalog.schedule(None, &nightly()).unwrap();
     }
     let kept = numbers(&catalog, None);
     assert_eq!((kept.len() as u64, kept[0]), (FIRINGS_KEPT, FIRINGS_KEPT + 5));
     // Ended as begun, which no engine does: the check sees that the two lists differ.
-    assert_eq!(catalog.schedules_at_odds().unwrap().len(), FIRINGS_KEPT as usize);
+    let asked = catalog.ask_firing(None, &nightly(), "bob", at(7), None).unwrap();
+    catalog.end_firing(&asked, &event("done")).unwrap();
+    assert_eq!(catalog.schedules_at_odds().unwrap().len(), 1);
+}
+
+#[test]
+fn a_firing_that_has_not_ended_outlives_the_history() {
+    let catalog = with_birds(Arc::new(MemoryFacts::default()));
+    let mut seen = catalog.set_schedule(&draft(None, 5), 0, None).unwrap();
+    let slow = catalog.settle_schedule(&seen, through(&seen, 6), &[due(6)]).unwrap().remove(0);
+    for round in 0..FIRINGS_KEPT as i64 + 5 {
+        seen = catalog.schedule(None, &nightly()).unwrap();
+        let skipped = FiringDraft { skipped: Some("missed".to_owned()), ..due(round) };
+        catalog.settle_schedule(&seen, through(&seen, round), &[skipped]).unwrap();
+    }
+    assert_eq!(catalog.open_firings().unwrap(), std::slice::from_ref(&slow));
+    assert_eq!(numbers(&catalog, None).len() as u64, FIRINGS_KEPT + 1);
+    assert_eq!(catalog.schedules_at_odds().unwrap(), [""; 0]);
+
+    let ended = Firing { state: FiringState::Done, ended: Some(at(9)), ..slow };
+    assert!(catalog.end_firing(&ended, &event("done")).unwrap().is_some());
+    assert_eq!(catalog.open_firings().unwrap(), []);
+    assert_eq!(numbers(&catalog, None).len() as u64, FIRINGS_KEPT);
+    assert_eq!(catalog.schedules_at_odds().unwrap(), [""; 0]);
+}
+
+#[test]
+fn only_so_many_firings_wait_for_each_other() {
+    let catalog = with_birds(Arc::new(MemoryFacts::default()));
+    catalog.set_schedule(&draft(None, 5), 0, None).unwrap();
+    catalog.set_schedule(&draft(Some("birds"), 5), 0, None).unwrap();
+    let ask = |project: Option<&ProjectName>| catalog.ask_firing(project, &nightly(), "bob", at(7), None);
+    for _ in 1..FIRINGS_OPEN {
+        ask(None).unwrap();
+    }
+    let seen = catalog.schedule(None, &nightly()).unwrap();
+    let laid = catalog.settle_schedule(&seen, through(&seen, 8), &[due(7), due(8)]).unwrap();
+    let states: Vec<FiringState> = laid.iter().map(|firing| firing.state).collect();
+    assert_eq!(states, [FiringState::Begun, FiringState::Skipped]);
+    assert_eq!(laid[1].detail, "150 firings before it have not ended");
+    assert_eq!(catalog.open_firings().unwrap().len(), FIRINGS_OPEN);
+    let refused = ask(None).unwrap_err().to_string();
+    let said = "150 firings of schedule nightly of the agent have not ended; ask again when some have";
+    assert!(refused.contains(said), "{refused}");
+    ask(Some(&name("birds"))).expect("another schedule");
+}
+
+#[test]
+fn open_firings_that_older_builds_let_go_of_are_dropped() {
+    on_each(|facts| {
+        let catalog = with_birds(facts.clone());
+        let seen = catalog.set_schedule(&draft(None, 5), 0, None).unwrap();
+        let laid = catalog.settle_schedule(&seen, through(&seen, 7), &[due(6), due(7)]).unwrap();
+        let first = Key::of("firing").word("-agent").word("nightly").u64(1).bytes();
+        facts.commit(&Batch { deletes: vec![first], ..Batch::default() }).unwrap();
+        assert_eq!(catalog.schedules_at_odds().unwrap(), ["an open firing is of no schedule"]);
+        assert_eq!(catalog.open_firings().unwrap(), &laid[1..]);
+        assert_eq!(catalog.schedules_at_odds().unwrap(), [""; 0]);
+    });
 }
 
 #[test]

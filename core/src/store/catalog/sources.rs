@@ -49,7 +49,7 @@ fn what(name: &SourceName) -> String {
 
 impl Catalog {
     /// Sets a source up, or changes it when `expected_generation` is given. Another origin or line
-    /// starts its history anew. An origin that is the present one without its secrets is the present
+    /// starts its history anew; other options make another proposal of a version that was rejected. An origin that is the present one without its secrets is the present
     /// one: whoever reads a source is not shown them, and may still change the rest.
     ///
     /// # Errors
@@ -156,7 +156,8 @@ fn changed(before: Source, draft: &SourceDraft) -> Source {
     let generation = before.generation + 1;
     if same_origin && before.lineage == draft.lineage {
         let SourceDraft { options, acceptance, preprocess, .. } = draft.clone();
-        Source { options, acceptance, preprocess, generation, ..before }
+        let declined = before.declined.clone().filter(|_| options == before.options);
+        Source { options, acceptance, preprocess, declined, generation, ..before }
     } else {
         Source { origin, generation, ..fresh(draft) }
     }
@@ -174,6 +175,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use vigie_protocol::event::{Severity, Subject};
+    use vigie_protocol::import::GivenSplit;
     use vigie_protocol::source::{Revision, SourceState};
 
     use super::*;
@@ -218,6 +220,26 @@ mod tests {
             assert!(matches!(catalog.source(&first.project, &first.name), Err(StoreError::NotFound { .. })));
             let gone = catalog.set_source(&draft(SECRET), Some(1), None);
             assert!(matches!(gone, Err(StoreError::NotFound { .. })));
+        });
+    }
+
+    #[test]
+    fn other_options_make_another_proposal_of_what_was_rejected() {
+        on_each(|facts| {
+            let catalog = Catalog::new(facts);
+            catalog.create_project(&project("birds"), None).unwrap();
+            let first = catalog.set_source(&draft(SECRET), None, None).unwrap();
+            let declined = Some(Revision::Version { number: 2 });
+            let reject = |source: &mut Source| {
+                source.declined.clone_from(&declined);
+                None
+            };
+            catalog.follow_source(&first, reject).unwrap();
+            let packed = SourceDraft { preprocess: true, ..draft(SECRET) };
+            assert_eq!(catalog.set_source(&packed, Some(2), None).unwrap().declined, declined);
+            let options = ImportOptions { given_split: GivenSplit::Redraw, ..ImportOptions::default() };
+            let redrawn = SourceDraft { options, ..packed };
+            assert_eq!(catalog.set_source(&redrawn, Some(3), None).unwrap().declined, None);
         });
     }
 

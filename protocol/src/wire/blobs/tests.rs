@@ -118,13 +118,15 @@ fn content(length: usize) -> Vec<u8> {
 #[tokio::test(start_paused = true)]
 async fn uploads_arrive_whole_whatever_happens_on_the_way() {
     use Accident::{AnswerLost, Forgotten};
-    let cases: [(usize, &[(usize, Accident)]); 6] = [
+    let cases: [(usize, &[(usize, Accident)]); 7] = [
         (0, &[]),
         (1, &[]),
         (CHUNK_BYTES, &[(1, AnswerLost)]),
         (3 * CHUNK_BYTES + 7, &[(2, AnswerLost), (3, AnswerLost)]),
         (3 * CHUNK_BYTES + 7, &[(3, Forgotten)]),
         (2 * CHUNK_BYTES, &[(1, AnswerLost), (2, Forgotten), (3, AnswerLost)]),
+        // All that was sent before is sent again, more of it than there are tries.
+        (11 * CHUNK_BYTES, &[(11, Forgotten), (22, Forgotten)]),
     ];
     for (length, accidents) in cases {
         let (client, depot) = agent(accidents.iter().copied());
@@ -159,6 +161,16 @@ async fn endless_trouble_ends() {
     assert_eq!(depot.lock().expect("lock").chunks, PATIENCE as usize);
     let short = upload(&client, Cursor::new(bytes), Hash::of(b"x"), 11, |_| {}).await;
     assert_eq!(short.expect_err("shorter than promised").code, ErrorCode::Invalid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_always_forgets_at_the_same_place_is_given_up() {
+    let (client, depot) = agent((1..100).map(|round| (3 * round, Accident::Forgotten)));
+    let bytes = content(4 * CHUNK_BYTES);
+    let (reader, hash) = (Cursor::new(bytes.clone()), Hash::of(&bytes));
+    let error = upload(&client, reader, hash, bytes.len() as u64, |_| {}).await.expect_err("given up");
+    assert_eq!(error.message, "the agent forgets the upload before it is whole");
+    assert_eq!(depot.lock().expect("lock").chunks, 3 * PATIENCE as usize);
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,7 +27,10 @@ pub async fn upload(
 ) -> Result<(), ApiError> {
     let client = client.with_timeout(CHUNK_TIMEOUT);
     let mut tries = Tries::new();
-    let mut furthest = 0;
+    // Which upload is under way, and how far it came.
+    let (mut current, mut reached) = (None, 0);
+    // Beginnings anew since one came further than any before: an agent that restarts forgets its uploads.
+    let (mut beginnings, mut furthest) = (Tries::new(), 0);
     'begin: loop {
         let begin = UploadBegin { hash, size };
         let mut status =
@@ -38,6 +41,10 @@ pub async fn upload(
                     continue;
                 }
             };
+        if current.replace(status.upload).is_some_and(|before| before != status.upload) {
+            reached = status.offset;
+            beginnings.again(forgotten()).await?;
+        }
         while status.offset < size {
             progress(status.offset);
             let chunk = read_chunk(&mut reader, &status, size).await?;
@@ -50,6 +57,10 @@ pub async fn upload(
             };
             if status.offset > furthest {
                 furthest = status.offset;
+                beginnings.progress();
+            }
+            if status.offset > reached {
+                reached = status.offset;
                 tries.progress();
             } else {
                 tries.again(ApiError::new(ErrorCode::Conflict, "the upload does not advance")).await?;
@@ -108,6 +119,11 @@ async fn send(client: &AgentClient, chunk: UploadChunk) -> Result<UploadStatus, 
             async move { c.upload_chunk(ctx, chunk).await }
         })
         .await
+}
+
+fn forgotten() -> ApiError {
+    ApiError::new(ErrorCode::Unavailable, "the agent forgets the upload before it is whole")
+        .with_hint("does it restart again and again?")
 }
 
 fn changed(error: io::Error) -> ApiError {

@@ -17,7 +17,8 @@ use crate::wire::stdio::LastWords;
 use crate::wire::{ClientHello, HandshakeError, Welcome, handshake, transport};
 use crate::{ApiError, ErrorCode};
 
-/// How long dialing may take; ssh to a machine that is off would otherwise wait for minutes.
+/// How long it may take until there is a stream: a socket whose agent takes nobody in, a program on a
+/// disk that does not answer.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// After so much silence the agent is asked whether it is still there: tarpc has no ping, and a
@@ -86,12 +87,12 @@ impl Actor {
         let dialed = timeout(DIAL_TIMEOUT, self.dialer.dial()).await.unwrap_or_else(|_| {
             Err(ApiError::new(ErrorCode::Unavailable, "the connection could not be made in time"))
         })?;
-        let Dialed { mut stream, last_words } = dialed;
+        let Dialed { mut stream, last_words, patience } = dialed;
         let hello = ClientHello {
             codec: self.options.codecs.iter().map(|codec| codec.as_str().to_owned()).collect(),
             ..ClientHello::new(self.options.name.clone())
         };
-        let welcome = match handshake::connect(&mut stream, &hello).await {
+        let welcome = match handshake::connect_within(patience, &mut stream, &hello).await {
             Ok(welcome) => Arc::new(welcome),
             Err(error) => {
                 drop(stream);
@@ -163,7 +164,7 @@ fn handshake_failure(error: HandshakeError) -> ApiError {
         HandshakeError::Refused(error) => error,
         HandshakeError::NotVigie(_) => ApiError::new(ErrorCode::Unavailable, error.to_string())
             .with_hint("is that an agent's address? a remote shell must not print anything at login"),
-        HandshakeError::Timeout | HandshakeError::Broken(_) => {
+        HandshakeError::Timeout(_) | HandshakeError::Broken(_) => {
             ApiError::new(ErrorCode::Unavailable, error.to_string())
         }
     }

@@ -3,25 +3,39 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::net::UnixStream;
 
+use crate::wire::handshake::HANDSHAKE_TIMEOUT;
 use crate::wire::stdio::{self, LastWords};
 use crate::wire::target::Target;
 use crate::wire::{BoxStream, WireStream};
 use crate::{ApiError, ErrorCode};
 
+/// How long a command may take until the agent behind it has answered: starting it is done at once, but
+/// then ssh looks a name up, passes jump hosts, logs in and starts `vigie stdio` before a byte comes
+/// through. With a machine that is off it would wait for minutes.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
+
 /// A stream to an agent, before the handshake.
 pub struct Dialed {
     pub(super) stream: BoxStream,
     pub(super) last_words: Option<LastWords>,
+    /// How long the agent may take for its half of the handshake.
+    pub(super) patience: Duration,
 }
 
 impl Dialed {
     /// A stream that is there already.
     pub fn new(stream: impl WireStream + 'static) -> Self {
-        Self { stream: Box::new(stream), last_words: None }
+        Self { stream: Box::new(stream), last_words: None, patience: HANDSHAKE_TIMEOUT }
+    }
+
+    /// What a command that was just started says and hears.
+    fn of_command(stream: impl WireStream + 'static, last_words: LastWords) -> Self {
+        Self { last_words: Some(last_words), patience: COMMAND_PATIENCE, ..Self::new(stream) }
     }
 }
 
@@ -65,7 +79,7 @@ async fn dial(target: &Target) -> Result<Dialed, ApiError> {
                 ApiError::new(ErrorCode::Unavailable, format!("cannot run {program}: {error}"))
                     .with_hint("install it, or correct the agent's address")
             })?;
-            Ok(Dialed { stream: Box::new(stream), last_words: Some(last_words) })
+            Ok(Dialed::of_command(stream, last_words))
         }
     }
 }

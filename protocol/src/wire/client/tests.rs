@@ -279,6 +279,28 @@ async fn a_command_that_fails_is_quoted() {
     assert!(error.message.ends_with("Permission denied (publickey)."), "{error}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_command_has_longer_to_reach_its_agent_than_an_agent_to_greet() {
+    let mute = Dialer::new(|| async {
+        let (near, far) = duplex(1024);
+        tokio::spawn(async move {
+            let _held = far;
+            std::future::pending::<()>().await;
+        });
+        Ok(Dialed::new(near))
+    });
+    // As ssh does while it logs in.
+    let command: Target = "exec:sleep 1000".parse().expect("target");
+    for (dialer, seconds) in [(mute, 5), (command.into(), 30)] {
+        let started = Instant::now();
+        let client = AgentClient::with_dialer(dialer, options());
+        let error = client.first_attempt().await.expect_err("mute");
+        assert_eq!(error.message, format!("the peer said nothing for {seconds} s"));
+        let took = started.elapsed().as_secs();
+        assert!((seconds..=seconds + 1).contains(&took), "{took}");
+    }
+}
+
 #[tokio::test]
 async fn the_connection_closes_with_the_last_handle() {
     let agent = whoami_agent();

@@ -125,9 +125,9 @@ async fn a_mute_peer_does_not_hold_us() {
     let (mut client, mut server) = duplex(64 * 1024);
     let greeting = greeting();
     let accepted = accept(&mut server, &greeting, Ok(principal()), Time::default()).await;
-    assert!(matches!(accepted, Err(HandshakeError::Timeout)));
+    assert!(matches!(accepted, Err(HandshakeError::Timeout(HANDSHAKE_TIMEOUT))));
     let connected = connect(&mut client, &ClientHello::new("test")).await;
-    assert!(matches!(connected, Err(HandshakeError::Timeout)));
+    assert!(matches!(connected, Err(HandshakeError::Timeout(HANDSHAKE_TIMEOUT))));
 }
 
 #[tokio::test]
