@@ -174,7 +174,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use vigie_protocol::event::{Severity, Subject};
-    use vigie_protocol::source::Revision;
+    use vigie_protocol::source::{Revision, SourceState};
 
     use super::*;
     use crate::store::conformance::on_each;
