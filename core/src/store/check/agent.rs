@@ -14,13 +14,12 @@ const PAGE: usize = 500;
 
 impl Check<'_> {
     pub(super) fn agent(&mut self, catalog: &Catalog) -> Result<()> {
-        let looks: [(&str, fn(&mut Self, &Catalog) -> Result<()>); 3] =
-            [("jobs", Self::jobs), ("schedules", Self::schedules), ("receipts", Self::receipts)];
-        for (place, look) in looks {
-            let looked = look(self, catalog);
-            self.legible(place, looked)?;
-        }
-        Ok(())
+        let looked = self.jobs(catalog);
+        self.legible("jobs", looked)?;
+        let looked = self.schedules(catalog);
+        self.legible("schedules", looked)?;
+        let looked = self.receipts(catalog);
+        self.legible("receipts", looked).map(drop)
     }
 
     fn jobs(&mut self, catalog: &Catalog) -> Result<()> {

@@ -56,7 +56,7 @@ impl Part<'_, '_> {
                     let after = holders_after(before, kind, moved.from, moved.to);
                     if after.is_none() {
                         let text = format!(
-                            "its move {number} rolled back to {}, the holder before is another",
+                            "its move {number} rolled back to {}, which was not the holder before",
                             moved.to
                         );
                         self.broken(&place, text);

@@ -35,6 +35,9 @@ impl Check<'_> {
     }
 }
 
+/// Looks at one kind of rows of a project.
+type Look<P> = fn(&mut P) -> Result<()>;
+
 /// A project's part of the check.
 pub(super) struct Part<'c, 'a> {
     pub(super) check: &'c mut Check<'a>,
@@ -47,7 +50,7 @@ pub(super) struct Part<'c, 'a> {
 impl Part<'_, '_> {
     /// Looks at everything; what cannot be read keeps nothing else from being looked at.
     fn look(&mut self) -> Result<()> {
-        let looks: [(&str, fn(&mut Self) -> Result<()>); 9] = [
+        let looks: [(&str, Look<Self>); 9] = [
             ("datasets", Self::datasets),
             ("change-sets", Self::change_sets),
             ("sources", Self::sources),

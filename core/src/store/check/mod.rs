@@ -20,13 +20,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use vigie_protocol::{Hash, Time};
 
 use super::audit;
 use super::catalog::Catalog;
+use super::codec::decode;
 use super::disk::Disk;
 use super::disk::looking::LookingDisk;
 use super::facts::RedbFacts;
+use super::key::readable;
 use super::log::DayLog;
 use super::state::{AUDIT, BLOBS, FACTS, PREDICTIONS, State, check_schema};
 use super::{PredictionLog, Result, StoreError};
@@ -106,11 +109,16 @@ impl Report {
 /// [`StoreError::Newer`] when a newer build wrote it; [`StoreError::Io`] when something cannot be read
 /// at all.
 pub fn check(dir: &Path, depth: Depth, now: Time, observer: &dyn Observer) -> Result<Report> {
-    let path = dir.join(FACTS);
-    if !path.is_file() {
+    if !dir.join(FACTS).is_file() {
         return Err(StoreError::NotFound { what: format!("a state in {}", dir.display()) });
     }
     let _lock = State::lock_to_look(dir)?;
+    look(dir, depth, now, observer)
+}
+
+/// As [`check`], for who keeps others off the state.
+pub(super) fn look(dir: &Path, depth: Depth, now: Time, observer: &dyn Observer) -> Result<Report> {
+    let path = dir.join(FACTS);
     let mut check = Check { now, observer, report: Report::default(), named: HashMap::new() };
     let disk: Arc<dyn Disk> = Arc::new(LookingDisk);
 
@@ -165,8 +173,10 @@ impl Check<'_> {
     fn rows(&mut self, facts: &RedbFacts) -> Result<()> {
         facts.each(&mut |key, fact| {
             self.report.rows += 1;
-            if let Err(error) = fact {
-                self.broken(super::key::readable(key), error);
+            let key = readable(key);
+            // Whether it is a row of its kind is for those to say who know the kind.
+            if let Err(error) = fact.and_then(|fact| decode::<IgnoredAny>(&key, &fact.value)) {
+                self.broken(key, error);
             }
         })
     }
