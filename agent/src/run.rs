@@ -14,7 +14,7 @@ use vigie_core::store::log::LogWriter;
 use vigie_core::store::{State, StoreError};
 use vigie_core::{infer, vision};
 use vigie_protocol::blob::GcReport;
-use vigie_protocol::event::{Severity, Subject, Update};
+use vigie_protocol::event::{Event, Severity, Subject, Update};
 use vigie_protocol::health::ServiceState;
 use vigie_protocol::wire::unix::Listener;
 use vigie_protocol::wire::{Greeting, MAX_WAIT};
@@ -274,6 +274,10 @@ impl jobs::EventSink for HubSink {
             Ok(event) => self.hub.publish(Update::Event { event }),
             Err(error) => tracing::error!(%error, "an event was not recorded"),
         }
+    }
+
+    fn recorded(&self, event: Event) {
+        self.hub.publish(Update::Event { event });
     }
 
     fn job(&self, job: &vigie_protocol::job::Job) {

@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use vigie_core::store::StoreError;
 use vigie_core::store::catalog::{Catalog, EventDraft};
 use vigie_protocol::blob::GcReport;
-use vigie_protocol::event::{Severity, Subject};
+use vigie_protocol::event::{Event, Severity, Subject};
 use vigie_protocol::job::{Job, JobFailure, JobSpec, JobState, Lease};
 use vigie_protocol::{JobId, Time};
 
 use super::attempt::{self, News, What};
 use super::eta::{Eta, Rate};
 use super::handle::{Command, JobsHandle, Live};
+use super::land::Happened;
 use super::launch::{Launcher, Order};
 use super::log::JobLogs;
 use super::options::JobOptions;
@@ -39,6 +40,8 @@ const SAVE_AGAIN: Duration = Duration::from_secs(1);
 pub trait EventSink: Send + Sync + 'static {
     /// Something happened: to be recorded and told to watchers.
     fn event(&self, draft: EventDraft);
+    /// Something happened and is recorded: to be told to watchers.
+    fn recorded(&self, event: Event);
     /// A job's newest row.
     fn job(&self, job: &Job);
 }
@@ -350,7 +353,7 @@ impl JobEngine {
             self.release(id).await;
         }
         self.publish(id);
-        self.tell(draft).await;
+        self.tell(Happened::New(draft)).await;
         if state.is_final() {
             self.settle_dependants(id, state);
             self.forget_if_settled(id);
@@ -358,9 +361,13 @@ impl JobEngine {
     }
 
     /// Records and tells an event.
-    pub(super) async fn tell(&self, draft: EventDraft) {
+    pub(super) async fn tell(&self, happened: Happened) {
         let sink = Arc::clone(&self.sink);
-        let told = tokio::task::spawn_blocking(move || sink.event(draft)).await;
+        let told = tokio::task::spawn_blocking(move || match happened {
+            Happened::New(draft) => sink.event(draft),
+            Happened::Recorded(event) => sink.recorded(event),
+        })
+        .await;
         if let Err(error) = told {
             tracing::error!(%error, "an event was lost");
         }

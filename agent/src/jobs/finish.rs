@@ -14,7 +14,7 @@ use super::attempt;
 use super::ending::{AttemptEnd, Ending, Verdict, judge};
 use super::engine::{Active, Attempt, JobEngine};
 use super::error::with_source;
-use super::land::{land, land_epoch};
+use super::land::{Happened, land, land_epoch};
 use crate::worker::WorkDone;
 
 impl JobEngine {
@@ -116,7 +116,7 @@ impl JobEngine {
         attempt::write(&self.logs, id, vec![attempt::line("info", text)]).await;
         let saved = self.store(move |catalog| land_epoch(catalog, &project, run, metrics)).await;
         match saved {
-            Ok(_) => self.tell(event).await,
+            Ok(_) => self.tell(Happened::New(event)).await,
             // The whole list comes again with the training's result.
             Err(error) => tracing::error!(job = %id, %error, "an epoch cannot be saved"),
         }

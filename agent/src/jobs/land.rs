@@ -14,7 +14,7 @@ use vigie_protocol::classes::Relabelling;
 use vigie_protocol::dataset::{
     ChangeSet, ChangeSetState, ClassChange, DatasetRef, Decision, Lineage, SplitCounts,
 };
-use vigie_protocol::event::{Severity, Subject};
+use vigie_protocol::event::{Event, Severity, Subject};
 use vigie_protocol::job::{Job, JobOutcome, JobSpec, Lease};
 use vigie_protocol::label_check::LabelCheck;
 use vigie_protocol::run::{EpochMetrics, Run, RunState};
@@ -29,9 +29,18 @@ pub(super) struct Landed {
     /// What the job made.
     pub(super) outcome: JobOutcome,
     /// What to tell those who watch.
-    pub(super) events: Vec<EventDraft>,
+    pub(super) events: Vec<Happened>,
     /// A line for the job's log.
     pub(super) remark: Option<String>,
+}
+
+/// Something to tell.
+#[derive(Debug)]
+pub(super) enum Happened {
+    /// It is to be recorded.
+    New(EventDraft),
+    /// It was recorded with what it tells of.
+    Recorded(Event),
 }
 
 /// Commits a result. `base` is the number of the version that a proposal was made against.
@@ -247,15 +256,14 @@ fn land_change_set(
         let reason = Some("accepted at once, as asked".to_owned());
         let decision = Decision { at: now, by: job.by.clone(), reason };
         match catalog.accept(project, set.id, None, &decision, Some(&accept)) {
-            Ok(accepted) => {
+            Ok((accepted, told)) => {
                 fail_point::pass(FailPoint::VersionAccepted);
                 let Some(number) = accepted.accepted_as else { return Ok(landed) };
                 let dataset = DatasetRef { lineage, number };
                 landed.outcome = JobOutcome::ChangeSet { change_set: set.id, dataset: Some(dataset) };
                 let images: u64 = set.result.values().map(SplitCounts::total).sum();
-                let text = format!("{dataset} with {images} images");
-                landed.remark = Some(format!("{}; became {text}", describe(&set)));
-                landed.events.push(event(job, now, Subject::Dataset { dataset }, text));
+                landed.remark = Some(format!("{}; became {dataset} with {images} images", describe(&set)));
+                landed.events.extend(told.map(Happened::Recorded));
             }
             // A person was faster, with this change-set or another one.
             Err(error @ (StoreError::Precondition(_) | StoreError::Conflict { .. })) => {
@@ -394,8 +402,8 @@ fn describe(set: &ChangeSet) -> String {
     text
 }
 
-fn event(job: &Job, at: Time, subject: Subject, text: String) -> EventDraft {
-    EventDraft { at, project: job.project.clone(), severity: Severity::Info, subject, text }
+fn event(job: &Job, at: Time, subject: Subject, text: String) -> Happened {
+    Happened::New(EventDraft { at, project: job.project.clone(), severity: Severity::Info, subject, text })
 }
 
 /// An identity that this job gives to a thing it makes with this content: the same each time.

@@ -11,7 +11,7 @@ use vigie_protocol::dataset::{
     ChangeSet, ChangeSetState, ClassSizes, DatasetDifference, DatasetImage, DatasetRef, DatasetVersion,
     Decision,
 };
-use vigie_protocol::event::{Severity, Subject};
+use vigie_protocol::event::{Severity, Subject, Update};
 use vigie_protocol::page::Page;
 use vigie_protocol::review::{ChangeSetImage, Selection};
 use vigie_protocol::service::{
@@ -156,7 +156,7 @@ pub(super) async fn decide(api: Api, request: ChangeSetDecide) -> Result<ChangeS
     let decision = Decision { at: Time::now(), by: api.who(), reason };
     api.change::<ChangeSet, ChangeSet, _>(change, move |api, receipt| async move {
         let name = project.clone();
-        let change_set = api
+        let (change_set, told) = api
             .read(move |state| {
                 let (catalog, expected) = (&state.catalog, Some(expected_generation));
                 let decided = if accept {
@@ -166,26 +166,20 @@ pub(super) async fn decide(api: Api, request: ChangeSetDecide) -> Result<ChangeS
                     let part = part.as_ref();
                     catalog.accept_part(&name, change_set, expected, part, &decision, Some(&receipt))
                 } else {
-                    catalog.reject(&name, change_set, expected, &decision, Some(&receipt))
+                    let rejected = catalog.reject(&name, change_set, expected, &decision, Some(&receipt));
+                    rejected.map(|rejected| (rejected, None))
                 };
                 fail_point::pass(FailPoint::ChangeSetDecided);
                 decided
             })
             .await?;
-        let lineage = change_set.lineage;
-        let dataset = change_set.accepted_as.map(|number| DatasetRef { lineage, number });
-        let (subject, text) = match dataset {
-            Some(dataset) => {
-                let part = if change_set.left.is_empty() { "" } else { "a part of " };
-                let text = format!("{dataset} was made from {part}{} by {}", change_set.origin, api.who());
-                (Subject::Dataset { dataset }, text)
-            }
-            None => (
-                Subject::ChangeSet { change_set: change_set.id },
-                format!("{} was rejected by {}", change_set.origin, api.who()),
-            ),
-        };
-        api.app.event(Some(project), Severity::Info, subject, text).await;
+        if let Some(event) = told {
+            api.app.hub.publish(Update::Event { event });
+        } else if change_set.state == ChangeSetState::Rejected {
+            let subject = Subject::ChangeSet { change_set: change_set.id };
+            let text = format!("{} was rejected by {}", change_set.origin, api.who());
+            api.app.event(Some(project), Severity::Info, subject, text).await;
+        }
         Ok(change_set)
     })
     .await

@@ -93,7 +93,7 @@ impl Test {
         };
         self.state.catalog.propose(&set, None).unwrap();
         let decision = Decision { at: self.now, by: "ada".to_owned(), reason: None };
-        let accepted = self.state.catalog.accept(&birds(), set.id, None, &decision, None).unwrap();
+        let (accepted, _) = self.state.catalog.accept(&birds(), set.id, None, &decision, None).unwrap();
         DatasetRef { lineage, number: accepted.accepted_as.unwrap() }
     }
 

@@ -202,9 +202,8 @@ async fn accept(
     set: &ChangeSet,
     reason: String,
 ) -> Result<Option<DatasetRef>, ApiError> {
-    let by = format!("source {}", source.name);
     let at = Time::now();
-    let decision = Decision { at, by: by.clone(), reason: Some(reason) };
+    let decision = Decision { at, by: format!("source {}", source.name), reason: Some(reason) };
     let receipt = receipt("source.accept", &[&set.id.to_string()], at);
     let (project, id) = (source.project.clone(), set.id);
     let accepted = app
@@ -214,13 +213,11 @@ async fn accept(
             Err(error) => Err(api_error(error)),
         })
         .await?;
-    let Some((lineage, number)) = accepted.and_then(|set| Some((set.lineage, set.accepted_as?))) else {
-        return Ok(None);
-    };
-    let dataset = DatasetRef { lineage, number };
-    let text = format!("{dataset} was made from {} by {by}", set.origin);
-    app.event(Some(source.project.clone()), Severity::Info, Subject::Dataset { dataset }, text).await;
-    Ok(Some(dataset))
+    let Some((accepted, told)) = accepted else { return Ok(None) };
+    if let Some(event) = told {
+        app.hub.publish(Update::Event { event });
+    }
+    Ok(accepted.accepted_as.map(|number| DatasetRef { lineage: accepted.lineage, number }))
 }
 
 /// Rejects the change-set of an older version that nobody decided on.

@@ -9,12 +9,6 @@ use rayon::prelude::*;
 use super::disk::Disk;
 use super::{Result, StoreError};
 
-/// The most files that are flushed one by one. A flush of a new file costs a commit of the file
-/// system's journal, ten times what the file's share of one flush of everything costs; but that
-/// one also waits for what other programs have written lately, which a prediction's few pictures
-/// should not.
-const ONE_BY_ONE: usize = 64;
-
 /// Flushes files, the folders that name them, and `root`, in which those lie.
 ///
 /// # Errors
@@ -23,7 +17,7 @@ pub(super) fn flush(disk: &dyn Disk, root: &Path, files: &[PathBuf]) -> Result<(
     if files.is_empty() {
         return Ok(());
     }
-    if files.len() > ONE_BY_ONE && disk.sync_everything(root).map_err(|e| io_error(root, e))? {
+    if files.len() > disk.few() && disk.sync_everything(root).map_err(|e| io_error(root, e))? {
         return Ok(());
     }
     // In parallel: the file system then joins the flushes of many files into few commits.

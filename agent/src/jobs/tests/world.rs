@@ -10,6 +10,7 @@ use vigie_core::store::catalog::{Catalog, EventDraft, Receipt};
 use vigie_core::store::facts::RedbFacts;
 use vigie_protocol::blob::GcReport;
 use vigie_protocol::dataset::{ClassChange, DatasetRef, Lineage, SplitCounts};
+use vigie_protocol::event::Event;
 use vigie_protocol::import::ImportOptions;
 use vigie_protocol::job::{FailureCause, ImportSource, Job, JobFailure, JobSpec, JobState};
 use vigie_protocol::project::Project;
@@ -84,6 +85,10 @@ pub(super) struct Memory {
 impl EventSink for Memory {
     fn event(&self, draft: EventDraft) {
         self.events.lock().unwrap().push(draft.text);
+    }
+
+    fn recorded(&self, event: Event) {
+        self.events.lock().unwrap().push(event.text);
     }
 
     fn job(&self, _: &Job) {

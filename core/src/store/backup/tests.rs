@@ -133,7 +133,7 @@ fn a_backup_under_load_names_no_missing_blob() {
                 state.blobs.sync().unwrap();
                 let set = ChangeSet { manifest, ..change_set("birds", Lineage::Source, base) };
                 state.catalog.propose(&set, None).unwrap();
-                let set = state.catalog.accept(&set.project, set.id, None, &decision(8), None).unwrap();
+                let (set, _) = state.catalog.accept(&set.project, set.id, None, &decision(8), None).unwrap();
                 base = set.accepted_as;
                 told.send(()).unwrap();
             }

@@ -75,6 +75,22 @@ fn announcement(project: &ProjectName, moved: &AliasMove) -> EventDraft {
     }
 }
 
+/// The earlier holders after a move, newest last, of those `before` it; nothing when a rollback does
+/// not go to the newest of them.
+pub(in crate::store) fn holders_after(
+    mut before: Vec<ModelNumber>,
+    kind: MoveKind,
+    from: Option<ModelNumber>,
+    to: ModelNumber,
+) -> Option<Vec<ModelNumber>> {
+    if kind == MoveKind::Rollback {
+        return (before.pop() == Some(to)).then_some(before);
+    }
+    before.extend(from);
+    before.drain(..before.len().saturating_sub(HOLDERS_KEPT));
+    Some(before)
+}
+
 fn what(alias: &AliasName) -> String {
     format!("alias {alias}")
 }
@@ -121,16 +137,10 @@ impl Catalog {
             if from == Some(*to) {
                 return Err(StoreError::Precondition(format!("{to} holds {alias} already")));
             }
-            let mut before = row.map_or_else(Vec::new, |row| row.before);
-            if *kind == MoveKind::Rollback {
-                if before.pop() != Some(*to) {
-                    let text = format!("{to} is not the previous holder of {alias}");
-                    return Err(StoreError::Precondition(text));
-                }
-            } else {
-                before.extend(from);
-                before.drain(..before.len().saturating_sub(HOLDERS_KEPT));
-            }
+            let before = row.map_or_else(Vec::new, |row| row.before);
+            let before = holders_after(before, *kind, from, *to).ok_or_else(|| {
+                StoreError::Precondition(format!("{to} is not the previous holder of {alias}"))
+            })?;
             let moved = AliasMove {
                 alias: alias.clone(),
                 generation: generation + 1,
@@ -169,5 +179,13 @@ impl Catalog {
         limit: usize,
     ) -> Result<Page<AliasMove>> {
         self.page_down(moves(project, alias), cursor, limit, |_| true)
+    }
+    /// The moves of all aliases of a project, each alias's oldest first, also of those without a
+    /// holder; for checks.
+    ///
+    /// # Errors
+    /// Those of the facts.
+    pub(in crate::store) fn alias_moves(&self, project: &ProjectName) -> Result<Vec<AliasMove>> {
+        self.all(Key::of("alias-move").word(project.as_str()))
     }
 }

@@ -1,15 +1,17 @@
 //! Change-sets, and how they become dataset versions.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use vigie_protocol::dataset::{
     ChangeSet, ChangeSetState, ClassChange, DatasetRef, DatasetVersion, Decision, SplitCounts,
 };
+use vigie_protocol::event::{Event, Severity, Subject};
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::{ChangeSetId, Hash, ProjectName};
 
 use super::change::Change;
-use super::{Catalog, Key, Receipt, check_generation, missing};
+use super::{Catalog, EventDraft, Key, Receipt, check_generation, missing};
 use crate::store::{Result, StoreError};
 
 /// What is taken of a change-set, and what is left.
@@ -33,6 +35,18 @@ fn in_project(project: &ProjectName) -> Key {
 
 fn key(project: &ProjectName, id: ChangeSetId) -> Vec<u8> {
     in_project(project).uuid(id.uuid()).bytes()
+}
+
+fn announcement(set: &ChangeSet, version: &DatasetVersion) -> EventDraft {
+    let DatasetVersion { dataset, by, created, .. } = version;
+    let part = if set.left.is_empty() { "" } else { "a part of " };
+    EventDraft {
+        at: *created,
+        project: Some(set.project.clone()),
+        severity: Severity::Info,
+        subject: Subject::Dataset { dataset: *dataset },
+        text: format!("{dataset} was made from {part}{} by {by}", set.origin),
+    }
 }
 
 fn what(id: ChangeSetId) -> String {
@@ -84,8 +98,9 @@ impl Catalog {
         self.page_down(in_project(project), cursor, limit, |_| true)
     }
 
-    /// Makes a change-set the next version of its line, `accepted_as` says which: both appear
-    /// together. With a `part` only that enters, and the row tells what it holds and what was left.
+    /// Makes a change-set the next version of its line, `accepted_as` says which, with the event that
+    /// tells of it: all appear together. The event is left out when it was accepted under this receipt
+    /// before.
     ///
     /// # Errors
     /// [`StoreError::Precondition`] when it was decided before or its line has moved on,
@@ -97,11 +112,12 @@ impl Catalog {
         expected_generation: Option<u64>,
         decision: &Decision,
         receipt: Option<&Receipt>,
-    ) -> Result<ChangeSet> {
+    ) -> Result<(ChangeSet, Option<Event>)> {
         self.accept_part(project, id, expected_generation, None, decision, receipt)
     }
 
-    /// As [`Catalog::accept`], of a part when one is given. Its manifest is a durable blob.
+    /// As [`Catalog::accept`]; with a `part` only that enters, and the row tells what it holds and what
+    /// was left. The part's manifest is a durable blob.
     ///
     /// # Errors
     /// Those of [`Catalog::accept`].
@@ -113,8 +129,10 @@ impl Catalog {
         part: Option<&AcceptedPart>,
         decision: &Decision,
         receipt: Option<&Receipt>,
-    ) -> Result<ChangeSet> {
-        self.change(receipt, |change| {
+    ) -> Result<(ChangeSet, Option<Event>)> {
+        // Beside the answer: receipts of earlier builds hold a change-set alone.
+        let told = Cell::new(None);
+        let set = self.change(receipt, |change| {
             let mut set = change.undecided(project, id, expected_generation)?;
             if let Some(AcceptedPart { manifest, classes, left, result, bytes }) = part {
                 set.manifest = *manifest;
@@ -146,8 +164,10 @@ impl Catalog {
             set.accepted_as = Some(version.dataset.number);
             change.decide(&mut set, decision);
             change.add_dataset(project, &version);
+            told.set(Some(change.add_event(&announcement(&set, &version))?));
             Ok(set)
-        })
+        })?;
+        Ok((set, told.into_inner()))
     }
 
     /// Turns a change-set down.

@@ -39,6 +39,7 @@ use super::key::{Key, readable};
 use super::{Facts, Result, StoreError};
 
 pub use aliases::AliasMoveDraft;
+pub(in crate::store) use aliases::holders_after;
 pub use change_sets::AcceptedPart;
 pub use collecting::{Fate, Source};
 pub use draws::{Confident, is_drawn};

@@ -169,7 +169,7 @@ fn an_accepted_change_set_is_the_next_version() {
         let stale = catalog.accept(&birds, a.id, Some(7), &decision(8), None);
         assert!(matches!(stale, Err(StoreError::Conflict { .. })));
         let receipt = receipt("change_set_decide");
-        let accepted = catalog.accept(&birds, a.id, Some(1), &decision(8), Some(&receipt)).unwrap();
+        let (accepted, told) = catalog.accept(&birds, a.id, Some(1), &decision(8), Some(&receipt)).unwrap();
         let set = &accepted;
         let version = catalog.dataset_head(&birds, Lineage::Source).unwrap().unwrap();
         assert_eq!((set.state, set.accepted_as, set.generation), (ChangeSetState::Accepted, Some(1), 2));
@@ -177,7 +177,12 @@ fn an_accepted_change_set_is_the_next_version() {
         assert_eq!(catalog.change_set(&birds, a.id).unwrap(), *set);
         assert_eq!(catalog.dataset(&birds, version.dataset).unwrap(), version);
         assert_eq!(catalog.dataset_head(&birds, Lineage::Reference).unwrap(), None);
-        assert_eq!(catalog.accept(&birds, a.id, Some(1), &decision(9), Some(&receipt)).unwrap(), accepted);
+        let again = catalog.accept(&birds, a.id, Some(1), &decision(9), Some(&receipt)).unwrap();
+        assert_eq!(again, (accepted, None));
+        let told = told.unwrap();
+        assert_eq!((&told.subject, told.at), (&Subject::Dataset { dataset: version.dataset }, at(8)));
+        assert_eq!(told.text, "source@v1 was made from import of birds.zip by ada");
+        assert_eq!(catalog.events_since(0, 9).unwrap(), [told]);
 
         let twice = catalog.accept(&birds, a.id, None, &decision(9), None);
         assert!(matches!(twice, Err(StoreError::Precondition(_))));
@@ -207,11 +212,12 @@ fn a_part_of_a_change_set_becomes_the_version_in_one_commit() {
         let receipt = receipt("change_set_decide");
         let accept =
             |receipt| catalog.accept_part(&birds, set.id, Some(1), Some(&part), &decision(8), receipt);
-        let accepted = accept(Some(&receipt)).unwrap();
+        let (accepted, told) = accept(Some(&receipt)).unwrap();
+        assert!(told.unwrap().text.contains("from a part of import of birds.zip"));
         assert_eq!((accepted.manifest, &accepted.left), (part.manifest, &part.left));
         let version = catalog.dataset_head(&birds, Lineage::Source).unwrap().unwrap();
         assert_eq!((version.manifest, version.images(), version.bytes), (part.manifest, 3, 30));
-        assert_eq!(accept(Some(&receipt)).unwrap(), accepted, "once");
+        assert_eq!(accept(Some(&receipt)).unwrap(), (accepted, None), "once");
         assert!(matches!(accept(None), Err(StoreError::Precondition(_))), "decided");
     });
 }

@@ -1,22 +1,21 @@
 //! Rows of the catalog held against each other.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use vigie_protocol::dataset::{ChangeSetState, DatasetRef, DatasetVersion, Lineage, Split, SplitCounts};
-use vigie_protocol::job::Job;
-use vigie_protocol::model::{Alias, AliasMove, ModelVersion, MoveKind};
+use vigie_protocol::model::ModelVersion;
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::run::RunState;
 use vigie_protocol::source::Pending;
 use vigie_protocol::{Hash, ModelNumber, ProjectName};
 
+use super::events::Told;
 use super::{Check, is_there};
 use crate::data::labels::check_list;
 use crate::store::blobs::FolderBlobs;
 use crate::store::catalog::Catalog;
-use crate::store::gc::uploaded;
 use crate::store::manifest::Manifest;
 use crate::store::{Blobs, Result, StoreError, label_report, passport};
 
@@ -25,106 +24,51 @@ const PAGE: usize = 500;
 impl Check<'_> {
     pub(super) fn catalog(&mut self, catalog: &Catalog, blobs: &Path) -> Result<()> {
         let blobs = FolderBlobs::open_to_look(blobs);
-        for project in catalog.projects()? {
-            let mut part = Part { check: self, catalog, blobs: &blobs, project: &project.name };
-            part.datasets()?;
-            part.change_sets()?;
-            part.sources()?;
-            part.runs()?;
-            part.label_checks()?;
-            part.class_list();
-            let models = part.models()?;
-            part.aliases(&models)?;
-            part.feedback()?;
+        let told = self.events(catalog);
+        let told = self.legible("events", told)?.unwrap_or_default();
+        let projects = self.legible("projects", catalog.projects())?.unwrap_or_default();
+        for project in projects {
+            let mut part = Part { check: self, catalog, blobs: &blobs, told: &told, project: &project.name };
+            part.look()?;
         }
-        self.jobs(catalog)?;
-        self.events(catalog)?;
-        for fault in catalog.schedules_at_odds()? {
-            self.broken("schedules", fault);
-        }
-        self.receipts(catalog)
-    }
-
-    fn jobs(&mut self, catalog: &Catalog) -> Result<()> {
-        let mut unfinished: HashSet<_> = HashSet::new();
-        match catalog.unfinished_jobs() {
-            Ok(jobs) => unfinished.extend(jobs.iter().map(|job| job.id)),
-            Err(error) => self.broken("unfinished jobs", error),
-        }
-        let mut finished = HashMap::new();
-        for job in all(|cursor| catalog.jobs(None, None, cursor, PAGE))? {
-            let listed = unfinished.remove(&job.id);
-            if listed == job.state.is_final() {
-                let text = if listed {
-                    "it has ended and is listed as unfinished"
-                } else {
-                    "it is not listed as unfinished"
-                };
-                self.broken(format_args!("job {}", job.id), text);
-            }
-            self.uploads(&job);
-            finished.insert(job.id, job.state.is_final());
-        }
-        for lease in catalog.leases()? {
-            match finished.get(&lease.holder) {
-                Some(false) => {}
-                Some(true) => {
-                    let text =
-                        format!("{} has ended and holds it still; the next start frees it", lease.holder);
-                    self.note(format_args!("lease on {}", lease.resource), text);
-                }
-                None => {
-                    self.broken(format_args!("lease on {}", lease.resource), "its job does not exist");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What a job that has not ended still needs.
-    fn uploads(&mut self, job: &Job) {
-        if let Some(hash) = uploaded(&job.spec)
-            && !job.state.is_final()
-        {
-            self.names(hash, &format!("job {}", job.id));
-        }
-    }
-
-    fn events(&mut self, catalog: &Catalog) -> Result<()> {
-        let mut newer = None;
-        for event in all(|cursor| catalog.events(None, cursor, PAGE))? {
-            if newer.is_some_and(|newer| newer != event.seq + 1) {
-                self.broken(format_args!("event {}", event.seq), "the event after it is missing");
-            }
-            newer = Some(event.seq);
-        }
-        Ok(())
-    }
-
-    fn receipts(&mut self, catalog: &Catalog) -> Result<()> {
-        for fault in catalog.receipts_without_twin()? {
-            self.broken("receipts", fault);
-        }
-        let due = catalog.audit_due()?.len();
-        if due > 0 {
-            self.note(
-                "audit.log",
-                format_args!("{due} lines are not written yet; the next start writes them"),
-            );
-        }
-        Ok(())
+        self.agent(catalog)
     }
 }
+
+/// Looks at one kind of rows of a project.
+type Look<P> = fn(&mut P) -> Result<()>;
 
 /// A project's part of the check.
 pub(super) struct Part<'c, 'a> {
     pub(super) check: &'c mut Check<'a>,
     pub(super) catalog: &'c Catalog,
     blobs: &'c FolderBlobs,
+    pub(super) told: &'c Told,
     pub(super) project: &'c ProjectName,
 }
 
 impl Part<'_, '_> {
+    /// Looks at everything; what cannot be read keeps nothing else from being looked at.
+    fn look(&mut self) -> Result<()> {
+        let looks: [(&str, Look<Self>); 9] = [
+            ("datasets", Self::datasets),
+            ("change-sets", Self::change_sets),
+            ("sources", Self::sources),
+            ("runs", Self::runs),
+            ("label checks", Self::label_checks),
+            ("class list", Self::class_list),
+            ("models", Self::models),
+            ("aliases", Self::aliases),
+            ("feedback", Self::feedback),
+        ];
+        for (place, look) in looks {
+            let looked = look(self);
+            let place = self.place(place);
+            self.check.legible(place, looked)?;
+        }
+        Ok(())
+    }
+
     fn datasets(&mut self) -> Result<()> {
         let mut by_line = 0;
         for lineage in Lineage::ALL {
@@ -133,11 +77,18 @@ impl Part<'_, '_> {
             versions.reverse();
             by_line += versions.len();
             let mut before = HashMap::new();
-            for (expected, version) in (1..).zip(&versions) {
-                if version.dataset != (DatasetRef { lineage, number: expected }) {
+            let mut expected = 1;
+            for version in &versions {
+                if version.dataset.number != expected {
                     self.broken(version.dataset, format_args!("version {expected} is missing before it"));
                 }
+                expected = version.dataset.number.saturating_add(1);
                 before = self.version(version, &before);
+                if self.told.must_know(version.created)
+                    && !self.told.knows_version(self.project, version.dataset)
+                {
+                    self.broken(version.dataset, "no event tells of it");
+                }
             }
         }
         let by_time = all(|cursor| self.catalog.datasets(self.project, None, cursor, PAGE))?.len();
@@ -257,28 +208,26 @@ impl Part<'_, '_> {
         Ok(())
     }
 
-    fn class_list(&mut self) {
-        match self.catalog.class_list(self.project) {
-            Ok(list) => {
-                if let Err(error) = check_list(&list) {
-                    self.broken("class list", error);
-                }
-            }
-            Err(error) => self.broken("class list", error),
+    fn class_list(&mut self) -> Result<()> {
+        if let Err(error) = check_list(&self.catalog.class_list(self.project)?) {
+            self.broken("class list", error);
         }
+        Ok(())
     }
 
-    fn models(&mut self) -> Result<HashSet<ModelNumber>> {
+    fn models(&mut self) -> Result<()> {
         let mut models = all(|cursor| self.catalog.models(self.project, cursor, PAGE))?;
         models.reverse();
-        for (expected, model) in (1..).zip(&models) {
+        let mut expected = 1;
+        for model in &models {
             let place = format!("model {}", model.number);
             if model.number != ModelNumber(expected) {
                 self.broken(&place, format_args!("v{expected} is missing before it"));
             }
+            expected = model.number.0.saturating_add(1);
             self.model(model, &place);
         }
-        Ok(models.iter().map(|model| model.number).collect())
+        Ok(())
     }
 
     fn model(&mut self, model: &ModelVersion, place: &str) {
@@ -299,48 +248,6 @@ impl Part<'_, '_> {
         }
     }
 
-    fn aliases(&mut self, models: &HashSet<ModelNumber>) -> Result<()> {
-        for alias in self.catalog.aliases(self.project)? {
-            let history = |cursor: Option<&PageCursor>| {
-                self.catalog.alias_history(self.project, &alias.name, cursor, PAGE)
-            };
-            let mut moves = all(history)?;
-            moves.reverse();
-            self.alias(&alias, &moves, models);
-        }
-        Ok(())
-    }
-
-    fn alias(&mut self, alias: &Alias, moves: &[AliasMove], models: &HashSet<ModelNumber>) {
-        let place = format!("alias {}", alias.name);
-        if !models.contains(&alias.model) {
-            self.broken(&place, format_args!("{} does not exist", alias.model));
-        }
-        let mut holder = None;
-        for (generation, moved) in (1..).zip(moves) {
-            if moved.generation != generation || moved.from != holder {
-                self.broken(&place, format_args!("its move {generation} is missing"));
-            }
-            holder = Some(moved.to);
-            let reasoned = moved.reason.as_ref().is_some_and(|reason| !reason.trim().is_empty());
-            let allowed = match (moved.kind, &moved.verdict) {
-                (MoveKind::Promote, Some(verdict)) => verdict.passed(),
-                (MoveKind::Override, Some(_)) => reasoned,
-                (MoveKind::Promote | MoveKind::Override, None) => false,
-                (MoveKind::Rollback | MoveKind::Unknown, _) => true,
-            };
-            if !allowed {
-                self.broken(
-                    &place,
-                    format_args!("its move {generation} had neither the gate's word nor a reason"),
-                );
-            }
-        }
-        if holder != Some(alias.model) || alias.generation != moves.len() as u64 {
-            self.broken(&place, "its holder is not where its last move led");
-        }
-    }
-
     /// Reads a blob of a known kind; what is wrong with it is a finding.
     fn read<T>(&mut self, hash: Hash, place: &str, decode: impl Fn(&[u8]) -> Result<T>) -> Option<T> {
         let full = self.place(place);
@@ -357,7 +264,7 @@ impl Part<'_, '_> {
         }
     }
 
-    fn exists<T>(&mut self, place: &str, what: &str, found: Result<T>) {
+    pub(super) fn exists<T>(&mut self, place: &str, what: &str, found: Result<T>) {
         if let Err(error) = found {
             self.broken(place, format_args!("{what}: {error}"));
         }

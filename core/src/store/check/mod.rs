@@ -1,11 +1,15 @@
 //! Does a state directory hold what it must? Looks at everything and changes nothing.
 //!
-//! One file a part: `catalog` holds rows against each other, `blobs` holds files against the rows
-//! that name them, the log checks itself. What is found is a [`Finding`], not an error: a check goes
-//! on after the first one.
+//! One file a part: `catalog` holds the rows of a project against each other (its aliases and its
+//! feedback in files of their own), `events` and `agent` those of no project, `blobs` holds files
+//! against the rows that name them, the log checks itself. What is found is a [`Finding`], not an
+//! error: a check goes on after the first one, also when a row cannot be read.
 
+mod agent;
+mod aliases;
 mod blobs;
 mod catalog;
+mod events;
 mod feedback;
 
 use std::collections::HashMap;
@@ -13,15 +17,19 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use vigie_protocol::{Hash, Time};
 
 use super::audit;
 use super::catalog::Catalog;
+use super::codec::decode;
 use super::disk::Disk;
 use super::disk::looking::LookingDisk;
 use super::facts::RedbFacts;
+use super::key::readable;
 use super::log::DayLog;
 use super::state::{AUDIT, BLOBS, FACTS, PREDICTIONS, State, check_schema};
 use super::{PredictionLog, Result, StoreError};
@@ -101,11 +109,16 @@ impl Report {
 /// [`StoreError::Newer`] when a newer build wrote it; [`StoreError::Io`] when something cannot be read
 /// at all.
 pub fn check(dir: &Path, depth: Depth, now: Time, observer: &dyn Observer) -> Result<Report> {
-    let path = dir.join(FACTS);
-    if !path.is_file() {
+    if !dir.join(FACTS).is_file() {
         return Err(StoreError::NotFound { what: format!("a state in {}", dir.display()) });
     }
     let _lock = State::lock_to_look(dir)?;
+    look(dir, depth, now, observer)
+}
+
+/// As [`check`], for who keeps others off the state.
+pub(super) fn look(dir: &Path, depth: Depth, now: Time, observer: &dyn Observer) -> Result<Report> {
+    let path = dir.join(FACTS);
     let mut check = Check { now, observer, report: Report::default(), named: HashMap::new() };
     let disk: Arc<dyn Disk> = Arc::new(LookingDisk);
 
@@ -160,28 +173,34 @@ impl Check<'_> {
     fn rows(&mut self, facts: &RedbFacts) -> Result<()> {
         facts.each(&mut |key, fact| {
             self.report.rows += 1;
-            if let Err(error) = fact {
-                self.broken(super::key::readable(key), error);
+            let key = readable(key);
+            // Whether it is a row of its kind is for those to say who know the kind.
+            if let Err(error) = fact.and_then(|fact| decode::<IgnoredAny>(&key, &fact.value)) {
+                self.broken(key, error);
             }
         })
     }
 
     fn predictions(&mut self, catalog: &Catalog, log: &DayLog) -> Result<()> {
-        let mut kept = HashMap::new();
-        for project in catalog.projects()? {
-            let days = u64::from(project.settings.picture_days);
-            let since = (days > 0).then(|| self.now.minus(std::time::Duration::from_secs(days * 24 * 3600)));
-            kept.insert(project.name, since);
-        }
+        // Which cannot be read was said with the catalog.
+        let kept: Option<HashMap<_, _>> = catalog.projects().ok().map(|projects| {
+            let since = |days: u32| {
+                (days > 0).then(|| self.now.minus(Duration::from_secs(u64::from(days) * 24 * 3600)))
+            };
+            projects.into_iter().map(|one| (one.name, since(one.settings.picture_days))).collect()
+        });
         for day in log.days()? {
             let mut faults = Vec::new();
             let mut pictures = Vec::new();
             let checked = log.check_day(&day, &mut |fault| faults.push(fault)).and_then(|records| {
-                log.each_of_day(&day, &mut |project, prediction| match kept.get(project) {
-                    None => faults.push(format!("{} is of no project", prediction.id)),
-                    Some(since) => {
-                        if prediction.picture_kept && since.is_none_or(|since| prediction.at >= since) {
-                            pictures.push((prediction.image, format!("prediction {}", prediction.id)));
+                log.each_of_day(&day, &mut |project, prediction| {
+                    let Some(kept) = &kept else { return };
+                    match kept.get(project) {
+                        None => faults.push(format!("{} is of no project", prediction.id)),
+                        Some(since) => {
+                            if prediction.picture_kept && since.is_none_or(|since| prediction.at >= since) {
+                                pictures.push((prediction.image, format!("prediction {}", prediction.id)));
+                            }
                         }
                     }
                 })?;
@@ -214,6 +233,18 @@ impl Check<'_> {
             None => {}
         }
         Ok(())
+    }
+
+    /// What was read, or a finding that it cannot be.
+    fn legible<T>(&mut self, place: impl fmt::Display, read: Result<T>) -> Result<Option<T>> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error @ (StoreError::Damaged { .. } | StoreError::NotFound { .. })) => {
+                self.broken(place, error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn step(&self, stage: &str, fraction: f32) {

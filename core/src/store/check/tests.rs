@@ -11,14 +11,18 @@ use crate::store::Blobs;
 use crate::store::faults::a_whole_state;
 use crate::store::samples::at;
 
-fn look(dir: &Path, depth: Depth) -> Report {
+mod agent;
+mod patient;
+mod project;
+
+fn looked(dir: &Path, depth: Depth) -> Report {
     check(dir, depth, at(4 * 24 * 3600), &Silent).unwrap()
 }
 
 #[test]
 fn a_whole_state_is_whole() {
     let (_parent, dir) = a_whole_state();
-    let report = look(&dir, Depth::Bytes);
+    let report = looked(&dir, Depth::Bytes);
     assert_eq!((report.broken, &report.findings[..]), (0, &[][..]));
     assert!(report.rows > 20 && report.blobs >= 10 && report.predictions == 7 && report.audit_lines > 5);
 }
@@ -27,7 +31,7 @@ fn a_whole_state_is_whole() {
 fn looking_changes_nothing() {
     let (_parent, dir) = a_whole_state();
     let before = fs::read(dir.join(FACTS)).unwrap();
-    look(&dir, Depth::Bytes);
+    looked(&dir, Depth::Bytes);
     assert!(fs::read(dir.join(FACTS)).unwrap() == before);
 }
 
@@ -49,13 +53,13 @@ fn a_blob_that_is_missing_or_altered_is_named() {
     drop(state);
 
     fs::write(&weights, b"weightz 1").unwrap();
-    assert!(look(&dir, Depth::Rows).is_whole());
-    let report = look(&dir, Depth::Bytes);
+    assert!(looked(&dir, Depth::Rows).is_whole());
+    let report = looked(&dir, Depth::Bytes);
     assert_eq!(report.broken, 1);
     assert_eq!(report.findings[0].place, "birds model v1");
 
     fs::remove_file(&weights).unwrap();
-    let report = look(&dir, Depth::Rows);
+    let report = looked(&dir, Depth::Rows);
     assert_eq!(report.broken, 1);
     assert!(report.findings[0].detail.contains("is missing"), "{report:?}");
 
@@ -64,7 +68,7 @@ fn a_blob_that_is_missing_or_altered_is_named() {
     let state = State::open(&dir, at(10), None).unwrap();
     state.blobs.put(&whole).unwrap();
     drop(state);
-    assert!(look(&dir, Depth::Bytes).is_whole());
+    assert!(looked(&dir, Depth::Bytes).is_whole());
 }
 
 #[test]
@@ -73,10 +77,10 @@ fn an_edited_audit_log_is_found_and_a_torn_one_noted() {
     let path = dir.join(AUDIT);
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, &text[..text.len() - 5]).unwrap();
-    let report = look(&dir, Depth::Rows);
+    let report = looked(&dir, Depth::Rows);
     assert_eq!((report.broken, report.findings[0].weight), (0, Weight::Note));
     fs::write(&path, text.replacen("\"ada\"", "\"eve\"", 1)).unwrap();
-    assert_eq!(look(&dir, Depth::Rows).broken, 1);
+    assert_eq!(looked(&dir, Depth::Rows).broken, 1);
 }
 
 /// Every bit of the facts that matters: either the start is refused, or everything is as it was.

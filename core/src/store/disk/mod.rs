@@ -43,6 +43,14 @@ pub(super) trait Disk: Debug + Send + Sync {
     /// Makes durable all that was written to the file system of `path`: data, names and all. `false`
     /// where that says nothing, and nothing was done.
     fn sync_everything(&self, path: &Path) -> io::Result<bool>;
+
+    /// The most new files that are flushed one by one. A flush of a new file costs a commit of the file
+    /// system's journal, ten times what the file's share of one flush of everything costs; but that
+    /// one also waits for what other programs have written lately, which a prediction's few pictures
+    /// should not.
+    fn few(&self) -> usize {
+        64
+    }
 }
 
 /// A file of a [`Disk`] that is being written.

@@ -102,3 +102,113 @@ fn projects(transaction: &ReadTransaction) -> Result<Vec<u32>, Failure> {
     let table = transaction.open_table(PROJECTS)?;
     table.iter()?.map(|row| Ok(row?.1.value())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use redb::{Database, ReadableDatabase, WriteTransaction};
+    use vigie_protocol::prediction::Prediction;
+
+    use super::*;
+    use crate::store::PredictionLog;
+    use crate::store::log::DayLog;
+    use crate::store::samples::{name, prediction};
+
+    type Damage = fn(&WriteTransaction);
+
+    /// One row of a day is damaged; what is found then, identities aside.
+    fn found(damage: Damage) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let predictions: Vec<(_, Prediction)> = [(1, "owl"), (2, "owl"), (3, "jay")]
+            .map(|(micros, class)| (name("birds"), prediction(micros, 1, class, 0.5)))
+            .into();
+        let log = DayLog::open(folder.path()).unwrap();
+        log.append(&predictions).unwrap();
+        drop(log);
+        let database = Database::open(folder.path().join("1970-01-01.redb")).unwrap();
+        let transaction = database.begin_write().unwrap();
+        damage(&transaction);
+        transaction.commit().unwrap();
+
+        let mut faults = Vec::new();
+        let reading = database.begin_read().unwrap();
+        let count = check(&reading, &mut |fault| faults.push(fault)).unwrap_or_default();
+        assert!((2..=3).contains(&count));
+        for fault in &mut faults {
+            for (_, prediction) in &predictions {
+                *fault = fault.replace(&prediction.id.to_string(), "…");
+            }
+        }
+        faults
+    }
+
+    /// The classes' numbers in a day count from 0, in the order in which they came; so do projects'.
+    const JAY: u32 = 1;
+
+    #[test]
+    fn every_fault_is_found() {
+        let cases: [(Damage, &[&str]); 13] = [
+            (|_| {}, &[]),
+            (
+                |day| drop(day.open_table(RECORDS).unwrap().insert(3, &b"\0\0\0\0\x01\xc1"[..]).unwrap()),
+                &[
+                    "record 3: a prediction is damaged: wrong msgpack marker Reserved",
+                    "the counters of hour 0 are not those of its records",
+                    "the classes of hour 0 are not those of its records",
+                ],
+            ),
+            (
+                |day| drop(day.open_table(PROJECTS).unwrap().remove("birds").unwrap()),
+                &["… is of no project", "… is of no project", "… is of no project"],
+            ),
+            (
+                |day| drop(day.open_table(CLASSES).unwrap().remove((0, "jay")).unwrap()),
+                &[
+                    "…: its class has no number",
+                    "the counters of hour 0 are not those of its records",
+                    "the classes of hour 0 are not those of its records",
+                ],
+            ),
+            (
+                |day| drop(day.open_table(BY_ID).unwrap().pop_last().unwrap()),
+                &["… is not in every index as it is", "3 records, 2 entries in the index by identity"],
+            ),
+            (
+                |day| drop(day.open_table(BY_TIME).unwrap().pop_last().unwrap()),
+                &["… is not in every index as it is", "3 records, 2 entries in the index by time"],
+            ),
+            (
+                |day| drop(day.open_table(BY_MODEL).unwrap().pop_last().unwrap()),
+                &["… is not in every index as it is", "3 records, 2 entries in the index by model"],
+            ),
+            (
+                |day| drop(day.open_table(BY_CLASS).unwrap().insert((0, JAY, 9, 9), (1, JAY, 0)).unwrap()),
+                &["3 records, 4 entries in the index by class"],
+            ),
+            (
+                |day| drop(day.open_table(BY_CLASS).unwrap().insert((0, JAY, 3, 3), (2, JAY, 0)).unwrap()),
+                &["… is not in every index as it is"],
+            ),
+            (
+                |day| drop(day.open_table(HOURS).unwrap().insert((0, 0, 1), (3, 1.4, 180)).unwrap()),
+                &["the counters of hour 0 are not those of its records"],
+            ),
+            (
+                |day| drop(day.open_table(HOUR_CLASSES).unwrap().insert((0, 0, 1, JAY), 2).unwrap()),
+                &["the classes of hour 0 are not those of its records"],
+            ),
+            (
+                |day| drop(day.open_table(HOURS).unwrap().remove((0, 0, 1)).unwrap()),
+                &["an hour has records and no counters"],
+            ),
+            (
+                |day| drop(day.open_table(HOUR_CLASSES).unwrap().remove((0, 0, 1, JAY)).unwrap()),
+                &["an hour has records and no counters"],
+            ),
+        ];
+        for (number, (damage, expected)) in cases.into_iter().enumerate() {
+            assert_eq!(found(damage), expected, "case {number}");
+        }
+    }
+}
