@@ -84,7 +84,10 @@ impl Seen {
             decided: sets.into_iter().filter(|set| set.state != ChangeSetState::Proposed).collect(),
             models,
             moves,
-            feedback: feedback.into_iter().map(|Feedback { prediction, votes, .. }| (prediction, votes)).collect(),
+            feedback: feedback
+                .into_iter()
+                .map(|Feedback { prediction, votes, .. }| (prediction, votes))
+                .collect(),
             predictions: predictions.into_iter().map(|prediction| prediction.id).collect(),
             jobs: jobs.iter().map(|job| job.id).collect(),
             ended: jobs.into_iter().filter(|job| job.state.is_final()).collect(),
@@ -127,7 +130,10 @@ impl Seen {
         }
         for (run, epochs) in epochs {
             let found = now.epochs.get(run);
-            ensure!(found.is_some_and(|found| found.starts_with(epochs)), "epochs of {run}: {epochs:?}, {found:?}");
+            ensure!(
+                found.is_some_and(|found| found.starts_with(epochs)),
+                "epochs of {run}: {epochs:?}, {found:?}"
+            );
         }
         Ok(())
     }

@@ -11,12 +11,10 @@ use vigie_protocol::import::ImportOptions;
 use vigie_protocol::job::{FailureCause, ImportSource, Job, JobFailure, JobOutcome, JobSpec, JobState};
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::run::Recipe;
-use vigie_protocol::service::{
-    DatasetGet, Empty, JobChange, JobSubmit, Predict, RunGet, TrainSubmit,
-};
+use vigie_protocol::service::{DatasetGet, Empty, JobChange, JobSubmit, Predict, RunGet, TrainSubmit};
 use vigie_protocol::{IdempotencyKey, ProjectName, RunId};
 use vigie_tests::kaggle::{FakeKaggle, Fault};
-use vigie_tests::{Agent, AgentOptions, SmallDisk, ask, data, pictures, repository, subset, zip_of};
+use vigie_tests::{Agent, AgentOptions, SmallDisk, ask, data, pictures, repository, subset};
 
 /// Predictions that may wait while the disk refuses.
 const QUEUE: usize = 50;
@@ -214,16 +212,18 @@ async fn epochs(agent: &Agent, run: RunId) -> Result<Vec<u32>> {
 /// Products that the first import has not, each followed by a mebibyte that no decoder looks at.
 fn heavy_pictures(to: &Path, count: usize) -> Result<()> {
     let all = pictures(&data("samples/products.zip"), 12)?;
-    let mut entries = Vec::new();
-    for (number, (class, mut bytes)) in all.into_iter().enumerate() {
-        // The first eight of each class are there.
-        if number % 12 >= 8 && entries.len() < count {
-            bytes.resize(bytes.len() + (1 << 20), 0);
-            entries.push((format!("{class}/{number}.png"), bytes));
-        }
+    // Stored as they are: an archive that unpacks to far more than it is, is refused.
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(to)?);
+    // The first eight of each class are there.
+    let new = all.into_iter().enumerate().filter(|(number, _)| number % 12 >= 8);
+    for (number, (class, bytes)) in new.take(count) {
+        zip.start_file(format!("{class}/{number}.png"), stored)?;
+        zip.write_all(&bytes)?;
+        zip.write_all(&vec![0; 1 << 20])?;
     }
-    let entries: Vec<_> = entries.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
-    zip_of(to, &entries)
+    zip.finish()?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -95,9 +95,9 @@ fn good_and_bad(agent: &Agent) -> Result<()> {
     agent.vigie_json(&[&["pipeline", right.to_str().context("path")?], &recipe[..]].concat())?;
 
     let classes: Vec<String> = pictures(&products, 1)?.into_iter().map(|(class, _)| class).collect();
-    // Each folder has one picture of each class: there is nothing to learn.
-    let picks = classes[1..].iter().zip(40..).flat_map(|(class, number)| {
-        classes.iter().map(move |of| Pick { class, of, range: number..number + 1 })
+    // Each folder has two pictures of each class: there is nothing to learn.
+    let picks = classes[1..].iter().zip((40..).step_by(2)).flat_map(|(class, number)| {
+        classes.iter().map(move |of| Pick { class, of, range: number..number + 2 })
     });
     pick(&products, &wrong, &picks.collect::<Vec<_>>())?;
     let wrong = wrong.to_str().context("path")?;
@@ -164,9 +164,8 @@ async fn audited(agent: &Agent, me: &str) -> Result<()> {
         ("the gate refused v2", Some("it looks fine"), 1),
         ("needs a reason", None, 1),
     ] {
-        let found = attempts.iter().filter(|line| {
-            line.outcome.contains(outcome) && line.reason.as_deref() == reason
-        });
+        let found =
+            attempts.iter().filter(|line| line.outcome.contains(outcome) && line.reason.as_deref() == reason);
         ensure!(found.count() == count, "{outcome:?} for {reason:?}: {attempts:#?}");
     }
     let back = lines.iter().find(|line| line.method == "rollback").context("the rollback's line")?;
@@ -206,11 +205,7 @@ fn picture() -> Result<Vec<u8>> {
     Ok(std::fs::read(repository().join("core/tests/fixtures/nets/photo_cat.png"))?)
 }
 
-async fn predict(
-    client: &AgentClient,
-    project: &ProjectName,
-    image: &[u8],
-) -> Result<Prediction, ApiError> {
+async fn predict(client: &AgentClient, project: &ProjectName, image: &[u8]) -> Result<Prediction, ApiError> {
     let request =
         Predict { project: project.clone(), image: image.to_owned(), blob: None, top: 3, name: None };
     ask!(client, predict, request).await

@@ -10,8 +10,8 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use vigie_core::fail_point::FailPoint;
-use vigie_protocol::service::{InProject, Predict};
 use vigie_protocol::ProjectName;
+use vigie_protocol::service::{InProject, Predict};
 use vigie_tests::kaggle::FakeKaggle;
 use vigie_tests::{Agent, AgentOptions, Said, Seen, ask, binary, data, flat, repository, run, subset};
 
@@ -175,7 +175,8 @@ async fn lives_until_killed(
         };
         let seen = seen?;
         acknowledged.is_kept(&seen).with_context(|| format!("before {command:?}"))?;
-        acknowledged = if command.starts_with(&["predictions", "forget"]) { seen.forgettable() } else { seen };
+        acknowledged =
+            if command.starts_with(&["predictions", "forget"]) { seen.forgettable() } else { seen };
         let done = step(agent, web, command).await?;
         if agent.has_ended()? {
             return Ok((acknowledged, command));

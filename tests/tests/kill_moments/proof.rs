@@ -11,9 +11,7 @@ use vigie_protocol::feedback::Feedback;
 use vigie_protocol::model::AliasMove;
 use vigie_protocol::page::PageRequest;
 use vigie_protocol::prediction::Prediction;
-use vigie_protocol::service::{
-    Backup, DatasetGet, InProject, JobGet, Predict, PredictionList, RunGet,
-};
+use vigie_protocol::service::{Backup, DatasetGet, InProject, JobGet, Predict, PredictionList, RunGet};
 use vigie_protocol::{IdempotencyKey, PredictionId, ProjectName};
 use vigie_tests::{Agent, ask, binary, repository, run};
 
@@ -51,7 +49,9 @@ impl Proof {
             ensure!(found == *version, "was {version:?}, is {found:?}");
         }
         for job in &done.jobs {
-            ask!(agent.client(), job_get, JobGet { job: *job }).await.context("an acknowledged job is lost")?;
+            ask!(agent.client(), job_get, JobGet { job: *job })
+                .await
+                .context("an acknowledged job is lost")?;
             agent.job_succeeds(*job).await?;
         }
         backups(agent, done).await
@@ -66,7 +66,11 @@ impl Proof {
             ensure!(acknowledged == found, "was {acknowledged:?}, is {found:?}");
         }
         // The one under way when it died may have happened.
-        ensure!((known..=known + 1).contains(&found.len()), "{known} were acknowledged, {} are there", found.len());
+        ensure!(
+            (known..=known + 1).contains(&found.len()),
+            "{known} were acknowledged, {} are there",
+            found.len()
+        );
 
         // What is committed is what serves.
         let aliases = ask!(agent.client(), alias_list, InProject { project: self.project.clone() }).await?;
@@ -88,7 +92,11 @@ impl Proof {
             ensure!(found == Some(acknowledged), "was {acknowledged:?}, is {found:?}");
         }
         let known = self.feedback + done.feedback.len();
-        ensure!((known..=known + 1).contains(&found.len()), "{known} were acknowledged, {} are there", found.len());
+        ensure!(
+            (known..=known + 1).contains(&found.len()),
+            "{known} were acknowledged, {} are there",
+            found.len()
+        );
         self.feedback = found.len();
         Ok(())
     }
