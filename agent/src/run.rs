@@ -1,5 +1,6 @@
 //! A running agent from its start to its end.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +17,7 @@ use vigie_core::{infer, vision};
 use vigie_protocol::blob::GcReport;
 use vigie_protocol::event::{Event, Severity, Subject, Update};
 use vigie_protocol::health::ServiceState;
-use vigie_protocol::wire::unix::Listener;
+use vigie_protocol::wire::unix::{BindError, Listener};
 use vigie_protocol::wire::{Greeting, MAX_WAIT};
 use vigie_protocol::{AliasName, Time};
 
@@ -62,7 +63,7 @@ async fn serve(config: Config, log: LogRing) -> anyhow::Result<End> {
     let mut signals = Signals::listen()?;
     let state = open_state(&config, started).await?;
     // The socket comes last of what can fail, and first of what others see.
-    let listener = Listener::bind(&config.agent.socket).await?;
+    let listener = Listener::bind(&config.agent.socket).await.map_err(cannot_listen)?;
     let stop = CancellationToken::new();
     let (app, engine) = assemble(config, log, state, started, stop.clone()).await?;
     let jobs = tokio::spawn(engine.run(stop.clone()));
@@ -159,9 +160,31 @@ async fn open_state(config: &Config, now: Time) -> anyhow::Result<Arc<State>> {
         StoreError::Damaged { .. } => anyhow::anyhow!(
             "{error}; `vigie-agent store check` says what is left, `vigie-agent restore` takes a backup"
         ),
+        StoreError::Io { what, source } if source.kind() == io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!(
+                "cannot open the state in {shown}: {what}: {source}; all of it must belong to the user \
+                 that the agent runs as (uid {}): chown it, or choose another place with --state",
+                rustix::process::geteuid().as_raw()
+            )
+        }
         error => anyhow::Error::new(error).context(format!("cannot open the state in {shown}")),
     })?;
     Ok(Arc::new(state))
+}
+
+/// Why there is no socket, and what to do about its folder.
+fn cannot_listen(error: BindError) -> anyhow::Error {
+    let BindError::Io { path, source } = error else { return error.into() };
+    let advice = match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => format!(
+            "; the user that the agent runs as (uid {}) must be able to write in its folder; or choose \
+             another place with --socket",
+            rustix::process::geteuid().as_raw()
+        ),
+        io::ErrorKind::NotFound => "; make its folder, or choose another place with --socket".to_owned(),
+        _ => String::new(),
+    };
+    anyhow::anyhow!("cannot listen on {}: {source}{advice}", path.display())
 }
 
 /// Every part of an agent, put together; nothing of it answers anybody yet.
@@ -227,7 +250,7 @@ fn server_options(config: &ConnectionsConfig) -> ServerOptions {
     }
 }
 
-fn start_pool(config: &ServingConfig) -> std::io::Result<Pool> {
+fn start_pool(config: &ServingConfig) -> io::Result<Pool> {
     let threads = or_one_a_core(config.threads);
     Pool::start(threads, config.queue, Duration::from_millis(config.max_wait_ms))
 }
@@ -400,7 +423,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    fn listen() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use tempfile::TempDir;
+use vigie_protocol::event::WatchCursor;
 use vigie_protocol::job::{Job, JobState};
 use vigie_protocol::service::{Empty, JobGet, Watch};
 use vigie_protocol::wire::client::{AgentClient, ClientOptions};
 use vigie_protocol::wire::target::Target;
 use vigie_protocol::{ApiError, JobId};
 
-use crate::{Said, binary, data, run};
+use crate::{Said, ask, binary, data, run};
 
 /// How an agent is started.
 #[derive(Clone, Debug, Default)]
@@ -106,6 +107,16 @@ impl Agent {
         run(Command::new(binary("vigie-agent")?).args(["store", "check", "--state"]).arg(&self.state))
     }
 
+    /// Fails unless [`Agent::store_check`] finds its state whole.
+    ///
+    /// # Errors
+    /// With all that was found.
+    pub fn is_whole(&self) -> Result<()> {
+        let said = self.store_check()?;
+        ensure!(said.code == 0, "{said:?}\n{}", self.log());
+        Ok(())
+    }
+
     /// Asks it to stop, waits until it has, and returns its exit code.
     ///
     /// # Errors
@@ -169,15 +180,20 @@ impl Agent {
     /// # Errors
     /// When it cannot be started.
     pub async fn vigie_while_alive(&self, arguments: &[&str]) -> Result<Option<Said>> {
+        let mut console = tokio::process::Command::from(self.console()?);
+        console.args(arguments).kill_on_drop(true);
+        Ok(self.while_alive(console.output()).await.transpose()?.map(Said::from))
+    }
+
+    /// Does something to its end, or until the agent has ended: then nothing.
+    pub async fn while_alive<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let pid = rustix::process::Pid::from_child(&self.child);
         // Without taking its exit status away from whoever waits for it properly.
         let end = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let ended = tokio::task::spawn_blocking(move || waitid(WaitId::Pid(pid), end));
-        let mut console = tokio::process::Command::from(self.console()?);
-        console.args(arguments).kill_on_drop(true);
         tokio::select! {
-            output = console.output() => Ok(Some(Said::from(output?))),
-            _ = ended => Ok(None),
+            done = work => Some(done),
+            _ = ended => None,
         }
     }
 
@@ -196,12 +212,9 @@ impl Agent {
     /// # Errors
     /// When `look` fails or the agent does not answer.
     pub async fn when<T>(&self, look: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
-        let mut cursor = None;
+        let mut news = News::default();
         loop {
-            let request = Watch { cursor, max_wait_ms: 5_000 };
-            let watched =
-                self.client.call(move |client, context| async move { client.watch(context, request).await });
-            cursor = Some(watched.await?.next);
+            news.wait(&self.client).await?;
             if let Some(found) = look().await? {
                 return Ok(found);
             }
@@ -258,6 +271,22 @@ impl Drop for Agent {
         // It may have ended already; either way nothing is left to do about it.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What an agent tells its watchers, from where it was last listened to.
+#[derive(Debug, Default)]
+pub struct News(Option<WatchCursor>);
+
+impl News {
+    /// Waits until there is something new; at once the first time.
+    ///
+    /// # Errors
+    /// When the agent does not answer.
+    pub async fn wait(&mut self, client: &AgentClient) -> Result<()> {
+        let request = Watch { cursor: self.0.take(), max_wait_ms: 5_000 };
+        self.0 = Some(ask!(client, watch, request).await?.next);
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ pub mod fleet;
 pub mod kaggle;
 pub mod peers;
 mod pictures;
+mod seen;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -15,9 +16,22 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-pub use agent::{Agent, AgentOptions};
+pub use agent::{Agent, AgentOptions, News};
 pub use disk::SmallDisk;
 pub use pictures::{Entry, Pick, bomb, flat, pick, pictures, products, subset, zip_of};
+pub use seen::Seen;
+
+/// Calls a method of an agent: `ask!(agent.client(), health, Empty {}).await?`.
+#[macro_export]
+macro_rules! ask {
+    ($client:expr, $method:ident, $request:expr) => {{
+        let request = $request;
+        $client.call(move |client, context| {
+            let request = request.clone();
+            async move { client.$method(context, request).await }
+        })
+    }};
+}
 
 /// The repository's root.
 pub fn repository() -> PathBuf {

@@ -1,7 +1,7 @@
 //! State directories that are not as they should be: each has its answer, and what can serve serves.
 
 use std::fs;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,23 +45,84 @@ async fn a_state_is_opened_once() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_of_someone_else_is_not_touched() -> Result<()> {
-    const NOBODY: u32 = 65534;
+async fn what_belongs_to_someone_else_is_named_and_not_touched() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("vigie-").tempdir_in("/tmp")?;
-    let state = folder.path().join("state");
-    fs::create_dir(&state)?;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-    let mut command = start_on(&state)?;
-    if rustix::process::geteuid().is_root() {
-        // Root may write everywhere; nobody may not.
-        let program = folder.path().join("vigie-agent");
-        fs::copy(binary("vigie-agent")?, &program)?;
-        command = Command::new(program);
-        command.args(["run", "--state"]).arg(&state).uid(NOBODY).gid(NOBODY);
-    } else {
-        fs::set_permissions(&state, fs::Permissions::from_mode(0o555))?;
+    let path = |name: &str| folder.path().join(name);
+    // Where nobody may run it.
+    let program = path("vigie-agent");
+    fs::copy(binary("vigie-agent")?, &program)?;
+    let (fresh, state, sockets) = (path("fresh"), path("state"), path("sockets"));
+    for made in [&fresh, &state, &sockets] {
+        fs::create_dir(made)?;
     }
-    refused(&mut command, &["Permission denied", "state"])
+    let mut agent = Agent::start_on(state.clone(), &AgentOptions::default()).await?;
+    ensure!(agent.stop()? == Some(0), "{}", agent.log());
+    hand_over(folder.path())?;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+
+    let (ours, there) = (state.join("agent.sock"), sockets.join("agent.sock"));
+    let to_state = ["Permission denied", "must belong to the user", "--state"];
+    let to_socket = ["Permission denied", "must be able to write in its folder", "--socket"];
+    for (forbidden, state, socket, named, because) in [
+        (&fresh, &fresh, &ours, &fresh.join("blobs"), to_state),
+        (&state.join("meta.redb"), &state, &ours, &state.join("meta.redb"), to_state),
+        (&state.join("audit.log"), &state, &ours, &state.join("audit.log"), to_state),
+        (&sockets, &state, &there, &there, to_socket),
+    ] {
+        let before = forbid(forbidden)?;
+        let mut command = Command::new(&program);
+        command.args(["run", "--state"]).arg(state).arg("--socket").arg(socket);
+        if rustix::process::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let because = [&because[..], &[named.to_str().context("path")?]].concat();
+        refused(&mut command, &because).with_context(|| format!("{} is forbidden", forbidden.display()))?;
+        allow(forbidden, before)?;
+    }
+    agent.is_whole()?;
+    agent.kill_and_restart(&AgentOptions::default()).await?;
+    agent.vigie_json(&["projects", "create", "shop"])?;
+    Ok(())
+}
+
+/// Root may write everywhere; nobody may not.
+const NOBODY: u32 = 65534;
+
+/// Gives a folder and all in it to nobody, if it is not the caller's to lose.
+fn hand_over(folder: &Path) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    chown(folder, Some(NOBODY), Some(NOBODY))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            hand_over(&entry.path())?;
+        } else {
+            chown(entry.path(), Some(NOBODY), Some(NOBODY))?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes a file or a folder away from the agent's user: folders can still be read. Returns its mode.
+fn forbid(path: &Path) -> Result<u32> {
+    let metadata = fs::metadata(path)?;
+    if rustix::process::geteuid().is_root() {
+        chown(path, Some(0), Some(0))?;
+    }
+    let mode = if metadata.is_dir() { 0o555 } else { 0 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    Ok(metadata.permissions().mode())
+}
+
+fn allow(path: &Path, mode: u32) -> Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    if rustix::process::geteuid().is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY))?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

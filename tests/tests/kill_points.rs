@@ -1,25 +1,19 @@
-//! The agent and its workers are killed at every place where a crash could tear something, and at
-//! random moments under load. Each time `vigie-agent store check` finds the state whole, what was
-//! acknowledged is there, and the interrupted work comes to its end.
+//! The agent and its workers are killed at every place where a crash could tear something. Each time
+//! `vigie-agent store check` finds the state whole, what was acknowledged is there, and the interrupted
+//! work comes to its end.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use vigie_core::fail_point::FailPoint;
-use vigie_protocol::prediction::Prediction;
-use vigie_protocol::service::{Predict, PredictionGet};
-use vigie_protocol::{PredictionId, ProjectName};
+use vigie_protocol::ProjectName;
+use vigie_protocol::service::{InProject, Predict};
 use vigie_tests::kaggle::FakeKaggle;
-use vigie_tests::{Agent, AgentOptions, data, flat, repository, subset};
-
-/// What a crash may cost of the prediction log: the 50 ms that the README promises, and what a slow
-/// test machine takes to write a group.
-const WINDOW: Duration = Duration::from_millis(500);
+use vigie_tests::{Agent, AgentOptions, Said, Seen, ask, binary, data, flat, repository, run, subset};
 
 /// Everything an agent does, in an order in which it can be done; each command can be repeated.
 const LIFE: &[&[&str]] = &[
@@ -67,19 +61,54 @@ const ELSEWHERE: &[FailPoint] = &[
     FailPoint::RulesSubmitted,
 ];
 
+/// A place, and at which of its passings.
+#[derive(Clone, Copy, Debug)]
+struct Kill {
+    point: FailPoint,
+    passing: u32,
+    /// The words that the command under way begins with, where it matters which one it is.
+    during: &'static [&'static str],
+}
+
+impl Kill {
+    /// Every place there is in a [`LIFE`].
+    fn all() -> Vec<Self> {
+        let mut kills = Vec::new();
+        for point in FailPoint::ALL.into_iter().filter(|point| !ELSEWHERE.contains(point)) {
+            let kill = |passing, during| Kill { point, passing, during };
+            match point {
+                // Not the first image: something must be there already.
+                FailPoint::ImportImage
+                | FailPoint::ImportNoted
+                | FailPoint::PackImage
+                | FailPoint::BlobRenamed => kills.push(kill(20, &[])),
+                FailPoint::DownloadPiece => kills.push(kill(2, &[])),
+                // An alias moves in three ways.
+                FailPoint::AliasBeforeMove | FailPoint::AliasAfterMove | FailPoint::Swapped => {
+                    kills.push(kill(1, &["pipeline"]));
+                    kills.push(kill(2, &["models", "promote"]));
+                    kills.push(kill(3, &["models", "rollback"]));
+                }
+                FailPoint::BackupFacts | FailPoint::BackupFilled => kills.push(kill(1, &["backup"])),
+                _ => kills.push(kill(1, &[])),
+            }
+        }
+        kills
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_every_fail_point() -> Result<()> {
-    let points = FailPoint::ALL.into_iter().filter(|point| !ELSEWHERE.contains(point)).collect();
-    let points: Arc<Mutex<Vec<FailPoint>>> = Arc::new(Mutex::new(points));
+    let kills: Arc<Mutex<Vec<Kill>>> = Arc::new(Mutex::new(Kill::all()));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..2 {
-        let points = points.clone();
+        let kills = kills.clone();
         tasks.spawn(async move {
             loop {
-                let Some(point) = points.lock().ok().and_then(|mut points| points.pop()) else {
+                let Some(kill) = kills.lock().ok().and_then(|mut kills| kills.pop()) else {
                     return anyhow::Ok(());
                 };
-                killed_at(point).await.with_context(|| format!("killed at {point}"))?;
+                killed_at(kill).await.with_context(|| format!("{kill:?}"))?;
             }
         });
     }
@@ -89,13 +118,9 @@ async fn killed_at_every_fail_point() -> Result<()> {
     Ok(())
 }
 
-async fn killed_at(point: FailPoint) -> Result<()> {
-    // Not the first image: something must be there already.
-    let passing = match point {
-        FailPoint::ImportImage | FailPoint::ImportNoted | FailPoint::PackImage | FailPoint::BlobRenamed => 20,
-        FailPoint::DownloadPiece => 2,
-        _ => 1,
-    };
+async fn killed_at(kill: Kill) -> Result<()> {
+    let Kill { point, passing, during } = kill;
+    let project: ProjectName = "shop".parse()?;
     let web = FakeKaggle::start().await?;
     let options = fetching();
     let armed = options.clone().with("VIGIE_FAIL_POINT", &format!("{point}:{passing}"));
@@ -105,18 +130,15 @@ async fn killed_at(point: FailPoint) -> Result<()> {
     subset(&data("samples/products.zip"), &pictures, 8)?;
     web.put("/url.zip", fs::read(data("samples/products.zip"))?);
     web.put("/feed.zip", fs::read(&pictures)?);
-    for command in LIFE {
-        let done = step(&agent, &web, command).await?;
-        if agent.has_ended()? {
-            break;
-        }
-        done?;
-    }
-    ensure!(agent.has_ended()?, "it never came there");
+    let (acknowledged, last) = lives_until_killed(&mut agent, &web, &project).await?;
+    ensure!(last.starts_with(during), "it died under {last:?}");
     agent.kill()?;
-    is_whole(&agent)?;
+    agent.is_whole()?;
+    let half = half_backups(&agent)?;
 
     agent.kill_and_restart(&options).await?;
+    acknowledged.is_kept(&Seen::of(agent.client(), &project).await?)?;
+    serves_what_is_committed(&agent, &project).await?;
     for command in LIFE {
         step(&agent, &web, command).await??;
     }
@@ -128,8 +150,97 @@ async fn killed_at(point: FailPoint) -> Result<()> {
         let said = agent.vigie(&["jobs", "watch", job["id"].as_str().context("id")?])?;
         ensure!(said.code == 0, "{job}: {said:?}");
     }
+    // All that was acknowledged is still there, and what was repeated is there once.
+    acknowledged.forgettable().is_kept(&Seen::of(agent.client(), &project).await?)?;
+    if matches!(point, FailPoint::BackupFacts | FailPoint::BackupFilled) {
+        ensure!(half.len() == 1, "a killed backup left {half:?}");
+        backs_up_again(&agent, &project).await?;
+    }
     ensure!(agent.stop()? == Some(0), "{}", agent.log());
-    is_whole(&agent)
+    agent.is_whole()
+}
+
+/// Carries [`LIFE`] out until the agent dies. Returns all that was acknowledged before the command under
+/// way, and that command.
+async fn lives_until_killed(
+    agent: &mut Agent,
+    web: &FakeKaggle,
+    project: &ProjectName,
+) -> Result<(Seen, &'static [&'static str])> {
+    let mut acknowledged = Seen::default();
+    for &command in LIFE {
+        // It may die while nobody asks it for anything: at the writing of a prediction.
+        let Some(seen) = agent.while_alive(Seen::of(agent.client(), project)).await else {
+            return Ok((acknowledged, command));
+        };
+        let seen = seen?;
+        acknowledged.is_kept(&seen).with_context(|| format!("before {command:?}"))?;
+        acknowledged =
+            if command.starts_with(&["predictions", "forget"]) { seen.forgettable() } else { seen };
+        let done = step(agent, web, command).await?;
+        if agent.has_ended()? {
+            return Ok((acknowledged, command));
+        }
+        done?;
+    }
+    bail!("it never came there")
+}
+
+/// The holder of the alias answers, not the one before or after it.
+async fn serves_what_is_committed(agent: &Agent, project: &ProjectName) -> Result<()> {
+    let Ok(aliases) = ask!(agent.client(), alias_list, InProject { project: project.clone() }).await else {
+        return Ok(()); // there is no project yet
+    };
+    let Some(alias) = aliases.first() else { return Ok(()) };
+    let image = fs::read(picture())?;
+    let request = Predict { project: project.clone(), image, blob: None, top: 3, name: None };
+    let answer = ask!(agent.client(), predict, request).await?;
+    ensure!(answer.model == alias.model, "{alias:?} does not serve: {answer:?}");
+    Ok(())
+}
+
+/// What a killed backup left: it has no name yet, and what is not complete is refused as a backup.
+fn half_backups(agent: &Agent) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(agent.state())? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".vigie-backup-")) {
+            found.push(path);
+        }
+    }
+    for half in found.iter().filter(|half| !half.join("backup.json").exists()) {
+        let said = restored(half, &agent.state().join("from-half"))?;
+        ensure!(said.code == 1 && said.err.contains("the backup is not complete"), "{said:?}");
+    }
+    Ok(found)
+}
+
+/// The next backup removes what the killed one left, is whole, and what is made from it says the same.
+async fn backs_up_again(agent: &Agent, project: &ProjectName) -> Result<()> {
+    let (copy, state) = (agent.state().join("copy-2"), agent.state().join("restored"));
+    let said = agent.vigie(&["backup", copy.to_str().context("path")?])?;
+    ensure!(said.code == 0, "{said:?}");
+    ensure!(half_backups(agent)?.is_empty(), "what a killed backup left stays");
+    let said = restored(&copy, &state)?;
+    ensure!(said.code == 0, "{said:?}");
+    for whole in [&copy, &state] {
+        let said = run(Command::new(binary("vigie-agent")?).args(["store", "check"]).arg(whole))?;
+        ensure!(said.code == 0 && said.out.contains("whole: "), "{}: {said:?}", whole.display());
+    }
+    let restored = Agent::start_on(state, &fetching()).await?;
+    let (here, there) =
+        (Seen::of(agent.client(), project).await?, Seen::of(restored.client(), project).await?);
+    // The backup's own line is written when it is made.
+    there.is_kept(&here)?;
+    Seen { audit: Vec::new(), ..here }.is_kept(&there)
+}
+
+fn restored(backup: &Path, state: &Path) -> Result<Said> {
+    run(Command::new(binary("vigie-agent")?).arg("restore").arg(backup).arg("--state").arg(state))
+}
+
+fn picture() -> PathBuf {
+    repository().join("core/tests/fixtures/nets/photo_cat.png")
 }
 
 /// An agent that may fetch from this machine.
@@ -148,7 +259,7 @@ async fn step(agent: &Agent, web: &FakeKaggle, command: &[&str]) -> Result<Resul
     for word in command {
         arguments.push(match *word {
             "PICTURES" => path("shop.zip"),
-            "PICTURE" => repository().join("core/tests/fixtures/nets/photo_cat.png").display().to_string(),
+            "PICTURE" => picture().display().to_string(),
             "URL" => web.file_url("/url.zip"),
             "FEED" => web.file_url("/feed.zip"),
             "BACKUP" => path("copy"),
@@ -205,144 +316,4 @@ fn an_old_orphan(state: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn is_whole(agent: &Agent) -> Result<()> {
-    let said = agent.store_check()?;
-    ensure!(said.code == 0, "{said:?}\n{}", agent.log());
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_at_random_moments_under_load() -> Result<()> {
-    let times = if std::env::var_os("VIGIE_SOAK").is_some() { 50 } else { 4 };
-    let options = AgentOptions::default();
-    let mut agent = Agent::start(&options).await?;
-    subset(&data("samples/products.zip"), &agent.state().join("shop.zip"), 8)?;
-    let web = FakeKaggle::start().await?;
-    // Two models, so that the alias can move.
-    for command in LIFE.iter().filter(|command| command[0] == "pipeline") {
-        step(&agent, &web, command).await??;
-    }
-    let project: ProjectName = "shop".parse()?;
-    let picture = fs::read(repository().join("core/tests/fixtures/nets/photo_cat.png"))?;
-    let mut moves = 1;
-    for round in 0..times {
-        // As many answers as it takes: a moment that no clock chose.
-        let answers = 1 + usize::from(rand_byte()?) * 2;
-        let load = Load { project: project.clone(), picture: picture.clone(), answers };
-        let done = load.until_killed(&mut agent).await.with_context(|| format!("round {round}"))?;
-        is_whole(&agent)?;
-        agent.kill_and_restart(&options).await?;
-
-        for id in done.durable() {
-            let get = PredictionGet { project: project.clone(), prediction: id };
-            let found = agent.client().call(move |client, context| {
-                let get = get.clone();
-                async move { client.prediction_get(context, get).await }
-            });
-            found.await.with_context(|| format!("round {round}: an acknowledged prediction is lost"))?;
-        }
-        let history = agent.vigie_json(&["models", "history", "-p", "shop", "-n", "0"])?;
-        let count = history.as_array().context("history")?.len();
-        // The one under way when it died may have happened.
-        ensure!(
-            (moves + done.moves..=moves + done.moves + 1).contains(&count),
-            "round {round}: {moves} moves before, {} acknowledged, {count} now",
-            done.moves
-        );
-        moves = count;
-    }
-    Ok(())
-}
-
-/// Predictions and moves of the alias, until enough was answered.
-struct Load {
-    project: ProjectName,
-    picture: Vec<u8>,
-    answers: usize,
-}
-
-/// What was acknowledged before the agent was killed.
-#[derive(Default)]
-struct Acknowledged {
-    predictions: HashMap<PredictionId, Instant>,
-    moves: usize,
-    killed: Option<Instant>,
-}
-
-impl Acknowledged {
-    /// Those that were answered long enough before the end.
-    fn durable(&self) -> impl Iterator<Item = PredictionId> {
-        let limit = self.killed.and_then(|killed| killed.checked_sub(WINDOW));
-        self.predictions
-            .iter()
-            .filter(move |(_, answered)| limit.is_some_and(|limit| **answered < limit))
-            .map(|(id, _)| *id)
-    }
-}
-
-impl Load {
-    async fn until_killed(self, agent: &mut Agent) -> Result<Acknowledged> {
-        let answered = Arc::new(AtomicUsize::new(0));
-        let predictions = Arc::new(Mutex::new(HashMap::new()));
-        let mut clients = tokio::task::JoinSet::new();
-        for _ in 0..4 {
-            let client = agent.client().clone();
-            let (answered, predictions) = (answered.clone(), predictions.clone());
-            let (project, picture) = (self.project.clone(), self.picture.clone());
-            clients.spawn(async move {
-                loop {
-                    let request = Predict {
-                        project: project.clone(),
-                        image: picture.clone(),
-                        blob: None,
-                        top: 3,
-                        name: None,
-                    };
-                    let answer: Result<Prediction, _> = client
-                        .call(move |client, context| {
-                            let request = request.clone();
-                            async move { client.predict(context, request).await }
-                        })
-                        .await;
-                    let Ok(answer) = answer else { return };
-                    if let Ok(mut predictions) = predictions.lock() {
-                        predictions.insert(answer.id, Instant::now());
-                    }
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        let mut done = Acknowledged::default();
-        while answered.load(Ordering::Relaxed) < self.answers {
-            let history = agent.vigie_json(&["models", "history", "-p", "shop", "-n", "1"])?;
-            let to = if history[0]["to"] == 1 { "v2" } else { "v1" };
-            agent.vigie_json(&[
-                "models",
-                "promote",
-                to,
-                "-p",
-                "shop",
-                "--override",
-                "--reason",
-                "load",
-                "--yes",
-            ])?;
-            done.moves += 1;
-        }
-        agent.kill()?;
-        done.killed = Some(Instant::now());
-        clients.shutdown().await;
-        done.predictions =
-            predictions.lock().map(|mut found| std::mem::take(&mut *found)).unwrap_or_default();
-        ensure!(!done.predictions.is_empty(), "nothing was answered");
-        Ok(done)
-    }
-}
-
-fn rand_byte() -> Result<u8> {
-    let mut byte = [0];
-    std::io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut byte)?;
-    Ok(byte[0])
 }

@@ -41,6 +41,9 @@ const SIGTERM: i32 = 15;
 const OUT_OF_MEMORY_WORDS: [&str; 4] =
     ["memory allocation of", "Cannot allocate memory", "out of memory", "os error 12"];
 
+/// What the system says when a disk or a user's share of it is full.
+const DISK_FULL_WORDS: [&str; 3] = ["No space left on device", "os error 28", "os error 122"];
+
 /// Judges an ended worker by its last report and the way it ended. `asked_to_stop`: the engine sent
 /// SIGTERM or SIGKILL.
 pub(super) fn judge(ending: &Ending, verdict: Option<Verdict>, asked_to_stop: bool) -> AttemptEnd {
@@ -51,6 +54,16 @@ pub(super) fn judge(ending: &Ending, verdict: Option<Verdict>, asked_to_stop: bo
         None => unreported(ending),
     };
     AttemptEnd::Failed(failure)
+}
+
+/// A failure with what to do about it, when it says none itself and its words are known.
+pub(super) fn advised(failure: JobFailure) -> JobFailure {
+    let full = DISK_FULL_WORDS.iter().any(|words| failure.message.contains(words));
+    let advice = full.then(|| {
+        "the disk is full: make room (`vigie blobs gc` shows what nothing refers to), then retry the job"
+            .to_owned()
+    });
+    JobFailure { hint: failure.hint.or(advice), ..failure }
 }
 
 fn blame_memory(failure: JobFailure) -> JobFailure {
@@ -171,6 +184,24 @@ mod tests {
             }
             assert!(matches!(judge(&ending, None, true), AttemptEnd::Stopped), "{ending:?}");
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_to_be_given_room() {
+        let failure = |message: &str, hint: Option<&str>| JobFailure {
+            cause: FailureCause::Error,
+            message: message.to_owned(),
+            hint: hint.map(str::to_owned),
+        };
+        for (message, hint, expected) in [
+            ("writing x: No space left on device (os error 28)", None, "make room"),
+            ("writing x: Disk quota exceeded (os error 122)", None, "make room"),
+            ("No space left on device", Some("its own"), "its own"),
+        ] {
+            let hint = advised(failure(message, hint)).hint;
+            assert!(hint.as_deref().is_some_and(|hint| hint.contains(expected)), "{message}: {hint:?}");
+        }
+        assert_eq!(advised(failure("writing x: Input/output error (os error 5)", None)).hint, None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use vigie_protocol::run::EpochMetrics;
 use vigie_protocol::{JobId, Time};
 
 use super::attempt;
-use super::ending::{AttemptEnd, Ending, Verdict, judge};
+use super::ending::{AttemptEnd, Ending, Verdict, advised, judge};
 use super::engine::{Active, Attempt, JobEngine};
 use super::error::with_source;
 use super::land::{Happened, land, land_epoch};
@@ -77,6 +77,7 @@ impl JobEngine {
     /// An attempt failed, or could not even begin: another one follows, or the job has failed.
     pub(super) async fn attempt_failed(&mut self, id: JobId, failure: JobFailure, got_further: bool) {
         let Some(active) = self.jobs.get_mut(&id) else { return };
+        let failure = advised(failure);
         let Some(pause) = active.failures.next(failure.cause, got_further) else {
             return self.fail(id, failure).await;
         };

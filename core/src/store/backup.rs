@@ -6,6 +6,8 @@
 //! that none is missing but pictures that somebody had erased. What is damaged is left out, so that the
 //! rest can be restored. Packs and runs' checkpoints are left out too; they can be made again.
 
+mod partial;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -15,6 +17,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use vigie_protocol::{AgentId, Hash, Time};
 
+use self::partial::Partial;
 use super::blobs::FolderBlobs;
 use super::disk::RealDisk;
 use super::flush::flush;
@@ -55,7 +58,7 @@ pub struct BackupHeader {
 ///
 /// # Errors
 /// [`StoreError::Exists`] when there is something at `target`, [`StoreError::Io`]; then nothing is
-/// left there.
+/// left there. What a killed process leaves beside it, the next backup beside it removes.
 pub fn backup(state: &State, target: &Path, now: Time) -> Result<BackupHeader> {
     if target.exists() {
         return Err(StoreError::Exists { what: target.display().to_string() });
@@ -64,15 +67,10 @@ pub fn backup(state: &State, target: &Path, now: Time) -> Result<BackupHeader> {
         .parent()
         .filter(|parent| parent.is_dir())
         .ok_or_else(|| StoreError::NotFound { what: format!("the folder for {}", target.display()) })?;
-    let partial = tempfile::Builder::new()
-        .prefix(".vigie-backup-")
-        .tempdir_in(parent)
-        .map_err(|e| io_error("creating a folder in", parent, e))?;
+    let partial = Partial::new_in(parent, ".vigie-backup-")?;
     let header = fill(state, partial.path(), now)?;
     fail_point::pass(FailPoint::BackupFilled);
-    fs::rename(partial.path(), target).map_err(|e| io_error("renaming", partial.path(), e))?;
-    let _ = partial.keep(); // it is `target` now
-    sync_folder(parent)?;
+    partial.becomes(target)?;
     Ok(header)
 }
 
@@ -192,18 +190,13 @@ pub fn restore(backup: &Path, state_dir: &Path) -> Result<BackupHeader> {
     let parent = state_dir.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(|e| io_error("creating", parent, e))?;
-    let partial = tempfile::Builder::new()
-        .prefix(".vigie-restore-")
-        .tempdir_in(parent)
-        .map_err(|e| io_error("creating a folder in", parent, e))?;
+    let partial = Partial::new_in(parent, ".vigie-restore-")?;
     for (name, hash) in &files {
         copy_checked(&backup.join(name), &partial.path().join(name), *hash)?;
     }
     make_durable(partial.path(), &files.keys().cloned().collect::<Vec<_>>())?;
     // A rename may replace an empty folder, and only that.
-    fs::rename(partial.path(), state_dir).map_err(|e| io_error("renaming to", state_dir, e))?;
-    let _ = partial.keep(); // it is `state_dir` now
-    sync_folder(parent)?;
+    partial.becomes(state_dir)?;
     Ok(header)
 }
 
