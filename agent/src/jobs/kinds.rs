@@ -18,6 +18,7 @@ use vigie_protocol::{AliasName, Hash, ProjectName, RunId};
 use super::error::with_source;
 use super::gather::{Gathered, gather};
 use super::options::JobOptions;
+use super::rebuildable;
 use crate::worker::{ImportInput, PackWork, RelabelWork, WindowWork, Work, WorkerTask};
 
 /// What a job's next attempt is to do.
@@ -104,7 +105,14 @@ pub(super) fn resources(
         }
         JobSpec::Collect { .. } => vec![lineage(Lineage::Production)?],
         JobSpec::Cluster { .. } => vec![format!("clusters:{}", project(job)?), device],
-        JobSpec::Gc { .. } => vec!["blobs".to_owned()],
+        JobSpec::Gc { dry_run } => {
+            let mut claims = vec!["blobs".to_owned()];
+            if !dry_run {
+                // Nobody reads what it is about to remove.
+                claims.extend(rebuildable::claims(catalog, options)?);
+            }
+            claims
+        }
         JobSpec::Unknown => return Err(unknown_kind()),
     })
 }
@@ -206,7 +214,7 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
             let id = pack::id(manifest, &spec);
             let (blobs, path) = (options.blobs(), options.pack(id));
             Work::LabelCheck {
-                cache: path.with_extension("features"),
+                cache: options.features(id),
                 pack: PackWork { id, manifest, spec, blobs, path },
                 weights: initial_weights(catalog, options, project, &recipe.init)?,
                 recipe: recipe.clone(),
@@ -439,11 +447,11 @@ fn pack_work(options: &JobOptions, run: &Run) -> PackWork {
     }
 }
 
-fn pack_resource(id: Hash) -> String {
+pub(super) fn pack_resource(id: Hash) -> String {
     format!("pack:{id}")
 }
 
-fn run_resource(run: RunId) -> String {
+pub(super) fn run_resource(run: RunId) -> String {
     format!("run:{run}")
 }
 

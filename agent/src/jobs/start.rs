@@ -12,6 +12,7 @@ use super::engine::{Attempt, JobEngine};
 use super::error::with_source;
 use super::eta::{Eta, Rate};
 use super::kinds::{self, Plan, PlanError, Task};
+use super::rebuildable;
 use super::wait::{Candidate, Turn, turns};
 use crate::worker::{WorkDone, WorkerTask};
 
@@ -154,7 +155,7 @@ impl JobEngine {
         let launched = match plan.task {
             Task::Worker(task) => self.launch_worker(id, number, *task, &mut attempt),
             Task::Gc { dry_run } => {
-                self.launch_collector(id, number, dry_run);
+                self.launch_collector(id, number, dry_run, attempt.leases.clone());
                 Ok(None)
             }
         };
@@ -188,10 +189,18 @@ impl JobEngine {
         Ok(worker.pid)
     }
 
-    fn launch_collector(&self, id: JobId, number: u32, dry_run: bool) {
+    fn launch_collector(&self, id: JobId, number: u32, dry_run: bool, leases: Vec<Lease>) {
         let (collector, news) = (self.collector.clone(), self.news_sender.clone());
+        let (catalog, options) = (self.catalog.clone(), self.options.clone());
+        let collect = move || {
+            let report = collector(dry_run)?;
+            // What kept the blobs, a manifest that cannot be read, keeps what was made from it too.
+            let only_report = dry_run || !report.removed;
+            let files = rebuildable::collect(&catalog, &options, &leases, only_report)?;
+            Ok::<_, StoreError>(rebuildable::tell(files, report))
+        };
         tokio::spawn(async move {
-            let collected = tokio::task::spawn_blocking(move || collector(dry_run)).await;
+            let collected = tokio::task::spawn_blocking(collect).await;
             let verdict = match collected {
                 Ok(Ok(report)) => Ok(WorkDone::Collected(report)),
                 Ok(Err(error)) => Err((FailureCause::Error, with_source(&error))),
