@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use vigie_core::data::{clusters, pack, relabel};
 use vigie_core::store::blobs::FolderBlobs;
 use vigie_core::store::catalog::Catalog;
+use vigie_core::store::manifest::Manifest;
 use vigie_core::store::{Blobs, StoreError, passport};
 use vigie_protocol::classes::Relabelling;
 use vigie_protocol::dataset::{DatasetRef, Lineage};
@@ -262,12 +263,16 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
         JobSpec::Collect { .. } => {
             let project = project(job)?;
             let settings = catalog.project(project)?.settings;
-            let Gathered { offers, differ, more } = gather(catalog, project, settings.keep_confident)?;
+            let base = head(project, Lineage::Production)?;
+            let known = base.map(|hash| manifest(options, hash)).transpose()?;
+            let Gathered { offers, differ, contradict, more, .. } =
+                gather(catalog, project, settings.keep_confident, known.as_ref())?;
             Work::Collect {
                 offers,
                 differ,
+                contradict,
                 more,
-                base: head(project, Lineage::Production)?,
+                base,
                 blobs: options.blobs(),
                 split_percent: settings.split_percent,
             }
@@ -371,6 +376,12 @@ fn window_work(
             None => return Ok(WindowWork { window, asked: job.created, history }),
         }
     }
+}
+
+fn manifest(options: &JobOptions, hash: Hash) -> Result<Manifest, PlanError> {
+    let bytes = FolderBlobs::open(&options.blobs())?.get(hash)?;
+    let bytes = bytes.ok_or_else(|| refused(format!("the manifest {} is missing", hash.short())))?;
+    Ok(Manifest::decode(&bytes)?)
 }
 
 fn relabel_work(
