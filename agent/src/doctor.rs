@@ -34,7 +34,7 @@ fn disk(app: &App) -> Finding {
         _ => ServiceState::Up,
     };
     let hint = (state != ServiceState::Up)
-        .then_some("make room: `vigie blobs gc` shows what nothing refers to, `--remove` removes it");
+        .then_some("make room: `vigie blobs gc` shows what is not needed, `--remove` removes it");
     let detail = format!("{:.1} GiB free where the state lies", free as f64 / f64::from(1 << 30));
     finding("disk", state, detail, hint)
 }

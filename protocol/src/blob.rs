@@ -57,4 +57,23 @@ pub struct GcReport {
     /// Their bytes.
     #[serde(default)]
     pub download_bytes: u64,
+    /// Files that are made again when a job needs them, and that none needs now: packs and the features
+    /// beside them, what trainings computed on their way. Removed with the orphans.
+    #[serde(default)]
+    pub rebuildable: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub rebuildable_bytes: u64,
+    /// The largest of them, up to 100.
+    #[serde(default)]
+    pub rebuildable_files: Vec<RebuildableFile>,
+}
+
+/// A file that is made again when a job needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebuildableFile {
+    /// Where it lies, from the agent's state directory on.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: u64,
 }

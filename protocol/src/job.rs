@@ -199,7 +199,8 @@ pub enum JobSpec {
         #[serde(default)]
         distance: Option<f32>,
     },
-    /// Find blobs that nothing refers to, and remove them unless it is a dry run.
+    /// Find blobs that nothing refers to and files that can be made again and that no job needs, and
+    /// remove them unless it is a dry run.
     Gc {
         /// Only report.
         dry_run: bool,

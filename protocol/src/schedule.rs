@@ -133,7 +133,8 @@ pub enum ScheduleAction {
     },
     /// Decodes the newest version of reference into a pack, as the newest run reads it.
     Preprocess,
-    /// Removes blobs that nothing refers to. Of the whole agent.
+    /// Removes blobs that nothing refers to, and files that can be made again and that no job needs. Of
+    /// the whole agent.
     Gc,
     /// Makes a copy of the agent's state in a new folder. Of the whole agent.
     Backup {

@@ -185,7 +185,9 @@ impl JobEngine {
 
     fn take_in(&mut self, job: Job, pending: BTreeSet<JobId>, doomed: Option<JobFailure>) {
         let id = job.id;
-        let active = Active { failures: Failures::default(), doomed, ..Active::new(job, pending) };
+        // One that is tried again may not have given back all of it.
+        let held = self.jobs.remove(&id).map(|before| before.held).unwrap_or_default();
+        let active = Active { failures: Failures::default(), doomed, held, ..Active::new(job, pending) };
         self.jobs.insert(id, active);
         self.publish(id);
     }

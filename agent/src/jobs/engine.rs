@@ -73,13 +73,16 @@ pub(super) struct Active {
     pub(super) pending: BTreeSet<JobId>,
     /// What it claims; known once nothing is pending.
     pub(super) resources: Option<Vec<String>>,
+    /// What the store may hold for it, until it has taken it back.
+    pub(super) held: Vec<String>,
     /// No attempt before this moment.
     pub(super) backoff: Option<(Instant, Time)>,
     pub(super) failures: Failures,
     pub(super) attempt: Option<Attempt>,
     /// Why it cannot begin any more: a job it needed failed.
     pub(super) doomed: Option<JobFailure>,
-    /// Whether the row on disk is older than this one in a way that matters, and since when.
+    /// Since when the store lacks something that matters: its newest row, or that its leases are given
+    /// back.
     pub(super) unsaved: Option<Instant>,
 }
 
@@ -111,6 +114,7 @@ impl Active {
             job,
             pending,
             resources: None,
+            held: Vec::new(),
             backoff: None,
             failures: Failures::default(),
             attempt: None,
@@ -393,11 +397,12 @@ impl JobEngine {
             self.jobs.iter().filter(|(_, active)| active.unsaved.is_some()).map(|(&id, _)| id).collect();
         for id in ids {
             self.save(id).await;
+            self.release(id).await;
             self.forget_if_settled(id);
         }
     }
 
-    /// A job that ended is the store's once its last row is on disk.
+    /// A job that ended is the store's once its last row is on disk and its leases are given back.
     fn forget_if_settled(&mut self, id: JobId) {
         let settled =
             self.jobs.get(&id).is_some_and(|active| active.job.state.is_final() && active.unsaved.is_none());
@@ -429,11 +434,11 @@ impl JobEngine {
         }
     }
 
-    /// Resources and the jobs that run on them.
+    /// Resources and the jobs that have them: those that run on them, and those that could not give them
+    /// back yet.
     pub(super) fn held(&self) -> HashMap<String, JobId> {
-        let running = self.jobs.iter().filter_map(|(&id, active)| Some((id, active.attempt.as_ref()?)));
-        running
-            .flat_map(|(id, attempt)| attempt.leases.iter().map(move |lease| (lease.resource.clone(), id)))
+        let jobs = self.jobs.iter();
+        jobs.flat_map(|(&id, active)| active.held.iter().map(move |resource| (resource.clone(), id)))
             .collect()
     }
 

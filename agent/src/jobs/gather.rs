@@ -1,13 +1,14 @@
 //! What a collection is offered: images whose class people agree on, and, where a project wants it,
 //! those that the model was sure of.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use vigie_core::data::collect::Offer;
 use vigie_core::store::catalog::{Catalog, Confident, Fate, Source};
+use vigie_core::store::manifest::Manifest;
 use vigie_core::store::{Result, StoreError};
 use vigie_protocol::feedback::{Consensus, Feedback, FeedbackState, Said, Vote};
-use vigie_protocol::{Hash, ProjectName};
+use vigie_protocol::{Hash, PredictionId, ProjectName};
 
 /// Rows read at once.
 const PAGE: usize = 500;
@@ -23,44 +24,88 @@ pub(super) struct Gathered {
     pub(super) offers: Vec<Offer>,
     /// Images of which several predictions were judged, and differently.
     pub(super) differ: u64,
+    /// Images that the line has under another class; a collection only adds.
+    pub(super) contradict: u64,
     /// Whether some wait for the next job.
     pub(super) more: bool,
+    /// Bytes that the offers take.
+    taken: usize,
 }
 
-/// Gathers the offers of a project. Settles first what was decided since.
+impl Gathered {
+    /// Adds an offer of at most `size` bytes, or leaves it for the next job.
+    fn offer(&mut self, size: usize, offer: impl FnOnce() -> Offer) {
+        if self.taken + size > MAX_BYTES {
+            self.more = true;
+            return;
+        }
+        self.taken += size;
+        self.offers.push(offer());
+    }
+}
+
+/// Gathers the offers of a project for a line whose newest version is `base`. Settles first what was
+/// decided since. What people differ on and what contradicts the line stays open for ever, maybe: it
+/// must keep nothing else from being offered.
 pub(super) fn gather(
     catalog: &Catalog,
     project: &ProjectName,
     keep_confident: Option<f32>,
+    base: Option<&Manifest>,
 ) -> Result<Gathered> {
     catalog.settle_taken(project)?;
     let mut gathered = Gathered::default();
-    let mut room = MAX_BYTES;
-    let mut images: BTreeMap<Hash, Vec<Feedback>> = BTreeMap::new();
+    let open = open_images(catalog, project)?;
+    for (image, predictions) in &open {
+        let rows = predictions.iter().filter_map(|&id| catalog.feedback(project, id).transpose());
+        let mut rows = rows.collect::<Result<Vec<Feedback>>>()?;
+        // Somebody may have said something else since the list was read.
+        rows.retain(|row| row.state == FeedbackState::Open);
+        if rows.is_empty() {
+            continue;
+        }
+        match class(&rows) {
+            None => gathered.differ += 1,
+            Some(label) if contradicts(base, *image, &label) => gathered.contradict += 1,
+            Some(label) => {
+                gathered.offer(rows.iter().map(size).sum(), || offer(*image, &label, &rows));
+            }
+        }
+    }
+    let looked_at = open.into_iter().map(|(image, _)| image).collect();
+    confident(catalog, project, keep_confident, &looked_at, base, &mut gathered)?;
+    Ok(gathered)
+}
+
+/// The images that open feedback is about, each with its predictions; that on the oldest one first.
+fn open_images(catalog: &Catalog, project: &ProjectName) -> Result<Vec<(Hash, Vec<PredictionId>)>> {
+    let mut images: Vec<(Hash, Vec<PredictionId>)> = Vec::new();
+    let mut places: HashMap<Hash, usize> = HashMap::new();
     let mut after = None;
-    'rows: loop {
+    loop {
         let rows = catalog.open_feedback(project, after, PAGE)?;
-        let Some(last) = rows.last() else { break };
+        let Some(last) = rows.last() else { return Ok(images) };
         after = Some(last.prediction);
         for row in rows.into_iter().filter(|row| row.state == FeedbackState::Open) {
-            let size = OVERHEAD + row.label().map_or(0, str::len) + row.name.as_ref().map_or(0, String::len);
-            if size > room {
-                gathered.more = true;
-                break 'rows;
+            let place = *places.entry(row.image).or_insert(images.len());
+            if place == images.len() {
+                images.push((row.image, Vec::new()));
             }
-            room -= size;
-            images.entry(row.image).or_default().push(row);
+            images[place].1.push(row.prediction);
         }
     }
-    let offered: HashSet<Hash> = images.keys().copied().collect();
-    for (image, rows) in images {
-        match class(&rows) {
-            Some(label) => gathered.offers.push(offer(image, &label, &rows)),
-            None => gathered.differ += 1,
-        }
-    }
-    confident(catalog, project, keep_confident, &offered, room, &mut gathered)?;
-    Ok(gathered)
+}
+
+/// Whether a version has an image under another class.
+fn contradicts(base: Option<&Manifest>, image: Hash, label: &str) -> bool {
+    let images = base.map(Manifest::images).unwrap_or_default();
+    let found = images.binary_search_by_key(&image, |known| known.image);
+    found.is_ok_and(|place| images[place].label != label)
+}
+
+/// Bytes that a row adds to an offer, at most.
+fn size(row: &Feedback) -> usize {
+    OVERHEAD + row.label().map_or(0, str::len) + row.name.as_ref().map_or(0, String::len)
 }
 
 /// The class that people agree on over all predictions of one image; of each person the newest word
@@ -120,8 +165,8 @@ fn confident(
     catalog: &Catalog,
     project: &ProjectName,
     limit: Option<f32>,
-    offered: &HashSet<Hash>,
-    mut room: usize,
+    looked_at: &HashSet<Hash>,
+    base: Option<&Manifest>,
     gathered: &mut Gathered,
 ) -> Result<(), StoreError> {
     let mut after = None;
@@ -132,15 +177,14 @@ fn confident(
         let mut dropped = Vec::new();
         for row in rows {
             let source = Source::Confident { prediction: row.prediction };
-            let looked_at = catalog.feedback(project, row.prediction)?.is_some();
-            let size = OVERHEAD + row.class.len() + row.name.as_ref().map_or(0, String::len);
-            if limit.is_none_or(|limit| row.confidence < limit) || looked_at || offered.contains(&row.image) {
+            let judged = catalog.feedback(project, row.prediction)?.is_some();
+            if limit.is_none_or(|limit| row.confidence < limit) || judged || looked_at.contains(&row.image) {
                 dropped.push((source, Fate::AlreadyThere));
-            } else if size > room {
-                gathered.more = true;
+            } else if contradicts(base, row.image, &row.class) {
+                gathered.contradict += 1;
             } else {
-                room -= size;
-                gathered.offers.push(sure(row, source));
+                let size = OVERHEAD + row.class.len() + row.name.as_ref().map_or(0, String::len);
+                gathered.offer(size, || sure(row, source));
             }
         }
         catalog.note_fates(project, &dropped, None)?;
@@ -162,7 +206,16 @@ fn sure(row: Confident, source: Source) -> Offer {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::sync::Arc;
+
+    use vigie_core::store::catalog::Voted;
+    use vigie_core::store::facts::RedbFacts;
     use vigie_protocol::Time;
+    use vigie_protocol::dataset::DatasetImage;
+    use vigie_protocol::prediction::Prediction;
+    use vigie_protocol::project::Project;
     use vigie_protocol::samples::Sample;
 
     use super::*;
@@ -213,5 +266,90 @@ mod tests {
         let expected = format!("labelled by ada, bob, eve and 1 others, prediction {prediction}");
         assert_eq!((offer.admission, offer.origin.as_str()), (expected, "owl.jpg"));
         assert_eq!(origin(Some("\u{1b}[2J"), "7"), "[2J");
+    }
+
+    /// A project in which people judge predictions, one a second.
+    struct World {
+        _folder: tempfile::TempDir,
+        catalog: Catalog,
+        birds: ProjectName,
+        second: i64,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let facts = RedbFacts::open(&folder.path().join("meta.redb"), None).unwrap();
+            let (catalog, birds) = (Catalog::new(Arc::new(facts)), "birds".parse().unwrap());
+            catalog
+                .create_project(&Project::new("birds".parse().unwrap(), Time::now(), "ada"), None)
+                .unwrap();
+            Self { _folder: folder, catalog, birds, second: 0 }
+        }
+
+        /// Ada says what is on an image that was predicted to be a kite.
+        fn say(&mut self, image: &str, class: &str, name_bytes: usize) {
+            self.second += 1;
+            let at = Time::from_micros(self.second * 1_000_000);
+            let id = PredictionId::given_at(at);
+            let image = Hash::of(image.as_bytes());
+            let mut about = Feedback::about(&Prediction { id, image, at, ..Prediction::sample() });
+            about.top[0].class = "kite".to_owned();
+            about.name = Some("n".repeat(name_bytes));
+            let by = format!("person {}", self.second);
+            let vote = Vote { by, at, said: Said::class(class, "kite"), blind: false };
+            self.catalog.give_feedback(&self.birds, &Voted { about, picture: true }, &vote, None).unwrap();
+        }
+
+        fn gathered(&self, base: Option<&Manifest>) -> Gathered {
+            gather(&self.catalog, &self.birds, None, base).unwrap()
+        }
+    }
+
+    fn images(gathered: &Gathered) -> Vec<Hash> {
+        gathered.offers.iter().map(|offer| offer.image).collect()
+    }
+
+    fn hashes(images: &[&str]) -> Vec<Hash> {
+        images.iter().map(|image| Hash::of(image.as_bytes())).collect()
+    }
+
+    #[test]
+    fn what_stays_open_for_ever_keeps_nothing_else_back() {
+        let mut world = World::new();
+        let third = MAX_BYTES / 3;
+        for image in ["contradicts 1", "contradicts 2", "contradicts 3"] {
+            world.say(image, "owl", third);
+        }
+        for image in ["differ 1", "differ 2"] {
+            world.say(image, "owl", third);
+            world.say(image, "jay", third);
+        }
+        world.say("too large for any job", "owl", MAX_BYTES);
+        world.say("known", "owl", 9);
+        world.say("new", "owl", 9);
+
+        let known = |image: &str, label: &str| DatasetImage {
+            image: Hash::of(image.as_bytes()),
+            label: label.to_owned(),
+            ..DatasetImage::sample()
+        };
+        let other = ["contradicts 1", "contradicts 2", "contradicts 3"].map(|image| known(image, "jay"));
+        let base = Manifest::new(other.into_iter().chain([known("known", "owl")]).collect());
+        let gathered = world.gathered(Some(&base));
+        assert_eq!(images(&gathered), hashes(&["known", "new"]));
+        assert_eq!((gathered.contradict, gathered.differ, gathered.more), (3, 2, true));
+    }
+
+    #[test]
+    fn what_does_not_fit_waits_for_the_next_job_the_oldest_first() {
+        let mut world = World::new();
+        let third = MAX_BYTES / 3;
+        for (image, bytes) in [("a", third), ("b", third), ("c", third), ("d", 9)] {
+            world.say(image, "owl", bytes);
+        }
+        let gathered = world.gathered(None);
+        assert_eq!(images(&gathered), hashes(&["a", "b", "d"]));
+        assert!(gathered.more && gathered.taken <= MAX_BYTES);
     }
 }

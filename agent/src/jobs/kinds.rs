@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use vigie_core::data::{clusters, pack, relabel};
 use vigie_core::store::blobs::FolderBlobs;
 use vigie_core::store::catalog::Catalog;
+use vigie_core::store::manifest::Manifest;
 use vigie_core::store::{Blobs, StoreError, passport};
 use vigie_protocol::classes::Relabelling;
 use vigie_protocol::dataset::{DatasetRef, Lineage};
@@ -18,6 +19,7 @@ use vigie_protocol::{AliasName, Hash, ProjectName, RunId};
 use super::error::with_source;
 use super::gather::{Gathered, gather};
 use super::options::JobOptions;
+use super::rebuildable;
 use crate::worker::{ImportInput, PackWork, RelabelWork, WindowWork, Work, WorkerTask};
 
 /// What a job's next attempt is to do.
@@ -104,7 +106,14 @@ pub(super) fn resources(
         }
         JobSpec::Collect { .. } => vec![lineage(Lineage::Production)?],
         JobSpec::Cluster { .. } => vec![format!("clusters:{}", project(job)?), device],
-        JobSpec::Gc { .. } => vec!["blobs".to_owned()],
+        JobSpec::Gc { dry_run } => {
+            let mut claims = vec!["blobs".to_owned()];
+            if !dry_run {
+                // Nobody reads what it is about to remove.
+                claims.extend(rebuildable::claims(catalog, options)?);
+            }
+            claims
+        }
         JobSpec::Unknown => return Err(unknown_kind()),
     })
 }
@@ -206,7 +215,7 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
             let id = pack::id(manifest, &spec);
             let (blobs, path) = (options.blobs(), options.pack(id));
             Work::LabelCheck {
-                cache: path.with_extension("features"),
+                cache: options.features(id),
                 pack: PackWork { id, manifest, spec, blobs, path },
                 weights: initial_weights(catalog, options, project, &recipe.init)?,
                 recipe: recipe.clone(),
@@ -254,12 +263,16 @@ pub(super) fn plan(catalog: &Catalog, options: &JobOptions, job: &Job) -> Result
         JobSpec::Collect { .. } => {
             let project = project(job)?;
             let settings = catalog.project(project)?.settings;
-            let Gathered { offers, differ, more } = gather(catalog, project, settings.keep_confident)?;
+            let base = head(project, Lineage::Production)?;
+            let known = base.map(|hash| manifest(options, hash)).transpose()?;
+            let Gathered { offers, differ, contradict, more, .. } =
+                gather(catalog, project, settings.keep_confident, known.as_ref())?;
             Work::Collect {
                 offers,
                 differ,
+                contradict,
                 more,
-                base: head(project, Lineage::Production)?,
+                base,
                 blobs: options.blobs(),
                 split_percent: settings.split_percent,
             }
@@ -365,6 +378,12 @@ fn window_work(
     }
 }
 
+fn manifest(options: &JobOptions, hash: Hash) -> Result<Manifest, PlanError> {
+    let bytes = FolderBlobs::open(&options.blobs())?.get(hash)?;
+    let bytes = bytes.ok_or_else(|| refused(format!("the manifest {} is missing", hash.short())))?;
+    Ok(Manifest::decode(&bytes)?)
+}
+
 fn relabel_work(
     catalog: &Catalog,
     project: &ProjectName,
@@ -439,11 +458,11 @@ fn pack_work(options: &JobOptions, run: &Run) -> PackWork {
     }
 }
 
-fn pack_resource(id: Hash) -> String {
+pub(super) fn pack_resource(id: Hash) -> String {
     format!("pack:{id}")
 }
 
-fn run_resource(run: RunId) -> String {
+pub(super) fn run_resource(run: RunId) -> String {
     format!("run:{run}")
 }
 

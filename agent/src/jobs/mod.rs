@@ -28,6 +28,7 @@ mod lines;
 mod log;
 mod oom;
 mod options;
+mod rebuildable;
 mod recover;
 mod retry;
 mod start;

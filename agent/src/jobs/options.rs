@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use vigie_core::store::rebuildable::{features_path, pack_path, run_path};
 use vigie_protocol::{Hash, JobId, RunId};
 
 /// Options of the job engine.
@@ -63,12 +64,17 @@ impl JobOptions {
 
     /// Where a pack is.
     pub(super) fn pack(&self, id: Hash) -> PathBuf {
-        self.state.join("packs").join(format!("{id}.pack"))
+        self.state.join(pack_path(id))
+    }
+
+    /// Where the features of a pack's images are.
+    pub(super) fn features(&self, id: Hash) -> PathBuf {
+        self.state.join(features_path(id))
     }
 
     /// A run's folder.
     pub(super) fn run(&self, run: RunId) -> PathBuf {
-        self.state.join("runs").join(run.to_string())
+        self.state.join(run_path(run))
     }
 
     /// The folder of the imports' journals.

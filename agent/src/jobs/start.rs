@@ -8,10 +8,11 @@ use vigie_protocol::{JobId, Time};
 
 use super::attempt::{self, News, What};
 use super::ending::Ending;
-use super::engine::{Attempt, JobEngine};
+use super::engine::{Active, Attempt, JobEngine};
 use super::error::with_source;
 use super::eta::{Eta, Rate};
 use super::kinds::{self, Plan, PlanError, Task};
+use super::rebuildable;
 use super::wait::{Candidate, Turn, turns};
 use crate::worker::{WorkDone, WorkerTask};
 
@@ -107,8 +108,10 @@ impl JobEngine {
 
     /// Begins an attempt: claims, plans, launches.
     async fn begin(&mut self, id: JobId) {
-        let Some(active) = self.jobs.get(&id) else { return };
+        let Some(active) = self.jobs.get_mut(&id) else { return };
         let (job, resources) = (active.job.clone(), active.resources.clone().unwrap_or_default());
+        // Before it is known: a commit may have come to the disk although it seems to have failed.
+        active.held.clone_from(&resources);
         let options = self.options.clone();
         let prepared = self
             .store(move |catalog| {
@@ -154,7 +157,7 @@ impl JobEngine {
         let launched = match plan.task {
             Task::Worker(task) => self.launch_worker(id, number, *task, &mut attempt),
             Task::Gc { dry_run } => {
-                self.launch_collector(id, number, dry_run);
+                self.launch_collector(id, number, dry_run, attempt.leases.clone());
                 Ok(None)
             }
         };
@@ -188,10 +191,18 @@ impl JobEngine {
         Ok(worker.pid)
     }
 
-    fn launch_collector(&self, id: JobId, number: u32, dry_run: bool) {
+    fn launch_collector(&self, id: JobId, number: u32, dry_run: bool, leases: Vec<Lease>) {
         let (collector, news) = (self.collector.clone(), self.news_sender.clone());
+        let (catalog, options) = (self.catalog.clone(), self.options.clone());
+        let collect = move || {
+            let report = collector(dry_run)?;
+            // What kept the blobs, a manifest that cannot be read, keeps what was made from it too.
+            let only_report = dry_run || !report.removed;
+            let files = rebuildable::collect(&catalog, &options, &leases, only_report)?;
+            Ok::<_, StoreError>(rebuildable::tell(files, report))
+        };
         tokio::spawn(async move {
-            let collected = tokio::task::spawn_blocking(move || collector(dry_run)).await;
+            let collected = tokio::task::spawn_blocking(collect).await;
             let verdict = match collected {
                 Ok(Ok(report)) => Ok(WorkDone::Collected(report)),
                 Ok(Err(error)) => Err((FailureCause::Error, with_source(&error))),
@@ -203,10 +214,21 @@ impl JobEngine {
         });
     }
 
-    /// Gives a job's leases back.
-    pub(super) async fn release(&self, id: JobId) {
-        if let Err(error) = self.store(move |catalog| catalog.release_leases(id)).await {
-            tracing::error!(job = %id, %error, "leases cannot be released; the next start does it");
+    /// Gives back the leases of a job that has no attempt under way. What the store refuses is tried
+    /// again.
+    pub(super) async fn release(&mut self, id: JobId) {
+        let holds = |active: &Active| active.attempt.is_none() && !active.held.is_empty();
+        if !self.jobs.get(&id).is_some_and(holds) {
+            return;
+        }
+        let released = self.store(move |catalog| catalog.release_leases(id)).await;
+        let Some(active) = self.jobs.get_mut(&id) else { return };
+        match released {
+            Ok(()) => active.held.clear(),
+            Err(error) => {
+                tracing::error!(job = %id, %error, "leases cannot be released; trying again");
+                active.unsaved = Some(Instant::now());
+            }
         }
     }
 

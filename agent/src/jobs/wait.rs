@@ -23,7 +23,8 @@ pub(super) enum Turn {
     Wait(Vec<Wait>),
 }
 
-/// Decides over all queued jobs, oldest first. `held` says which job has which resource.
+/// Decides over all queued jobs, oldest first. `held` says which job has which resource; what a queued
+/// job has itself from the attempt before keeps the others from it.
 ///
 /// A job that waits for one resource keeps its claim on all it needs: younger jobs cannot take them
 /// again and again while it waits.
@@ -46,7 +47,7 @@ pub(super) fn turns<'a>(
         let waits: Vec<Wait> = resources
             .iter()
             .filter_map(|resource| {
-                let &holder = held.get(resource)?;
+                let &holder = held.get(resource).filter(|&&holder| holder != id)?;
                 Some(Wait::Lease { resource: resource.clone(), holder })
             })
             .collect();
@@ -104,6 +105,17 @@ mod tests {
             (ids[0], Turn::Wait(vec![Wait::Slot])),
         ];
         assert_eq!(turns(queue, held, 1), expected);
+    }
+
+    #[test]
+    fn what_a_queued_job_still_has_keeps_others_from_it_alone() {
+        let [mine, other] = [JobId::new(), JobId::new()];
+        let (none, a) = (BTreeSet::new(), names(&["a"]));
+        let candidate = |id| Candidate { id, pending: &none, backoff: None, resources: &a };
+        let held = HashMap::from([("a".to_owned(), mine)]);
+        let wait = Wait::Lease { resource: "a".to_owned(), holder: mine };
+        let expected = [(other, Turn::Wait(vec![wait])), (mine, Turn::Start)];
+        assert_eq!(turns([other, mine].map(candidate), held, 2), expected);
     }
 
     proptest! {

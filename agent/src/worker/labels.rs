@@ -18,7 +18,7 @@ pub(super) fn carry_out_collect(
     nearness: Nearness,
     observer: &dyn Observer,
 ) -> Result<WorkDone, Failure> {
-    let Work::Collect { offers, differ, more, base, blobs, split_percent } = work else {
+    let Work::Collect { offers, differ, contradict, more, base, blobs, split_percent } = work else {
         return Err(refused("the task is no collection"));
     };
     let blobs = FolderBlobs::open(blobs)?;
@@ -27,7 +27,7 @@ pub(super) fn carry_out_collect(
     for (count, text) in [
         (collection.count(Fate::Gone) as u64, "pictures are not kept any more: their images are left out"),
         (
-            collection.count(Fate::Contradicts) as u64,
+            *contradict + collection.count(Fate::Contradicts) as u64,
             "images are in production under another class already, and stay there: a collection only adds",
         ),
         (*differ, "images are left out because people differ over several predictions of them"),

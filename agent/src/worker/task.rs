@@ -122,6 +122,8 @@ pub enum Work {
         offers: Vec<Offer>,
         /// Images that people differ on, for the job's log.
         differ: u64,
+        /// Images that the line has under another class, for the job's log.
+        contradict: u64,
         /// Whether more wait for the next job.
         more: bool,
         /// The manifest of the lineage's newest version.

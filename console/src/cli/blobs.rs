@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use vigie_protocol::blob::GcReport;
+use vigie_protocol::blob::{GcReport, RebuildableFile};
 use vigie_protocol::job::JobSpec;
 use vigie_protocol::service::JobSubmit;
 use vigie_protocol::{Hash, IdempotencyKey};
@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::cli::Waiting;
 use crate::cli::jobs::finish;
 use crate::exit::Failure;
-use crate::out::{bytes, count, note};
+use crate::out::{Column, Table, bytes, count, note};
 use crate::session::{Session, ask};
 
 /// What goes to standard output passes through memory, whole, so that it can be verified first.
@@ -48,7 +48,16 @@ enum Verb {
         /// The file
         file: PathBuf,
     },
-    /// Find blobs that nothing refers to
+    /// Find what is not needed: blobs that nothing refers to, files that can be made again
+    ///
+    /// Blobs go an hour after they were last put when nothing refers to them, downloads when no job or
+    /// source goes on with them.
+    ///
+    /// Packs, and the features beside them, go when no unfinished job needs them, their dataset version
+    /// is not the newest of its line, and a day has passed since they were made and since a training on
+    /// them was asked for. What a training computed on its way goes when it has finished, or a day
+    /// after it failed or was cancelled; its checkpoints stay. Whatever goes is made again when a job
+    /// needs it.
     Gc {
         /// And remove them
         #[arg(long)]
@@ -105,6 +114,9 @@ pub fn gc_line(report: &GcReport) -> String {
         missing,
         downloads,
         download_bytes,
+        rebuildable,
+        rebuildable_bytes,
+        rebuildable_files: _,
     } = report;
     let verb = if *removed { "removed" } else { "could remove" };
     let mut line = format!(
@@ -121,8 +133,58 @@ pub fn gc_line(report: &GcReport) -> String {
             bytes(*download_bytes)
         ));
     }
+    if *rebuildable > 0 {
+        line.push_str(&format!(
+            "; {verb} {} files that can be made again ({})",
+            count(*rebuildable),
+            bytes(*rebuildable_bytes)
+        ));
+    }
     if !missing.is_empty() {
         line.push_str(&format!("; {} that are referred to are MISSING: run `vigie doctor`", missing.len()));
     }
     line
+}
+
+/// The files of a report that can be made again, the largest first; nothing when there are none.
+pub fn gc_files(report: &GcReport) -> Option<Table> {
+    let mut table = Table::new([Column::figure("SIZE"), Column::text("FILE")], "");
+    for RebuildableFile { path, bytes: size } in &report.rebuildable_files {
+        table.row([bytes(*size).into(), path.as_str().into()]);
+    }
+    (!report.rebuildable_files.is_empty()).then_some(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use vigie_protocol::Time;
+    use vigie_protocol::job::JobOutcome;
+
+    use super::*;
+    use crate::cli::jobs::ended;
+    use crate::out::Style;
+
+    fn shown(report: GcReport) -> String {
+        ended(Some(&JobOutcome::Gc { report }), &Style { colour: false, width: None, now: Time::default() })
+    }
+
+    #[test]
+    fn a_report_names_what_can_be_made_again() {
+        insta::assert_snapshot!(shown(GcReport::default()), @"could remove 0 blobs (0 B); 0 are in use (0 B)");
+        let file = |path: &str, bytes| RebuildableFile { path: path.to_owned(), bytes };
+        let report = GcReport {
+            removed: true,
+            rebuildable: 2,
+            rebuildable_bytes: 3 << 30,
+            rebuildable_files: vec![file("packs/00ff.pack", 2 << 30), file("runs/7/\u{1b}.bin", 1 << 30)],
+            ..GcReport::default()
+        };
+        insta::assert_snapshot!(shown(report), @r"
+        removed 0 blobs (0 B); 0 are in use (0 B); removed 2 files that can be made again (3.0 GiB)
+
+           SIZE  FILE
+        2.0 GiB  packs/00ff.pack
+        1.0 GiB  runs/7/\u{1b}.bin
+        ");
+    }
 }

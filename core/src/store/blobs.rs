@@ -450,7 +450,8 @@ fn shard_of(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
 }
 
-fn modified(metadata: &fs::Metadata) -> Time {
+/// When a file was last written, as far as the system can tell.
+pub(super) fn modified(metadata: &fs::Metadata) -> Time {
     let since_epoch = metadata
         .modified()
         .ok()

@@ -4,6 +4,9 @@
 //! and disk may differ. A full disk must not take the agent down for good, so the next call after
 //! such an error closes the file, opens it again (redb then falls back to the last durable commit)
 //! and goes on.
+//!
+//! redb trusts some bytes of its file so far that a flipped bit makes it panic. Whoever asked hears that
+//! the file is damaged, as of every other damage; the handle stays as usable as it was.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -68,8 +71,9 @@ impl Database {
 
     /// Has each commit leave the file so that it opens at once after a crash, where redb otherwise
     /// reads the whole of it. Costs a second flush a commit: for large files whose commits are shared.
-    pub(super) fn with_quick_repair(self) -> Self {
-        Self { quick_repair: true, ..self }
+    pub(super) fn with_quick_repair(mut self) -> Self {
+        self.quick_repair = true;
+        self
     }
 
     /// Runs `body` on a snapshot.
@@ -101,7 +105,10 @@ impl Database {
                 detail: "it could not be opened again after an I/O error".to_owned(),
             });
         };
-        body(database).map_err(|failure| match failure {
+        let Ok(done) = catch_unwind(AssertUnwindSafe(|| body(database))) else {
+            return Err(damaged(&self.path, "a page makes no sense"));
+        };
+        done.map_err(|failure| match failure {
             Failure::Store(error) => error,
             Failure::Redb(error) => {
                 if matches!(
@@ -121,7 +128,7 @@ impl Database {
             return Ok(()); // another thread was faster
         }
         // The old handle holds the file's lock: it must be closed first.
-        drop(handle.take());
+        close(handle.take());
         if !self.path.exists() {
             // Opening would make an empty one, and everything in it would seem never to have been.
             return Err(damaged(&self.path, "the file was removed while it was in use"));
@@ -132,6 +139,19 @@ impl Database {
         self.spoilt.store(false, Ordering::Release);
         tracing::warn!(file = %self.path.display(), "opened anew after an I/O error");
         Ok(())
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        close(self.handle.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// Closes a database: redb writes a last commit, and reads for it what may be damaged.
+fn close(handle: Option<redb::Database>) {
+    if catch_unwind(AssertUnwindSafe(|| drop(handle))).is_err() {
+        tracing::warn!("a damaged database could not be closed; its next opening repairs it");
     }
 }
 
@@ -159,7 +179,7 @@ pub(super) fn verify(path: &Path, cache_bytes: usize) -> Result<()> {
     if whole { Ok(()) } else { Err(damaged(path, "a page is not what was written")) }
 }
 
-/// Opens a database. redb trusts some bytes of its file so far that a flipped bit makes it panic.
+/// Opens a database.
 fn guarded<T>(path: &Path, open: impl FnOnce() -> Result<T, redb::DatabaseError>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(open)) {
         Ok(opened) => opened.map_err(|error| failed(path, error.into())),

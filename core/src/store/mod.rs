@@ -24,6 +24,7 @@ pub mod label_report;
 pub mod log;
 pub mod manifest;
 pub mod passport;
+pub mod rebuildable;
 mod reviewed;
 #[cfg(test)]
 mod samples;

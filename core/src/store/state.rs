@@ -25,8 +25,8 @@ pub(super) const FACTS: &str = "meta.redb";
 pub(super) const PREDICTIONS: &str = "predictions";
 pub(super) const BLOBS: &str = "blobs";
 pub(super) const AUDIT: &str = "audit.log";
-const PACKS: &str = "packs";
-const RUNS: &str = "runs";
+pub(super) const PACKS: &str = "packs";
+pub(super) const RUNS: &str = "runs";
 const LOCK: &str = "lock";
 
 const AGENT_KEY: &[u8] = b"agent/";

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{Checkpoint, read_head};
-use super::{TrainError, durable};
+use super::{EXPORTED, TrainError, durable};
 use crate::nets;
 use crate::nets::weights::Weights;
 
@@ -28,7 +28,7 @@ pub fn export_model(run_dir: &Path, backbone: &Path, epoch: u32) -> Result<PathB
         })?;
         weights.insert(&name, shape, tensor.values.clone());
     }
-    let path = run_dir.join("model.safetensors");
+    let path = run_dir.join(EXPORTED);
     durable::write(&path, &weights.to_bytes(architecture)?)?;
     Ok(path)
 }

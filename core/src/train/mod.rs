@@ -43,6 +43,11 @@ use crate::infer::{self, WeightsFrom};
 use crate::nets;
 use crate::observe::{Observer, Step};
 
+/// The file of a run's folder with the features that it learns from.
+pub const FEATURES: &str = "features.bin";
+/// The file of a run's folder with the network, once it is exported.
+pub const EXPORTED: &str = "model.safetensors";
+
 /// What a training is carried out by.
 #[derive(Clone, Copy, Debug)]
 pub struct TrainPlan<'a> {
@@ -103,7 +108,7 @@ fn run(plan: &TrainPlan<'_>, observer: &dyn Observer) -> Result<TrainResult, Tra
     let features = features::extract(
         &pack,
         recipe.mirror,
-        (&run_dir.join("features.bin"), key),
+        (&run_dir.join(FEATURES), key),
         nets::plan(recipe.architecture)?.width(),
         || Ok(infer::features(recipe.architecture, WeightsFrom::Bytes(&backbone), preprocess, device)?),
         |done, total| {

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{Sample, at, dataset, hash, id, name, text};
 use crate::access::Role;
 use crate::balance::Balance;
-use crate::blob::GcReport;
+use crate::blob::{GcReport, RebuildableFile};
 use crate::classes::{ImageLabel, MatchKind, Relabelling, RenameKind, UnknownLabels};
 use crate::dataset::{ChangeKind, ChangeSetState, DatasetRef, Lineage, Split};
 use crate::event::{Event, Severity, Subject, Update};
@@ -296,5 +296,8 @@ fn collected() -> GcReport {
         missing: vec![hash(9)],
         downloads: 2,
         download_bytes: 1_048_576,
+        rebuildable: 3,
+        rebuildable_bytes: 3_000_000,
+        rebuildable_files: vec![RebuildableFile { path: text("packs/00ff.pack"), bytes: 2_000_000 }],
     }
 }

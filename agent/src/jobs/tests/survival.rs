@@ -1,9 +1,11 @@
 //! What happens to jobs when workers or the agent die.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use vigie_protocol::Time;
 use vigie_protocol::dataset::Lineage;
-use vigie_protocol::job::{FailureCause, JobOutcome, JobState};
+use vigie_protocol::job::{FailureCause, JobOutcome, JobState, Wait};
 use vigie_protocol::run::RunState;
 
 use super::super::*;
@@ -161,4 +163,31 @@ async fn a_stale_result_is_refused() {
     assert_eq!(world.catalog.change_sets(&birds(), None, 10).unwrap().items, []);
     world.worker().await.done(proposed("fresh")).await;
     world.until(id, |job| job.state == JobState::Succeeded).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_that_a_full_disk_keeps_come_back_once_there_is_room() {
+    let world = World::new();
+    let first = world.import(Lineage::Source, &[]).await;
+    let worker = world.worker().await;
+    world.until(first, |job| job.state == JobState::Running).await;
+    let second = world.import(Lineage::Source, &[]).await;
+    let lease = Wait::Lease { resource: "lineage:birds/source".to_owned(), holder: first };
+    world.until(second, |job| job.waits_for == [lease.clone()]).await;
+
+    world.disk_is_full(true);
+    worker.fail(FailureCause::Refused, "no room").await;
+    world.until(first, |job| job.state == JobState::Failed).await;
+    // A full second and more: what was refused was tried again, and refused again.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let waiting = world.jobs.get(second).await.unwrap();
+    assert_eq!((waiting.state, waiting.waits_for), (JobState::Queued, vec![lease]));
+    world.disk_is_full(false);
+
+    let job = world.until(second, |job| job.state != JobState::Queued).await;
+    assert_eq!((job.state, job.attempts, job.failure), (JobState::Running, 1, None));
+    world.worker().await.done(proposed("a")).await;
+    world.until(second, |job| job.state == JobState::Succeeded).await;
+    assert_eq!(world.catalog.leases().unwrap(), []);
+    assert_eq!(world.catalog.job(first).unwrap().state, JobState::Failed);
 }

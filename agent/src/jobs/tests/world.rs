@@ -1,6 +1,7 @@
 //! A store in a temporary folder, workers that do what the test says, a sink that remembers.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
@@ -8,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vigie_core::store::catalog::{Catalog, EventDraft, Receipt};
 use vigie_core::store::facts::RedbFacts;
+use vigie_core::store::{self, Batch, Fact, Facts, StoreError};
 use vigie_protocol::blob::GcReport;
 use vigie_protocol::dataset::{ClassChange, DatasetRef, Lineage, SplitCounts};
 use vigie_protocol::event::Event;
@@ -96,11 +98,42 @@ impl EventSink for Memory {
     }
 }
 
+/// Facts on a disk that may be full.
+struct Disk {
+    facts: RedbFacts,
+    full: AtomicBool,
+}
+
+impl Facts for Disk {
+    fn get(&self, key: &[u8]) -> Result<Option<Fact>, StoreError> {
+        self.facts.get(key)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        order: store::Order,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Fact)>, StoreError> {
+        self.facts.scan(prefix, after, order, limit)
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<u64, StoreError> {
+        if self.full.load(Ordering::Relaxed) {
+            let what = "committing".to_owned();
+            return Err(StoreError::Io { what, source: io::ErrorKind::StorageFull.into() });
+        }
+        self.facts.commit(batch)
+    }
+}
+
 pub(super) struct World {
     pub(super) folder: tempfile::TempDir,
     pub(super) catalog: Catalog,
     pub(super) jobs: JobsHandle,
     pub(super) memory: Arc<Memory>,
+    disk: Arc<Disk>,
     workers: AsyncMutex<mpsc::UnboundedReceiver<Launched>>,
     engine: JoinHandle<()>,
     shutdown: CancellationToken,
@@ -118,15 +151,16 @@ impl World {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let facts = RedbFacts::open(&folder.path().join("meta.redb"), None).unwrap();
-        let catalog = Catalog::new(Arc::new(facts));
+        let disk = Arc::new(Disk { facts, full: AtomicBool::new(false) });
+        let catalog = Catalog::new(disk.clone());
         let project = Project::new(birds(), Time::now(), "ada");
         catalog.create_project(&project, None).unwrap();
         std::fs::create_dir(folder.path().join("weights")).unwrap();
         std::fs::write(folder.path().join("weights/efficientnet-lite0.safetensors"), b"").unwrap();
-        Self::begin(folder, catalog)
+        Self::begin(folder, catalog, disk)
     }
 
-    fn begin(folder: tempfile::TempDir, catalog: Catalog) -> Self {
+    fn begin(folder: tempfile::TempDir, catalog: Catalog, disk: Arc<Disk>) -> Self {
         let (sender, workers) = mpsc::unbounded_channel();
         let memory = Arc::new(Memory { events: Mutex::default(), changes: watch::Sender::new(0) });
         let collector: Collector =
@@ -142,14 +176,19 @@ impl World {
         .unwrap();
         let shutdown = CancellationToken::new();
         let engine = tokio::spawn(engine.run(shutdown.clone()));
-        Self { folder, catalog, jobs, memory, workers: AsyncMutex::new(workers), engine, shutdown }
+        Self { folder, catalog, jobs, memory, disk, workers: AsyncMutex::new(workers), engine, shutdown }
+    }
+
+    /// Whether the disk takes nothing more.
+    pub(super) fn disk_is_full(&self, full: bool) {
+        self.disk.full.store(full, Ordering::Relaxed);
     }
 
     /// The agent dies without a word, and another one starts on its state.
     pub(super) async fn killed_and_started(self) -> Self {
         self.engine.abort();
         assert!(self.engine.await.unwrap_err().is_cancelled());
-        Self::begin(self.folder, self.catalog)
+        Self::begin(self.folder, self.catalog, self.disk)
     }
 
     /// The agent is asked to stop; `meanwhile` runs while it does.
@@ -157,7 +196,7 @@ impl World {
         self.shutdown.cancel();
         let (ended, ()) = tokio::join!(self.engine, meanwhile);
         ended.unwrap();
-        Self::begin(self.folder, self.catalog)
+        Self::begin(self.folder, self.catalog, self.disk)
     }
 
     /// The next worker that the engine launches.

@@ -16,7 +16,7 @@ use crate::follow::{self, Follower};
 use crate::out::note;
 use crate::session::{Session, ask};
 
-pub use show::{log_tone, outcome};
+pub use show::{ended, log_tone, outcome};
 
 /// How often a followed log is looked at.
 const LOG_EVERY: Duration = Duration::from_secs(1);
@@ -144,7 +144,7 @@ pub async fn finish(app: &App, session: &Session, job: Job, waiting: Waiting) ->
         return Ok(app.out.value(&job, |_| job.id.to_string())?);
     }
     let job = follow::to_the_end(session, job.id, job.spec.kind()).await?;
-    Ok(app.out.value(&job, |_| job.outcome.as_ref().map_or_else(|| "done".to_owned(), outcome))?)
+    Ok(app.out.value(&job, |style| ended(job.outcome.as_ref(), style))?)
 }
 
 async fn list(app: &App, session: &Session, state: Option<JobState>, limit: Limit) -> anyhow::Result<()> {
@@ -160,9 +160,7 @@ async fn list(app: &App, session: &Session, state: Option<JobState>, limit: Limi
 async fn watch(app: &App, session: &Session, job: JobId) -> anyhow::Result<()> {
     if !app.out.is_json() {
         let job = follow::to_the_end(session, job, "job").await?;
-        return Ok(app
-            .out
-            .value(&job, |_| job.outcome.as_ref().map_or_else(|| "done".to_owned(), outcome))?);
+        return Ok(app.out.value(&job, |style| ended(job.outcome.as_ref(), style))?);
     }
     let mut follower = Follower::start(session, job).await?;
     loop {

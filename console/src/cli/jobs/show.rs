@@ -3,7 +3,7 @@
 use vigie_protocol::classes::Relabelling;
 use vigie_protocol::job::{FailureCause, Job, JobOutcome, JobSpec, JobState, Lease, LogLine, Progress};
 
-use crate::cli::blobs::gc_line;
+use crate::cli::blobs::{gc_files, gc_line};
 use crate::follow;
 use crate::out::{
     Cell, Column, Sheet, Style, Table, Tone, age, bytes, count, duration, eta, percent, safe, when,
@@ -110,6 +110,20 @@ pub fn outcome(outcome: &JobOutcome) -> String {
     }
 }
 
+/// What a job came to, for whoever waited for it: with what one line has no room for.
+pub fn ended(made: Option<&JobOutcome>, style: &Style) -> String {
+    let Some(made) = made else { return "done".to_owned() };
+    match files(made) {
+        Some(files) => format!("{}\n\n{}", outcome(made), files.render(style).trim_end()),
+        None => outcome(made),
+    }
+}
+
+fn files(made: &JobOutcome) -> Option<Table> {
+    let JobOutcome::Gc { report } = made else { return None };
+    gc_files(report)
+}
+
 /// A job in full.
 pub fn sheet(job: &Job, style: &Style) -> Sheet {
     let Job {
@@ -163,7 +177,10 @@ pub fn sheet(job: &Job, style: &Style) -> Sheet {
             .field("Failure", Cell::toned(format!("{cause}{}", failure.message), tone))
             .maybe("Hint", failure.hint.as_ref());
     }
-    sheet
+    match made.as_ref().and_then(files) {
+        Some(files) => sheet.table("Files that can be made again:", files),
+        None => sheet,
+    }
 }
 
 /// What is being done, how much of it, how fast and for how long: `downloading 1.2 GiB of 3.4 GiB, 21

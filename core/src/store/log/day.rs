@@ -84,8 +84,8 @@ pub(super) struct Part {
 }
 
 impl Day {
-    pub(super) fn open(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self> {
-        let database = Database::open(disk, path, CACHE_BYTES, None)?.with_quick_repair();
+    pub(super) fn open(disk: &Arc<dyn Disk>, path: &Path, cache_bytes: usize) -> Result<Self> {
+        let database = Database::open(disk, path, cache_bytes, None)?.with_quick_repair();
         // Only a new file needs a commit: the tables are made together.
         if database.read(|transaction| Ok(transaction.list_tables()?.next().is_none()))? {
             database.write(|transaction| {

@@ -9,6 +9,7 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,6 +39,8 @@ const EXTENSION: &str = ".redb";
 pub struct DayLog {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
+    /// What each open day may remember of its file.
+    cache_bytes: usize,
     /// The most recently used last.
     open: Mutex<Vec<Slot>>,
     faults: Mutex<BTreeMap<String, String>>,
@@ -61,7 +64,8 @@ impl DayLog {
     }
 
     pub(super) fn open_on(disk: Arc<dyn Disk>, folder: &Path) -> Self {
-        Self { disk, folder: folder.to_owned(), open: Mutex::default(), faults: Mutex::default() }
+        let (open, faults) = (Mutex::default(), Mutex::default());
+        Self { disk, folder: folder.to_owned(), cache_bytes: day::CACHE_BYTES, open, faults }
     }
 
     /// The days whose files could not be read since the log was opened, and why. Lists and counters
@@ -102,22 +106,36 @@ impl DayLog {
         if path.exists() { self.open_day(day, &path).map(Some) } else { Ok(None) }
     }
 
-    /// The file of a day, made when it is missing. One that is beyond repair is moved aside: the log
-    /// of a day must not stop because its beginning is lost.
-    fn day_for_append(&self, day: &str) -> Result<Arc<Day>> {
+    /// Appends to a day, whose file is made when it is missing. One that is damaged, as shows when it is
+    /// opened or only now, is moved aside: the log of a day must not stop because its beginning is lost.
+    fn append_to(&self, day: &str, records: &[&(ProjectName, Prediction)]) -> Result<()> {
         let path = self.path_of(day);
-        match self.open_day(day, &path) {
+        let append = || self.open_day(day, &path)?.append(records);
+        match append() {
             Err(StoreError::Damaged { detail, .. }) => {
-                let aside = (1..)
-                    .map(|n| self.folder.join(format!("{day}.damaged-{n}")))
-                    .find(|aside| !aside.exists())
-                    .unwrap_or_else(|| self.folder.join(format!("{day}.damaged")));
-                self.disk.rename(&path, &aside).map_err(|e| io_error("renaming", &path, e))?;
-                self.fault(day, format!("{detail}; moved to {}", aside.display()));
-                self.open_day(day, &path)
+                self.move_aside(day, &path, &detail)?;
+                append()
             }
-            opened => opened,
+            done => done,
         }
+    }
+
+    fn move_aside(&self, day: &str, path: &Path, detail: &str) -> Result<()> {
+        let slot = self.slot(day);
+        // Locked until the name is free: nobody opens the damaged file again.
+        let mut file = lock(&slot);
+        *file = None;
+        let aside = (1..)
+            .map(|n| self.folder.join(format!("{day}.damaged-{n}")))
+            .find(|aside| !aside.exists())
+            .unwrap_or_else(|| self.folder.join(format!("{day}.damaged")));
+        match self.disk.rename(path, &aside) {
+            Ok(()) => self.fault(day, format!("{detail}; moved to {}", aside.display())),
+            // Somebody removed it while it was open.
+            Err(error) if error.kind() == ErrorKind::NotFound => self.fault(day, detail.to_owned()),
+            Err(error) => return Err(io_error("renaming", path, error)),
+        }
+        Ok(())
     }
 
     fn open_day(&self, day: &str, path: &Path) -> Result<Arc<Day>> {
@@ -126,7 +144,7 @@ impl DayLog {
         if let Some(file) = file.as_ref() {
             return Ok(file.clone());
         }
-        let opened = Arc::new(Day::open(&self.disk, path)?);
+        let opened = Arc::new(Day::open(&self.disk, path, self.cache_bytes)?);
         // Even when the file was there: whoever made it may not have come so far.
         self.sync()?;
         *file = Some(opened.clone());
@@ -211,7 +229,7 @@ impl PredictionLog for DayLog {
         }
         fail_point::pass(FailPoint::LogAppend);
         for (day, records) in days {
-            self.day_for_append(&day)?.append(&records)?;
+            self.append_to(&day, &records)?;
         }
         Ok(())
     }
@@ -285,7 +303,7 @@ impl PredictionLog for DayLog {
         let path = self.path_of(day);
         match self.disk.remove(&path) {
             Ok(()) => self.sync(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(io_error("removing", &path, error)),
         }
     }

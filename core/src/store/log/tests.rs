@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::os::unix::fs::FileExt;
 use std::sync::Condvar;
 use std::sync::mpsc;
 
@@ -200,6 +201,57 @@ fn a_damaged_day_costs_that_day_only() {
     assert!(log.folder.join("2026-11-22.damaged-1").exists());
 }
 
+/// Writes `to` over the type of every page of a database file that has the type `from`.
+fn mistype(path: &Path, from: u8, to: u8) {
+    const PAGE: usize = 4096;
+    let pages = fs::read(path).unwrap();
+    let file = fs::File::options().write(true).open(path).unwrap();
+    // The first is no page of a tree.
+    let mut changed = 0;
+    for (n, _) in pages.chunks(PAGE).enumerate().skip(1).filter(|(_, page)| page[0] == from) {
+        file.write_all_at(&[to], (n * PAGE) as u64).unwrap();
+        changed += 1;
+    }
+    assert!(changed > 0);
+}
+
+#[test]
+fn a_day_that_is_damaged_while_it_is_open_is_begun_anew() {
+    const LEAF: u8 = 1;
+    const BRANCH: u8 = 2;
+    for (from, to) in [(LEAF, 0), (LEAF, 9), (LEAF, BRANCH), (BRANCH, 0), (BRANCH, 9), (BRANCH, LEAF)] {
+        let (_dir, log) = log();
+        let records: Vec<_> = (0..500).map(|n| prediction(START + n, 1, "owl", 0.5)).collect();
+        append(&log, &records);
+        // Another handle, which remembers no page of it.
+        let log = DayLog { cache_bytes: 0, ..DayLog::open(&{ log }.folder).unwrap() };
+        assert!(log.day("2026-11-21").unwrap().is_some());
+        mistype(&log.path_of("2026-11-21"), from, to);
+
+        let next: Vec<_> = (0..2).map(|n| prediction(START + 1_000 + n, 1, "owl", 0.5)).collect();
+        append(&log, &next[..1]);
+        append(&log, &next[1..]);
+        let newest_first: Vec<_> = next.iter().rev().cloned().collect();
+        let found = pages(&log, &PredictionFilter::default(), 9, ENDLESS);
+        assert_eq!((found.len(), found), (2, newest_first), "{from} {to}");
+        assert_eq!(log.faults().into_keys().collect::<Vec<_>>(), ["2026-11-21"]);
+        assert!(log.folder.join("2026-11-21.damaged-1").exists());
+        assert!(!log.folder.join("2026-11-21.damaged-2").exists());
+    }
+}
+
+#[test]
+fn a_day_that_was_removed_while_it_was_open_is_begun_anew() {
+    let (_dir, log) = log();
+    append(&log, &[prediction(START, 1, "owl", 0.5)]);
+    let path = log.path_of("2026-11-21");
+    fs::remove_file(&path).unwrap();
+    log.move_aside("2026-11-21", &path, "it is gone").unwrap();
+    let next = prediction(START + 1, 1, "owl", 0.5);
+    append(&log, std::slice::from_ref(&next));
+    assert_eq!(pages(&log, &PredictionFilter::default(), 9, ENDLESS), [next]);
+}
+
 #[test]
 fn few_days_stay_open_and_all_stay_readable() {
     let (_dir, log) = log();
@@ -248,6 +300,7 @@ fn the_writer_makes_everything_durable() {
 #[derive(Default)]
 struct Stubborn {
     refuses: Mutex<bool>,
+    panics: Mutex<bool>,
     changed: Condvar,
     written: Mutex<usize>,
     tried: Mutex<Option<mpsc::Sender<()>>>,
@@ -258,6 +311,7 @@ impl PredictionLog for Stubborn {
         if let Some(tried) = lock(&self.tried).as_ref() {
             let _ = tried.send(());
         }
+        assert!(!*lock(&self.panics), "what is in it makes no sense");
         if *lock(&self.refuses) {
             return Err(StoreError::Precondition("the disk is full".to_owned()));
         }
@@ -321,4 +375,36 @@ fn a_full_queue_sheds_and_recovers() {
     writer.submit(birds(), record);
     drop(writer); // ends although the disk refuses
     assert_eq!(*lock(&log.written) as u64, health.pending);
+}
+
+#[test]
+fn a_log_that_panics_says_so_and_goes_on() {
+    let (tried, tries) = mpsc::channel();
+    let log = Arc::new(Stubborn::default());
+    *lock(&log.panics) = true;
+    *lock(&log.tried) = Some(tried);
+    let writer = LogWriter::start(log.clone(), QUEUE_RECORDS).unwrap();
+    writer.submit(birds(), prediction(START, 1, "owl", 0.5));
+    tries.recv().unwrap();
+    tries.recv().unwrap(); // so the first panic is known
+    assert_eq!(writer.error().as_deref(), Some("the prediction log: writing it panicked"));
+
+    *lock(&log.panics) = false;
+    assert!(writer.flush(Duration::from_secs(60)));
+    assert_eq!((*lock(&log.written), writer.health().shed, writer.error()), (1, 0, None));
+}
+
+#[test]
+fn who_is_told_may_panic() {
+    let (_dir, log) = log();
+    let (told, tells) = mpsc::channel();
+    let logged: Logged = Box::new(move |group| {
+        told.send(group.len()).unwrap();
+        panic!("whoever is told may");
+    });
+    let writer = LogWriter::start_and_tell(Arc::new(log), 8, logged).unwrap();
+    for n in 0..2 {
+        assert!(writer.submit(birds(), prediction(START + n, 1, "owl", 0.5)));
+        assert_eq!(tells.recv_timeout(Duration::from_secs(60)), Ok(1));
+    }
 }

@@ -4,6 +4,7 @@
 //! sheds records and counts them: answers never wait for their log.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -160,8 +161,8 @@ impl Writer {
         while let Ok(first) = self.records.recv() {
             let group = self.gather(first);
             let durable = self.append(&group);
-            if durable {
-                (self.logged)(&group);
+            if durable && catch_unwind(AssertUnwindSafe(|| (self.logged)(&group))).is_err() {
+                tracing::error!(records = group.len(), "whoever is told of what was logged panicked");
             }
             let mut state = self.shared.lock();
             state.settled += group.len() as u64;
@@ -190,7 +191,7 @@ impl Writer {
     fn append(&self, group: &[Record]) -> bool {
         let mut pause = RETRY_FIRST;
         loop {
-            let Err(error) = self.log.append(group) else {
+            let Err(error) = self.try_append(group) else {
                 self.shared.lock().error = None;
                 return true;
             };
@@ -205,10 +206,19 @@ impl Writer {
                 .unwrap_or_else(PoisonError::into_inner);
             if state.closing {
                 drop(state);
-                return self.log.append(group).is_ok();
+                return self.try_append(group).is_ok();
             }
             pause = (pause * 2).min(RETRY_LAST);
         }
+    }
+
+    /// A panic is a failure like any other: without its thread the log would shed all that comes, and
+    /// nobody would hear of it.
+    fn try_append(&self, group: &[Record]) -> Result<()> {
+        catch_unwind(AssertUnwindSafe(|| self.log.append(group))).unwrap_or_else(|_| {
+            let what = "the prediction log".to_owned();
+            Err(StoreError::Database { what, detail: "writing it panicked".to_owned() })
+        })
     }
 }
 

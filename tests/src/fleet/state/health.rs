@@ -55,7 +55,7 @@ impl State {
     pub(in super::super) fn doctor(&mut self, _: &Principal, _: Empty) -> Result<Vec<Finding>, ApiError> {
         let full = self.identity.character == Character::Full;
         let (disk, hint) = if full {
-            let hint = "make room: `vigie blobs gc` shows what nothing refers to, `--remove` removes it";
+            let hint = "make room: `vigie blobs gc` shows what is not needed, `--remove` removes it";
             (ServiceState::Down, Some(hint))
         } else {
             (ServiceState::Up, None)

@@ -182,5 +182,8 @@ pub(super) fn collected(seed: u64, removed: bool) -> GcReport {
         missing: Vec::new(),
         downloads: 0,
         download_bytes: 0,
+        rebuildable: 0,
+        rebuildable_bytes: 0,
+        rebuildable_files: Vec::new(),
     }
 }
