@@ -92,7 +92,9 @@ fn carry_out_import(work: &Work, nearness: Nearness, observer: &dyn Observer) ->
     plan.limits.max_unpacked = *max_unpacked;
     let proposal = import(&plan, &blobs, observer)?;
     note_proposal(&proposal, observer);
-    Ok(WorkDone::Proposed(proposed(&blobs, plan.base.as_ref(), proposal, nearness)?))
+    let proposed = proposed(&blobs, plan.base.as_ref(), proposal, nearness)?;
+    note_leaks(&proposed, observer);
+    Ok(WorkDone::Proposed(proposed))
 }
 
 /// What an import left out, and what it renamed, for the job's log.
@@ -105,6 +107,15 @@ pub(super) fn note_proposal(proposal: &Proposal, observer: &dyn Observer) {
     }
     for Rename { from, to, images, kind: _ } in proposal.renames.iter().take(20) {
         observer.note(Level::Info, &format!("{images} images named {from:?} are {to:?}"));
+    }
+}
+
+/// What of a proposal would serve in several splits, for the job's log.
+pub(super) fn note_leaks(proposed: &Proposed, observer: &dyn Observer) {
+    let leaks = proposed.findings.leaks;
+    if leaks > 0 {
+        let text = format!("{leaks} images belong to images of another split; re-split the line");
+        observer.note(Level::Warn, &text);
     }
 }
 
@@ -152,7 +163,9 @@ fn carry_out_propose(work: &Work, nearness: Nearness, observer: &dyn Observer) -
     let proposal = names.tell(into.as_ref(), proposal.leaving_out(nameless));
     let waiting = waiting.into_iter().take(MAX_WAITING).map(|waits| waits.class).collect();
     note_proposal(&proposal, observer);
-    Ok(WorkDone::Proposed(Proposed { waiting, ..proposed(&blobs, into.as_ref(), proposal, nearness)? }))
+    let proposed = proposed(&blobs, into.as_ref(), proposal, nearness)?;
+    note_leaks(&proposed, observer);
+    Ok(WorkDone::Proposed(Proposed { waiting, ..proposed }))
 }
 
 fn carry_out_preprocess(work: &PackWork, observer: &dyn Observer) -> Result<WorkDone, Failure> {
