@@ -5,6 +5,7 @@
 //! class list as those of any import, an image that the base has keeps its split, and images that belong
 //! together go where theirs are.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
@@ -33,6 +34,8 @@ use crate::vision::{self, Measurement};
 
 /// The longest row.
 const ROW_BYTES: u64 = 1 << 20;
+/// What is read at once of rows with commas.
+const CSV_BUFFER: usize = 64 << 10;
 
 /// What to import, and how.
 #[derive(Clone, Debug)]
@@ -177,7 +180,9 @@ fn read_rows(plan: &ManifestPlan) -> Result<Rows, DataError> {
             }
         }
         ManifestFormat::Csv => {
-            let mut reader = csv::ReaderBuilder::new().from_reader(Bounded::new(file));
+            let since_row = Cell::new(0);
+            let bounded = Bounded { file, since_row: &since_row };
+            let mut reader = csv::ReaderBuilder::new().buffer_capacity(CSV_BUFFER).from_reader(bounded);
             let header = reader.headers().map_err(|error| bad(error.to_string()))?;
             for column in ["image", "label", "split"] {
                 if !header.iter().any(|name| name == column) {
@@ -185,6 +190,7 @@ fn read_rows(plan: &ManifestPlan) -> Result<Rows, DataError> {
                 }
             }
             for row in reader.deserialize() {
+                since_row.set(0);
                 lines += 1;
                 if lines > limits.max_entries {
                     return Err(too_much());
@@ -205,29 +211,22 @@ fn read_rows(plan: &ManifestPlan) -> Result<Rows, DataError> {
     Ok(found)
 }
 
-/// A file of rows, with a bound on bytes without an end of line: a quote that nobody closes would make
+/// A file of rows, with a bound on what is read for one of them: a quote that nobody closes would make
 /// one row of all that follows.
-struct Bounded {
-    file: BufReader<File>,
-    since_line: u64,
+struct Bounded<'a> {
+    file: File,
+    /// Bytes since the last row; who takes rows sets it back.
+    since_row: &'a Cell<u64>,
 }
 
-impl Bounded {
-    fn new(file: File) -> Self {
-        Self { file: BufReader::new(file), since_line: 0 }
-    }
-}
-
-impl Read for Bounded {
+impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        match buffer[..read].iter().rposition(|&byte| byte == b'\n') {
-            Some(line) => self.since_line = (read - line) as u64,
-            None => self.since_line += read as u64,
-        }
-        if self.since_line > ROW_BYTES {
+        // The reader's buffer may hold as much of the rows that follow.
+        if self.since_row.get() > ROW_BYTES + CSV_BUFFER as u64 {
             return Err(std::io::Error::other(format!("a row has more than {ROW_BYTES} bytes")));
         }
+        let read = self.file.read(buffer)?;
+        self.since_row.set(self.since_row.get() + read as u64);
         Ok(read)
     }
 }

@@ -213,6 +213,9 @@ fn files_that_are_no_manifest_are_refused() {
     let place = Place::new();
     let long = format!("{{\"image\":\"{}\"}}", "x".repeat(2 << 20));
     let open = format!("image,label,split\n\"{}", "x".repeat(2 << 20));
+    // Good rows, then a quote that nobody closes over many lines.
+    let row = format!("{},owl,train\n", Hash::of(&picture(10)));
+    let over_lines = format!("image,label,split\n{}\"{}", row.repeat(3), row.repeat(20_000));
     let many = "{}\n".repeat(51);
     for (content, format, word) in [
         ("", ManifestFormat::Jsonl, "no rows"),
@@ -220,6 +223,7 @@ fn files_that_are_no_manifest_are_refused() {
         ("label,split\nowl,train\n", ManifestFormat::Csv, "no column \"image\""),
         (&long, ManifestFormat::Jsonl, "more than 1048576 bytes"),
         (&open, ManifestFormat::Csv, "more than 1048576 bytes"),
+        (&over_lines, ManifestFormat::Csv, "more than 1048576 bytes"),
         (&many, ManifestFormat::Jsonl, "more than 50 rows"),
         ("{}", ManifestFormat::Unknown, "does not know"),
     ] {
