@@ -11,7 +11,7 @@ mod quality;
 mod resize;
 pub mod spec;
 
-pub use decode::{DecodeError, Limits, decode, decode_after, pixels};
+pub use decode::{DecodeError, Limits, decode, decode_after, size};
 pub use image::RgbImage;
 pub use quality::{Measurement, measure};
 pub use resize::{preprocess, resize};

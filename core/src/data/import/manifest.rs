@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 use vigie_protocol::Hash;
 use vigie_protocol::classes::{ClassList, UnknownLabels};
-use vigie_protocol::dataset::{DatasetImage, Quarantined};
+use vigie_protocol::dataset::{DatasetImage, Quality, Quarantined};
 use vigie_protocol::exchange::{ManifestFormat, ManifestRow};
 
 use super::listing::{Unread, left_out};
@@ -272,12 +272,20 @@ impl Reader<'_> {
         if Hash::of(&bytes) == row.image { Ok(bytes) } else { Err(out("the file is another image")) }
     }
 
-    /// Whether it is an image; measured when the row does not say what was measured.
+    /// Whether it is an image; measured when the row does not say what was measured, or says what the file
+    /// shows to be wrong: what was measured bounds what later work may take for the image.
     fn look_at(&self, row: &ManifestRow, bytes: &[u8]) -> Result<Measurement, vision::DecodeError> {
         let limits = &self.plan.limits.image;
-        let Some(quality) = row.quality() else { return self.room.measure(bytes, limits) };
-        vision::pixels(bytes, limits)?;
-        Ok(Measurement { quality, fingerprint: row.fingerprint })
+        let (width, height) = vision::size(bytes, limits)?;
+        // After orientation, which may have turned it.
+        let fits = |quality: &Quality| {
+            let measured = (quality.width, quality.height);
+            quality.bytes == bytes.len() as u64 && [(width, height), (height, width)].contains(&measured)
+        };
+        match row.quality().filter(fits) {
+            Some(quality) => Ok(Measurement { quality, fingerprint: row.fingerprint }),
+            None => self.room.measure(bytes, limits),
+        }
     }
 }
 
