@@ -266,7 +266,7 @@ fn read_table(plan: &ImportPlan, name: &str, found: Vec<(String, Place)>) -> Res
     };
     let bytes = match &place {
         Place::File(path) => folder::read(path, TABLE_BYTES),
-        Place::Entry(archive, entry) => archive.read(entry),
+        Place::Entry(archive, entry) => archive.read(entry, TABLE_BYTES),
     };
     let bytes = bytes.map_err(|unread| match unread {
         Unread::LeftOut(reason) => wrong(reason),
@@ -332,9 +332,10 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&self, candidate: &Candidate) -> Result<(Hash, Measurement), Unread> {
+        let max_bytes = self.plan.limits.image.max_bytes;
         let bytes = match &candidate.place {
-            Place::File(path) => folder::read(path, self.plan.limits.image.max_bytes)?,
-            Place::Entry(archive, entry) => archive.read(entry)?,
+            Place::File(path) => folder::read(path, max_bytes)?,
+            Place::Entry(archive, entry) => archive.read(entry, max_bytes)?,
         };
         let known = self.measured_before(&bytes);
         let fresh = known.is_none();
