@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
-use vigie_core::vision;
+use vigie_core::vision::{self, PixelRoom};
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::project::Project;
 use vigie_protocol::{ApiError, ErrorCode, ProjectName, Time};
@@ -27,6 +27,8 @@ pub use recorder::{Recorder, RecorderHealth};
 pub struct Serving {
     pool: Pool,
     limits: vision::Limits,
+    /// Bounds what all threads of the pool decode at one time.
+    room: Arc<PixelRoom>,
     recorder: Recorder,
     slots: RwLock<HashMap<ProjectName, Slot>>,
     ready: watch::Sender<bool>,
@@ -44,7 +46,8 @@ struct Slot {
 impl Serving {
     /// Serves nothing yet.
     pub fn new(pool: Pool, limits: vision::Limits, recorder: Recorder) -> Self {
-        Self { pool, limits, recorder, slots: RwLock::default(), ready: watch::Sender::new(false) }
+        let room = Arc::new(PixelRoom::new());
+        Self { pool, limits, room, recorder, slots: RwLock::default(), ready: watch::Sender::new(false) }
     }
 
     /// Answers a question with the project's production model and records the answer.
@@ -75,8 +78,8 @@ impl Serving {
                 ),
             ));
         }
-        let limits = self.limits;
-        let work = move |waited| answer::answer(&model, question, &limits, waited, now);
+        let (limits, room) = (self.limits, Arc::clone(&self.room));
+        let work = move |waited| answer::answer(&model, question, (&limits, &room), waited, now);
         let (prediction, image) = self.pool.run(work).await?;
         Ok(self.recorder.record(project, prediction, image))
     }

@@ -82,7 +82,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
 ///
 /// # Errors
 /// As [`decode()`].
-pub fn decode_after<R>(
+pub(super) fn decode_after<R>(
     bytes: &[u8],
     limits: &Limits,
     reserve: impl FnOnce(u64) -> R,

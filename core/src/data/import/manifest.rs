@@ -26,11 +26,10 @@ use crate::data::labels::class_name;
 use crate::data::naming::Names;
 use crate::data::near::Nearness;
 use crate::data::place::Offer;
-use crate::data::room::PixelRoom;
 use crate::observe::{Observer, Step};
 use crate::store::Blobs;
 use crate::store::manifest::Manifest;
-use crate::vision::{self, Measurement};
+use crate::vision::{self, Measurement, PixelRoom};
 
 /// The longest row.
 const ROW_BYTES: u64 = 1 << 20;

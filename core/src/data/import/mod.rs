@@ -39,12 +39,11 @@ use super::behind::write_behind;
 use super::changeset::{Proposal, find};
 use super::labels::Naming;
 use super::near::Nearness;
-use super::room::PixelRoom;
 use crate::fail_point::{self, FailPoint};
 use crate::observe::{Level, Observer, Step};
 use crate::store::Blobs;
 use crate::store::manifest::Manifest;
-use crate::vision::{self, Measurement};
+use crate::vision::{self, Measurement, PixelRoom};
 
 pub use self::options::check_options;
 
