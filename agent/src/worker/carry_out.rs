@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use vigie_core::data::DataError;
 use vigie_core::data::admission::{Admission, Admitted, Feeding};
 use vigie_core::data::changeset::{self, Proposal};
 use vigie_core::data::import::{ImportFile, ImportPlan, import};
@@ -239,10 +240,11 @@ fn store_model(blobs: &FolderBlobs, passport: &Passport, weights: &PathBuf) -> R
     })
 }
 
-/// Makes a pack unless a good one is there; says whether it was.
+/// Makes a pack unless a good one is there, of which every pixel is what it was; says whether it was.
 pub(super) fn make_pack(work: &PackWork, observer: &dyn Observer) -> Result<bool, Failure> {
-    match Pack::open(&work.path) {
+    match Pack::open(&work.path).and_then(|pack| pack.verify(observer).map(|()| pack)) {
         Ok(pack) if pack.manifest() == work.manifest => return Ok(true),
+        Err(cancelled @ DataError::Cancelled) => return Err(cancelled.into()),
         Ok(_) => observer.note(Level::Warn, "the pack is of another dataset version; making it again"),
         Err(error) if work.path.exists() => {
             observer.note(Level::Warn, &format!("{error}; making it again"));
@@ -300,5 +302,47 @@ pub(super) fn manifest(blobs: &FolderBlobs, hash: Hash) -> Result<Manifest, Fail
     match blobs.get(hash)? {
         Some(bytes) => Ok(Manifest::decode(&bytes)?),
         None => Err(refused(format!("the manifest {} is missing from the blobs", hash.short()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use vigie_core::observe::Silent;
+    use vigie_core::vision::RgbImage;
+    use vigie_protocol::dataset::{DatasetImage, Quality, Split};
+    use vigie_protocol::model::Architecture;
+    use vigie_protocol::preprocess::PreprocessSpec;
+
+    use super::*;
+
+    #[test]
+    fn a_pack_is_reused_only_when_every_pixel_is_what_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let blobs = FolderBlobs::open(&folder.join("blobs")).unwrap();
+        let picture = folder.join("picture.png");
+        RgbImage::new(4, 4).save(&picture).unwrap();
+        let picture = std::fs::read(picture).unwrap();
+        let quality = Quality { width: 4, height: 4, bytes: picture.len() as u64, ..Quality::default() };
+        let [label, origin, admission] = ["owl", "owl/1.png", "imported"].map(str::to_owned);
+        let hash = blobs.put(&picture).unwrap();
+        let image = DatasetImage::new(hash, label, Split::Train, origin, quality, admission);
+        let manifest = blobs.put(&Manifest::new(vec![image]).encode()).unwrap();
+        let spec = PreprocessSpec::for_network(Architecture::EfficientnetLite0, 32);
+        let (id, path) = (pack::id(manifest, &spec), folder.join("pack"));
+        let work = PackWork { id, manifest, spec, blobs: folder.join("blobs"), path: path.clone() };
+        assert!(!make_pack(&work, &Silent).unwrap(), "there was none");
+        assert!(make_pack(&work, &Silent).unwrap(), "there is one");
+
+        let whole = std::fs::read(&path).unwrap();
+        let mut altered = whole.clone();
+        *altered.last_mut().unwrap() ^= 1;
+        for spoilt in [&altered[..], &whole[..whole.len() - 1], b""] {
+            std::fs::write(&path, spoilt).unwrap();
+            assert!(!make_pack(&work, &Silent).unwrap(), "{} bytes", spoilt.len());
+            assert!(std::fs::read(&path).unwrap() == whole, "made anew");
+        }
     }
 }
