@@ -24,7 +24,7 @@ use vigie_core::data::pack;
 use vigie_core::observe::Silent;
 use vigie_core::store::Blobs;
 use vigie_core::store::blobs::FolderBlobs;
-use vigie_core::vision::{Limits, RgbImage, decode, measure, pixels, preprocess};
+use vigie_core::vision::{Limits, RgbImage, decode, measure, preprocess, size};
 use vigie_protocol::Hash;
 use vigie_protocol::preprocess::{Interpolation, PREPROCESS_REVISION, PreprocessSpec};
 
@@ -99,7 +99,7 @@ fn one_photo(files: &[PathBuf], scratch: &Path) {
         black_box(decode(&bytes[i], &limits).expect("decode"));
     });
     each("its size by the header", &|i| {
-        black_box(pixels(&bytes[i], &limits).expect("header"));
+        black_box(size(&bytes[i], &limits).expect("header"));
     });
     each("measure", &|i| {
         black_box(measure(&images[i], &bytes[i]));

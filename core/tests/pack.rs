@@ -89,7 +89,7 @@ fn a_pack_holds_what_preprocessing_gives() {
     assert_eq!(names(world.path().parent().expect("folder")), ["one"], "no temporary file stays");
 
     let pack = Pack::open(&world.path()).expect("open");
-    pack.verify().expect("verify");
+    pack.verify(&Silent).expect("verify");
     assert_eq!((pack.len(), pack.is_empty()), (11, false));
     assert_eq!(pack.classes(), ["kite", "owl", "wren"]);
     assert_eq!((pack.spec(), pack.manifest()), (&spec(), world.hash));
@@ -145,7 +145,7 @@ fn torn_and_altered_packs_are_refused() {
     let mut altered = whole.clone();
     *altered.last_mut().expect("pixels") ^= 1;
     let pack = opened(&altered).expect("only pixels differ");
-    assert!(pack.verify().expect_err("altered").to_string().contains("row 10"));
+    assert!(pack.verify(&Silent).expect_err("altered").to_string().contains("row 10"));
 }
 
 #[test]
@@ -186,6 +186,6 @@ fn empty_datasets_and_impossible_specs() {
 
     build(&Manifest::default(), world.hash, &spec(), &world.blobs, &world.path(), &Silent).expect("build");
     let pack = Pack::open(&world.path()).expect("open");
-    assert!(pack.is_empty() && pack.verify().is_ok());
+    assert!(pack.is_empty() && pack.verify(&Silent).is_ok());
     assert_eq!(pack.rows(Split::Test), 0..0);
 }

@@ -64,8 +64,8 @@ pub(super) fn land(
     match (done, &job.spec) {
         (WorkDone::Proposed(proposed), JobSpec::Import { source, lineage, accept, .. }) => {
             let origin = format!("import of {}", base_name(&source.name()));
-            // Only what adds and takes nothing away goes in without a person's look.
-            let accept = *accept && only_adds(&proposed);
+            // Only what adds, takes nothing away and ties no splits together goes in without a person's look.
+            let accept = *accept && only_adds(&proposed) && !leaks(&proposed);
             land_change_set(
                 catalog,
                 job,
@@ -79,7 +79,7 @@ pub(super) fn land(
         ) => {
             let part = window.map(|window| format!(", {window}")).unwrap_or_default();
             let origin = format!("update from {from}{part}{}", left_waiting(&proposed.waiting));
-            let accept = *accept && (!only_add || only_adds(&proposed));
+            let accept = *accept && !leaks(&proposed) && (!only_add || only_adds(&proposed));
             land_change_set(
                 catalog,
                 job,
@@ -366,6 +366,11 @@ fn only_adds(proposed: &Proposed) -> bool {
         let ClassChange { added: _, removed, relabelled_in, relabelled_out, moved } = *class;
         removed + relabelled_in + relabelled_out + moved == 0
     })
+}
+
+/// Whether images that belong together would serve in several splits.
+fn leaks(proposed: &Proposed) -> bool {
+    proposed.findings.leaks > 0
 }
 
 /// Says which classes were left out because they wait.

@@ -2,7 +2,7 @@
 
 use vigie_core::data::import::check_options;
 use vigie_core::data::relabel;
-use vigie_core::train::{FOLDS, recipe};
+use vigie_core::train::{FOLDS, check_images, recipe};
 use vigie_protocol::access::Role;
 use vigie_protocol::classes::Relabelling;
 use vigie_protocol::exchange::ManifestFormat;
@@ -84,6 +84,11 @@ fn unknown() -> ApiError {
 pub(super) async fn train(api: Api, request: TrainSubmit) -> Result<TrainSubmitted, ApiError> {
     let TrainSubmit { key, project, dataset, recipe, after } = request;
     api.project(project.clone()).await?;
+    let name = project.clone();
+    let version = api.read(move |state| state.catalog.dataset(&name, dataset)).await?;
+    check_images(version.classes.values()).map_err(|error| {
+        ApiError::new(ErrorCode::Precondition, format!("{dataset} cannot be trained on: {error}"))
+    })?;
     let change =
         Change { key, method: "train_submit", target: format!("{project} on {dataset}"), reason: None };
     let draft = TrainDraft { project, dataset, recipe, after, by: api.who() };

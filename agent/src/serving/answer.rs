@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use vigie_core::evaluate::probability::{softmax, top_k};
-use vigie_core::vision;
+use vigie_core::vision::{self, PixelRoom};
 use vigie_protocol::prediction::{Prediction, Scored, Timings};
 use vigie_protocol::{ApiError, ErrorCode, Hash, PredictionId, Time};
 
@@ -29,18 +29,22 @@ pub struct Question {
     pub arrived: Instant,
 }
 
-/// Answers on the calling thread. Gives the image back for whoever keeps pictures.
+/// Answers on the calling thread, which decodes when there is room. Gives the image back for whoever keeps
+/// pictures.
 pub(super) fn answer(
     model: &Loaded,
     question: Question,
-    limits: &vision::Limits,
+    (limits, room): (&vision::Limits, &PixelRoom),
     waited: Duration,
     now: Time,
 ) -> Result<(Prediction, Vec<u8>), ApiError> {
     let Question { image, top, name, by, arrived } = question;
     let began = Instant::now();
-    let decoded = vision::decode(&image, limits).map_err(|error| bad_image(&error, name.as_deref()))?;
-    let pixels = vision::preprocess(&decoded, model.engine.preprocess());
+    let pixels = {
+        let (decoded, _taken) =
+            room.decode(&image, limits).map_err(|error| bad_image(&error, name.as_deref()))?;
+        vision::preprocess(&decoded, model.engine.preprocess())
+    };
     let decode = began.elapsed();
 
     let began = Instant::now();
@@ -90,4 +94,71 @@ fn bad_image(error: &vision::DecodeError, name: Option<&str>) -> ApiError {
         _ => ErrorCode::BadImage,
     };
     ApiError::new(code, format!("{name}: {error}")).with_hint("send a whole JPEG, PNG or WebP file")
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::sync::{Arc, mpsc};
+
+    use vigie_core::evaluate::gate::GoldenResult;
+    use vigie_core::infer::{Engine, EngineError};
+    use vigie_protocol::model::{ModelVersion, Passport};
+    use vigie_protocol::preprocess::PreprocessSpec;
+    use vigie_protocol::samples::Sample;
+
+    use super::*;
+
+    /// Says the same of every image.
+    struct Constant(PreprocessSpec);
+
+    impl Engine for Constant {
+        fn preprocess(&self) -> &PreprocessSpec {
+            &self.0
+        }
+
+        fn classes(&self) -> usize {
+            2
+        }
+
+        fn logits(&self, _: &[u8]) -> Result<Vec<f32>, EngineError> {
+            Ok(vec![0.0, 1.0])
+        }
+    }
+
+    #[test]
+    fn an_image_is_decoded_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = folder.path().join("picture.png");
+        vision::RgbImage::new(4, 4).save(&picture).unwrap();
+        let question = Question {
+            image: std::fs::read(&picture).unwrap(),
+            top: 1,
+            name: None,
+            by: "ada".to_owned(),
+            arrived: Instant::now(),
+        };
+        let passport = Passport::sample();
+        let model = Loaded {
+            version: ModelVersion::sample(),
+            engine: Arc::new(Constant(passport.preprocess.clone())),
+            passport,
+            golden: GoldenResult::Failed("nobody asked".to_owned()),
+        };
+        let room = PixelRoom::of(16);
+        let others = room.take(1);
+        std::thread::scope(|scope| {
+            let (sender, answered) = mpsc::channel();
+            let (model, room) = (&model, &room);
+            scope.spawn(move || {
+                let limits = vision::Limits::default();
+                let answer = answer(model, question, (&limits, room), Duration::ZERO, Time::from_micros(0));
+                sender.send(answer.map(|(prediction, _)| prediction.top[0].class.clone()))
+            });
+            assert!(answered.recv_timeout(Duration::from_millis(100)).is_err(), "there is no room yet");
+            drop(others);
+            assert_eq!(answered.recv().unwrap().unwrap(), "owl");
+        });
+    }
 }

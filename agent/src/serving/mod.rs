@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
-use vigie_core::vision;
+use vigie_core::vision::{self, PixelRoom};
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::project::Project;
 use vigie_protocol::{ApiError, ErrorCode, ProjectName, Time};
@@ -27,6 +27,8 @@ pub use recorder::{Recorder, RecorderHealth};
 pub struct Serving {
     pool: Pool,
     limits: vision::Limits,
+    /// Bounds what all threads of the pool decode at one time.
+    room: Arc<PixelRoom>,
     recorder: Recorder,
     slots: RwLock<HashMap<ProjectName, Slot>>,
     /// As they were last read.
@@ -54,6 +56,7 @@ impl Serving {
         Self {
             pool,
             limits,
+            room: Arc::new(PixelRoom::new()),
             recorder,
             slots: RwLock::default(),
             projects: RwLock::default(),
@@ -90,8 +93,8 @@ impl Serving {
                 ),
             ));
         }
-        let limits = self.limits;
-        let work = move |waited| answer::answer(&model, question, &limits, waited, now);
+        let (limits, room) = (self.limits, Arc::clone(&self.room));
+        let work = move |waited| answer::answer(&model, question, (&limits, &room), waited, now);
         let (prediction, image) = self.pool.run(work).await?;
         Ok(self.recorder.record(project, prediction, image))
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use vigie_core::data::DataError;
 use vigie_core::data::admission::{Admission, Admitted, Feeding};
 use vigie_core::data::changeset::{self, Proposal};
 use vigie_core::data::import::{ImportFile, ImportPlan, import};
@@ -92,7 +93,9 @@ fn carry_out_import(work: &Work, nearness: Nearness, observer: &dyn Observer) ->
     plan.limits.max_unpacked = *max_unpacked;
     let proposal = import(&plan, &blobs, observer)?;
     note_proposal(&proposal, observer);
-    Ok(WorkDone::Proposed(proposed(&blobs, plan.base.as_ref(), proposal, nearness)?))
+    let proposed = proposed(&blobs, plan.base.as_ref(), proposal, nearness)?;
+    note_leaks(&proposed, observer);
+    Ok(WorkDone::Proposed(proposed))
 }
 
 /// What an import left out, and what it renamed, for the job's log.
@@ -105,6 +108,15 @@ pub(super) fn note_proposal(proposal: &Proposal, observer: &dyn Observer) {
     }
     for Rename { from, to, images, kind: _ } in proposal.renames.iter().take(20) {
         observer.note(Level::Info, &format!("{images} images named {from:?} are {to:?}"));
+    }
+}
+
+/// What of a proposal would serve in several splits, for the job's log.
+pub(super) fn note_leaks(proposed: &Proposed, observer: &dyn Observer) {
+    let leaks = proposed.findings.leaks;
+    if leaks > 0 {
+        let text = format!("{leaks} images belong to images of another split; re-split the line");
+        observer.note(Level::Warn, &text);
     }
 }
 
@@ -152,7 +164,9 @@ fn carry_out_propose(work: &Work, nearness: Nearness, observer: &dyn Observer) -
     let proposal = names.tell(into.as_ref(), proposal.leaving_out(nameless));
     let waiting = waiting.into_iter().take(MAX_WAITING).map(|waits| waits.class).collect();
     note_proposal(&proposal, observer);
-    Ok(WorkDone::Proposed(Proposed { waiting, ..proposed(&blobs, into.as_ref(), proposal, nearness)? }))
+    let proposed = proposed(&blobs, into.as_ref(), proposal, nearness)?;
+    note_leaks(&proposed, observer);
+    Ok(WorkDone::Proposed(Proposed { waiting, ..proposed }))
 }
 
 fn carry_out_preprocess(work: &PackWork, observer: &dyn Observer) -> Result<WorkDone, Failure> {
@@ -226,10 +240,11 @@ fn store_model(blobs: &FolderBlobs, passport: &Passport, weights: &PathBuf) -> R
     })
 }
 
-/// Makes a pack unless a good one is there; says whether it was.
+/// Makes a pack unless a good one is there, of which every pixel is what it was; says whether it was.
 pub(super) fn make_pack(work: &PackWork, observer: &dyn Observer) -> Result<bool, Failure> {
-    match Pack::open(&work.path) {
+    match Pack::open(&work.path).and_then(|pack| pack.verify(observer).map(|()| pack)) {
         Ok(pack) if pack.manifest() == work.manifest => return Ok(true),
+        Err(cancelled @ DataError::Cancelled) => return Err(cancelled.into()),
         Ok(_) => observer.note(Level::Warn, "the pack is of another dataset version; making it again"),
         Err(error) if work.path.exists() => {
             observer.note(Level::Warn, &format!("{error}; making it again"));
@@ -287,5 +302,47 @@ pub(super) fn manifest(blobs: &FolderBlobs, hash: Hash) -> Result<Manifest, Fail
     match blobs.get(hash)? {
         Some(bytes) => Ok(Manifest::decode(&bytes)?),
         None => Err(refused(format!("the manifest {} is missing from the blobs", hash.short()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use vigie_core::observe::Silent;
+    use vigie_core::vision::RgbImage;
+    use vigie_protocol::dataset::{DatasetImage, Quality, Split};
+    use vigie_protocol::model::Architecture;
+    use vigie_protocol::preprocess::PreprocessSpec;
+
+    use super::*;
+
+    #[test]
+    fn a_pack_is_reused_only_when_every_pixel_is_what_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let blobs = FolderBlobs::open(&folder.join("blobs")).unwrap();
+        let picture = folder.join("picture.png");
+        RgbImage::new(4, 4).save(&picture).unwrap();
+        let picture = std::fs::read(picture).unwrap();
+        let quality = Quality { width: 4, height: 4, bytes: picture.len() as u64, ..Quality::default() };
+        let [label, origin, admission] = ["owl", "owl/1.png", "imported"].map(str::to_owned);
+        let hash = blobs.put(&picture).unwrap();
+        let image = DatasetImage::new(hash, label, Split::Train, origin, quality, admission);
+        let manifest = blobs.put(&Manifest::new(vec![image]).encode()).unwrap();
+        let spec = PreprocessSpec::for_network(Architecture::EfficientnetLite0, 32);
+        let (id, path) = (pack::id(manifest, &spec), folder.join("pack"));
+        let work = PackWork { id, manifest, spec, blobs: folder.join("blobs"), path: path.clone() };
+        assert!(!make_pack(&work, &Silent).unwrap(), "there was none");
+        assert!(make_pack(&work, &Silent).unwrap(), "there is one");
+
+        let whole = std::fs::read(&path).unwrap();
+        let mut altered = whole.clone();
+        *altered.last_mut().unwrap() ^= 1;
+        for spoilt in [&altered[..], &whole[..whole.len() - 1], b""] {
+            std::fs::write(&path, spoilt).unwrap();
+            assert!(!make_pack(&work, &Silent).unwrap(), "{} bytes", spoilt.len());
+            assert!(std::fs::read(&path).unwrap() == whole, "made anew");
+        }
     }
 }

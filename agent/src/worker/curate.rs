@@ -21,7 +21,9 @@ use vigie_core::train::{FoldPlan, OutOfFold, out_of_fold};
 use vigie_protocol::Hash;
 use vigie_protocol::label_check::LabelIssue;
 
-use super::carry_out::{base_manifest, make_pack, manifest, note_proposal, proposed, share_of_pack};
+use super::carry_out::{
+    base_manifest, make_pack, manifest, note_leaks, note_proposal, proposed, share_of_pack,
+};
 use super::failure::{Failure, refused};
 use super::part::Part;
 use super::task::{RelabelWork, Work, WorkDone};
@@ -57,7 +59,9 @@ pub(super) fn import_rows(
     };
     let proposal = import_manifest(&plan, &blobs, observer)?;
     note_proposal(&proposal, observer);
-    Ok(WorkDone::Proposed(proposed(&blobs, plan.base.as_ref(), proposal, nearness)?))
+    let proposed = proposed(&blobs, plan.base.as_ref(), proposal, nearness)?;
+    note_leaks(&proposed, observer);
+    Ok(WorkDone::Proposed(proposed))
 }
 
 /// New splits.

@@ -8,7 +8,7 @@ use vigie_protocol::dataset::{ClassChange, DatasetImage, DatasetRef, Quarantined
 use vigie_protocol::window::Window;
 
 use super::groups::{Groups, most_held_out};
-use super::labels::{admission, given_label};
+use super::labels::{admission, given_label, relabelled_admission};
 use super::near::Nearness;
 use super::place::{Offer, Placed, place};
 use super::split::{Group, reassign};
@@ -135,7 +135,8 @@ fn origin_text(from: DatasetRef, window: Option<&Window>) -> String {
 
 /// The union of a base and the images offered to it (each hash once), or with `replace` the
 /// offered images alone. An image that the base has keeps its split and its blob, and takes the label
-/// of the offer, and what else the offer knows of it and the base does not. New ones get a place.
+/// of the offer, and what else the offer knows of it and the base does not; its admission keeps the label
+/// that it came with. New ones get a place.
 pub fn merge(
     base: Option<&Manifest>,
     offered: Vec<Offer>,
@@ -170,6 +171,7 @@ pub fn merge(
 fn updated(known: &DatasetImage, offer: DatasetImage) -> DatasetImage {
     let mut image = known.clone();
     if image.label != offer.label {
+        image.admission = relabelled_admission(&image.admission, &image.label, &offer.label);
         image.label = offer.label;
         image.origin = offer.origin;
     }
@@ -224,6 +226,7 @@ pub(super) mod samples {
 mod tests {
     use vigie_protocol::dataset::Split;
 
+    use super::super::relabel::{Relabel, relabel};
     use super::samples::image;
     use super::*;
 
@@ -245,7 +248,7 @@ mod tests {
             (image.label.as_str(), image.split, image.admission.as_str())
         };
         assert_eq!(found("1"), ("owl", Train, "imported"));
-        assert_eq!(found("2"), ("kite", Valid, "imported"));
+        assert_eq!(found("2"), ("kite", Valid, "imported, named owl"));
         assert_eq!(found("3"), ("owl", Train, "from source@v2"));
         assert_eq!(found("9"), ("wren", Train, "imported"));
         assert!(!proposal.only_adds());
@@ -258,6 +261,28 @@ mod tests {
         let admissions = windowed.manifest.images().iter().map(|image| image.admission.as_str());
         assert!(admissions.eq(["from source@v2, last 2 images"; 3]));
         assert_eq!(fresh.result["owl"], SplitCounts { train: 1, valid: 0, test: 1 });
+    }
+
+    #[test]
+    fn a_label_that_an_offer_changes_is_kept_and_comes_back() {
+        // The label and admission in the base, the label offered, and the admission then.
+        for (label, admission, offered, then) in [
+            ("Asio otus", "imported", "owl", "imported, named Asio otus"),
+            ("owl", "imported, named Asio otus", "kite", "imported, named Asio otus"),
+            ("owl", "imported, named Asio otus", "Asio otus", "imported"),
+            ("owl", "imported, named Asio otus", "owl", "imported, named Asio otus"),
+        ] {
+            let known = image("1", label, Split::Test);
+            let base = Manifest::new(vec![DatasetImage { admission: admission.to_owned(), ..known }]);
+            let mut image = image("1", offered, Split::Train);
+            image.admission = format!("imported, named another {offered}");
+            let offers = vec![Offer { image, given: None }];
+            let after = merge(Some(&base), offers, false, [70, 15, 15], Nearness::default()).manifest;
+            let [image] = after.images() else { panic!("{after:?}") };
+            assert_eq!((image.label.as_str(), image.admission.as_str()), (offered, then));
+            let undo = Relabel::Undo { before: Some(base.clone()), after: after.clone() };
+            assert_eq!(relabel(&after, &undo).manifest, base, "{label} by {offered}");
+        }
     }
 
     #[test]

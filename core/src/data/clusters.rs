@@ -10,7 +10,7 @@ use super::DataError;
 use crate::infer::FeatureExtractor;
 use crate::observe::{Observer, Step};
 use crate::store::Blobs;
-use crate::vision;
+use crate::vision::{self, Limits, PixelRoom};
 
 /// The most images that are grouped at once: their distances take 4 bytes a pair.
 pub const MAX_IMAGES: usize = 2_000;
@@ -34,6 +34,7 @@ pub fn features(
     blobs: &dyn Blobs,
     observer: &dyn Observer,
 ) -> Result<Vec<Option<Vec<f32>>>, DataError> {
+    let room = PixelRoom::new();
     let mut features = Vec::with_capacity(images.len());
     for (n, batch) in images.chunks(BATCH).enumerate() {
         if observer.cancelled() {
@@ -43,7 +44,7 @@ pub fn features(
         let fraction = 0.95 * done as f32 / total as f32;
         observer.step(Step { stage: "looking at images", done, total, unit: "images", fraction });
         let spec = network.preprocess();
-        let read = |image: &Hash| pixels(blobs, *image, spec);
+        let read = |image: &Hash| pixels(blobs, *image, spec, &room);
         let pixels = batch.par_iter().map(read).collect::<Result<Vec<Option<Vec<u8>>>, DataError>>()?;
         let joined: Vec<u8> = pixels.iter().flatten().flatten().copied().collect();
         let found = network.features(&joined)?;
@@ -53,10 +54,15 @@ pub fn features(
     Ok(features)
 }
 
-fn pixels(blobs: &dyn Blobs, image: Hash, spec: &PreprocessSpec) -> Result<Option<Vec<u8>>, DataError> {
+fn pixels(
+    blobs: &dyn Blobs,
+    image: Hash,
+    spec: &PreprocessSpec,
+    room: &PixelRoom,
+) -> Result<Option<Vec<u8>>, DataError> {
     let Some(bytes) = blobs.get(image)? else { return Ok(None) };
-    let image = vision::decode(&bytes, &vision::Limits::default()).ok();
-    Ok(image.map(|image| vision::preprocess(&image, spec)))
+    let decoded = room.decode(&bytes, &Limits::default()).ok();
+    Ok(decoded.map(|(image, _taken)| vision::preprocess(&image, spec)))
 }
 
 /// Groups features into clusters of at least two, as lists of their places: the largest cluster first,
@@ -191,9 +197,34 @@ fn top(root: &[usize], mut one: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
     use proptest::prelude::*;
+    use vigie_protocol::model::Architecture;
 
     use super::*;
+    use crate::store::blobs::FolderBlobs;
+
+    #[test]
+    fn an_image_is_decoded_when_there_is_room() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let picture = folder.path().join("picture.png");
+        vision::RgbImage::new(4, 4).save(&picture).expect("a picture");
+        let blobs = FolderBlobs::open(&folder.path().join("blobs")).expect("blobs");
+        let image = blobs.put(&std::fs::read(&picture).expect("read")).expect("put");
+        let spec = PreprocessSpec::for_network(Architecture::EfficientnetLite0, 32);
+        let room = PixelRoom::of(16);
+        let others = room.take(1);
+        std::thread::scope(|scope| {
+            let (sender, decoded) = mpsc::channel();
+            let (blobs, spec, room) = (&blobs, &spec, &room);
+            scope.spawn(move || sender.send(pixels(blobs, image, spec, room).expect("the blob")));
+            assert!(decoded.recv_timeout(Duration::from_millis(100)).is_err(), "there is no room yet");
+            drop(others);
+            assert_eq!(decoded.recv().expect("an answer").map(|pixels| pixels.len()), Some(32 * 32 * 3));
+        });
+    }
 
     fn found(vectors: &[Vec<f32>], distance: f32) -> Vec<Vec<usize>> {
         clusters(&vectors.iter().map(Vec::as_slice).collect::<Vec<_>>(), distance)

@@ -12,12 +12,11 @@ use super::DataError;
 use super::changeset::{Proposal, find, merge};
 use super::near::Nearness;
 use super::place;
-use super::room::PixelRoom;
 use crate::observe::{Observer, Step};
 use crate::store::Blobs;
 use crate::store::catalog::{Fate, Source};
 use crate::store::manifest::Manifest;
-use crate::vision::{Limits, Measurement};
+use crate::vision::{Limits, Measurement, PixelRoom};
 
 /// An image and the class that was given to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

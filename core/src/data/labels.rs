@@ -218,6 +218,12 @@ pub fn given_label(admission: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// The admission of an image whose label becomes another: it keeps the label that the image came with.
+pub fn relabelled_admission(admitted: &str, from: &str, to: &str) -> String {
+    let (how, given) = given_label(admitted);
+    admission(how, Some(given.unwrap_or(from)).filter(|given| *given != to))
+}
+
 /// A name without what people write differently: case, diacritics (by Unicode's compatibility
 /// decomposition), apostrophes; every run of blanks, underscores, dashes and dots is one blank.
 pub fn fold(name: &str) -> String {

@@ -23,7 +23,6 @@ pub mod part;
 pub mod place;
 pub mod relabel;
 pub mod review;
-mod room;
 pub mod split;
 pub mod window;
 

@@ -8,7 +8,7 @@ use vigie_protocol::classes::{ClassList, RenameKind, UnknownLabels};
 use vigie_protocol::dataset::{DatasetImage, Quarantined};
 
 use super::changeset::{Proposal, QUARANTINE_LISTED, find};
-use super::labels::{Named, Naming, admission, given_label};
+use super::labels::{Named, Naming, relabelled_admission};
 use super::relabel::listed;
 use crate::store::manifest::Manifest;
 
@@ -39,9 +39,7 @@ impl<'a> Names<'a> {
         let Named { class, renamed } = self.naming.name(label)?;
         if let Some(why) = renamed {
             let from = std::mem::replace(label, class);
-            let (how, given) = given_label(admitted);
-            let given = given.unwrap_or(&from);
-            *admitted = admission(how, Some(given).filter(|given| given != label));
+            *admitted = relabelled_admission(admitted, &from, label);
             self.renamed.insert(image, (from, why));
         }
         Ok(())

@@ -7,7 +7,7 @@ use vigie_protocol::classes::{ImageLabel, MAX_IMAGE_LABELS, Relabelling, Rename,
 use vigie_protocol::dataset::DatasetImage;
 
 use super::changeset::{Proposal, find};
-use super::labels::{admission, class_name, given_label};
+use super::labels::{class_name, given_label, relabelled_admission};
 use crate::store::manifest::Manifest;
 
 /// Classes that a job renames at most.
@@ -70,17 +70,20 @@ pub fn relabel(base: &Manifest, how: &Relabel) -> Proposal {
         Relabel::Classes(_) | Relabel::Undo { .. } => HashMap::new(),
     };
     let other = |image: &DatasetImage| match how {
-        Relabel::Classes(renames) => renames.get(&image.label).cloned(),
-        Relabel::Images(_) => named.get(&image.image).map(|&label| label.to_owned()),
+        Relabel::Classes(renames) => renames.get(&image.label).map(|label| Other::label(label)),
+        Relabel::Images(_) => named.get(&image.image).map(|label| Other::label(label)),
         Relabel::Undo { before, after } => before_it(image, before.as_ref(), after),
     };
     let mut renames: BTreeMap<(String, String), u64> = BTreeMap::new();
     let mut images = base.images().to_vec();
     for image in &mut images {
-        let Some(label) = other(image).filter(|label| *label != image.label) else { continue };
-        let (how, given) = given_label(&image.admission);
-        let given = given.unwrap_or(&image.label).to_owned();
-        image.admission = admission(how, Some(given.as_str()).filter(|given| *given != label));
+        let Some(Other { label, origin }) = other(image).filter(|other| other.label != image.label) else {
+            continue;
+        };
+        image.admission = relabelled_admission(&image.admission, &image.label, &label);
+        if let Some(origin) = origin {
+            image.origin = origin;
+        }
         let from = std::mem::replace(&mut image.label, label);
         *renames.entry((from, image.label.clone())).or_default() += 1;
     }
@@ -88,12 +91,28 @@ pub fn relabel(base: &Manifest, how: &Relabel) -> Proposal {
     Proposal { renames: listed(renames), ..Proposal::new(Some(base), Manifest::new(images)) }
 }
 
-/// The label that an image had before a version, if that version gave it the label it has.
-fn before_it(image: &DatasetImage, before: Option<&Manifest>, after: &Manifest) -> Option<String> {
+/// What an image is to be instead.
+struct Other {
+    label: String,
+    /// Where it came from; nothing to leave that as it is.
+    origin: Option<String>,
+}
+
+impl Other {
+    fn label(label: &str) -> Self {
+        Self { label: label.to_owned(), origin: None }
+    }
+}
+
+/// What an image was before a version, if that version gave it the label it has. An import that gives
+/// another label says where it is from, so that both go back.
+fn before_it(image: &DatasetImage, before: Option<&Manifest>, after: &Manifest) -> Option<Other> {
     let relabelled = find(after.images(), image.image).filter(|then| then.label == image.label)?;
     match before.and_then(|before| find(before.images(), image.image)) {
-        Some(earlier) => Some(earlier.label.clone()),
-        None => given_label(&relabelled.admission).1.map(str::to_owned),
+        Some(DatasetImage { label, origin, .. }) => {
+            Some(Other { origin: Some(origin.clone()), ..Other::label(label) })
+        }
+        None => given_label(&relabelled.admission).1.map(Other::label),
     }
 }
 
@@ -114,6 +133,7 @@ mod tests {
     use vigie_protocol::dataset::{ClassChange, Split};
 
     use super::super::changeset::samples::image;
+    use super::super::labels::admission;
     use super::*;
 
     fn manifest(images: &[(&str, &str)]) -> Manifest {

@@ -14,7 +14,8 @@ use super::outliers::{Outlier, Usual};
 use crate::store::Result;
 use crate::store::manifest::{Differences, Manifest};
 
-/// What was found about the images that a change-set adds, relabels or moves.
+/// What was found about the images that a change-set adds, relabels or moves, and about those that it
+/// puts into a group with images of another split.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Review {
     /// How many of them have a finding of each kind.
@@ -24,27 +25,30 @@ pub struct Review {
 }
 
 impl Review {
-    /// Looks at every image that a version of `proposed` would have otherwise than `base` has it.
-    /// Images are compared with all of `proposed`; what is usual is what is usual there.
+    /// Looks at every image that a version of `proposed` would have otherwise than `base` has it; at one
+    /// that only gets another group for leaks alone. Images are compared with all of `proposed`; what is
+    /// usual is what is usual there.
     pub fn of(base: Option<&Manifest>, proposed: &Manifest, nearness: Nearness) -> Self {
         let known = base.map(Manifest::images).unwrap_or_default();
         let images = proposed.images();
-        let changed: Vec<bool> = images
-            .iter()
-            .map(|image| {
-                let before = find(known, image.image);
-                before.is_none_or(|before| (&before.label, before.split) != (&image.label, image.split))
-            })
-            .collect();
+        let before: Vec<Option<&DatasetImage>> =
+            images.iter().map(|image| find(known, image.image)).collect();
+        let differs = |(before, image): (&Option<&DatasetImage>, &DatasetImage)| {
+            before.is_none_or(|before| (&before.label, before.split) != (&image.label, image.split))
+        };
+        let changed: Vec<bool> = before.iter().zip(images).map(differs).collect();
+        let regrouped = |at: usize| before[at].is_some_and(|before| before.group != images[at].group);
+        let looked_at: Vec<usize> = (0..images.len()).filter(|&at| changed[at] || regrouped(at)).collect();
         let mut review = Self::default();
-        if !changed.contains(&true) {
+        if looked_at.is_empty() {
             return review;
         }
         let nearest = nearest(images, &changed, nearness);
         let groups = Groups::of(images.iter(), nearness);
         let usual = Usual::of(images.iter().map(|image| &image.quality));
         let elsewhere = Elsewhere::of(images, &groups);
-        for (at, image) in images.iter().enumerate().filter(|(at, _)| changed[*at]) {
+        for at in looked_at {
+            let image = &images[at];
             let mut findings = Vec::new();
             if let Some(&(other, bits)) = nearest.get(&at) {
                 review.counts.near_duplicates += 1;
@@ -56,7 +60,7 @@ impl Review {
                 let DatasetImage { image: of, origin, split, .. } = images[other].clone();
                 findings.push(ImageFinding::Leak { of, origin, split });
             }
-            let outliers = usual.outliers(&image.quality);
+            let outliers = if changed[at] { usual.outliers(&image.quality) } else { Vec::new() };
             review.counts.outliers += u64::from(!outliers.is_empty());
             findings.extend(
                 outliers.into_iter().map(|Outlier { feature, value, z }| ImageFinding::Outlier {
@@ -65,8 +69,7 @@ impl Review {
                     z,
                 }),
             );
-            let before = find(known, image.image).map(|image| image.split);
-            if image.split == Split::Test && before != Some(Split::Test) {
+            if image.split == Split::Test && before[at].is_none_or(|before| before.split != Split::Test) {
                 review.counts.enter_test += 1;
                 findings.push(ImageFinding::EntersTest);
             }

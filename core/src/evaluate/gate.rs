@@ -140,12 +140,17 @@ fn classes(candidate: &Passport, production: Contender<'_>) -> GateCheck {
     check("classes", missing.is_empty(), detail)
 }
 
+/// Against the best that can be said without a look at the images: always the same class, the most
+/// frequent one.
 fn against_chance(passport: &Passport) -> GateCheck {
-    let accuracy = passport.evaluation.accuracy;
-    let chance = 1.0 / passport.classes.len().max(1) as f64;
+    let Evaluation { accuracy, confusion, .. } = &passport.evaluation;
+    let largest = confusion.iter().map(|of_class| of_class.iter().sum::<u64>()).max().unwrap_or(0);
+    let one_of = 1.0 / passport.classes.len().max(1) as f64;
+    let chance = one_of.max(largest as f64 / accuracy.n.max(1) as f64);
     let passed = accuracy.low > chance;
     let detail = format!(
-        "{accuracy} right on the test split, {} a guess among {} classes ({:.1} %); nothing is in production yet",
+        "{accuracy} right on the test split, {} always saying the most frequent of its {} classes ({:.1} %); \
+         nothing is in production yet",
         if passed { "better than" } else { "not clearly better than" },
         passport.classes.len(),
         chance * 100.0,
@@ -252,6 +257,13 @@ mod tests {
 
     /// A model of `classes` with images `first..first + right.len()`, all of class 0.
     fn passport(classes: &[&str], first: usize, right: &[bool]) -> Passport {
+        let answers: Vec<(u32, u32)> = right.iter().map(|&right| (0, u32::from(!right))).collect();
+        answering(classes, first, &answers)
+    }
+
+    /// A model of `classes` with images `first..first + answers.len()`: the true class of each, and the
+    /// one it says.
+    fn answering(classes: &[&str], first: usize, answers: &[(u32, u32)]) -> Passport {
         let preprocess = PreprocessSpec {
             revision: PREPROCESS_REVISION,
             resize: 96,
@@ -261,14 +273,13 @@ mod tests {
             std: [128.0; 3],
         };
         let mut confusion = Confusion::new(classes.len());
-        let outcomes: Vec<Outcome> = right
+        let outcomes: Vec<Outcome> = answers
             .iter()
             .enumerate()
-            .map(|(i, &right)| {
-                let predicted = u32::from(!right);
-                confusion.count(0, predicted);
+            .map(|(i, &(truth, predicted))| {
+                confusion.count(truth, predicted);
                 let image = Hash::of(&(first + i).to_le_bytes());
-                Outcome { image, truth: 0, predicted, confidence: 0.9, truth_probability: 0.5 }
+                Outcome { image, truth, predicted, confidence: 0.9, truth_probability: 0.5 }
             })
             .collect();
         Passport {
@@ -320,13 +331,32 @@ mod tests {
 
     #[test]
     fn the_first_model_must_beat_a_guess() {
-        for (n, k, passes) in
-            [(200, 170, true), (200, 110, false), (200, 20, false), (3, 3, false), (0, 0, false)]
-        {
-            let verdict = judge(&passport(&["a", "b"], 0, &right(n, k)), None, &REPRODUCED);
-            assert_eq!(verdict.passed(), passes, "{k} of {n}: {verdict:?}");
+        // Images of each class, and how many of them are answered rightly.
+        for (of_class, right, passes) in [
+            ([100, 100], [85, 85], true),
+            ([100, 100], [55, 55], false),
+            ([100, 100], [10, 10], false),
+            ([100, 100], [100, 0], false),
+            ([190, 10], [190, 0], false), // 95 %, by saying one class for everything
+            ([190, 10], [190, 4], false),
+            ([190, 10], [190, 9], true),
+            ([2, 1], [2, 1], false),
+            ([0, 0], [0, 0], false),
+        ] {
+            let answers: Vec<(u32, u32)> = [0, 1]
+                .into_iter()
+                .flat_map(|class| {
+                    let said = move |i| if i < right[class] { class } else { 1 - class };
+                    (0..of_class[class]).map(move |i| (class as u32, said(i) as u32))
+                })
+                .collect();
+            let verdict = judge(&answering(&["a", "b"], 0, &answers), None, &REPRODUCED);
+            assert_eq!(verdict.passed(), passes, "{right:?} of {of_class:?}: {verdict:?}");
             assert_eq!(verdict.against, None);
         }
+        let constant = judge(&passport(&["a", "b", "c"], 0, &right(40, 40)), None, &REPRODUCED);
+        let detail = &constant.checks.last().unwrap().detail;
+        assert!(detail.contains("the most frequent of its 3 classes (100.0 %)"), "{detail}");
     }
 
     #[test]
@@ -373,7 +403,8 @@ mod tests {
 
     #[test]
     fn golden_set_and_preprocessing_are_checked() {
-        let good = passport(&["a", "b"], 0, &right(100, 90));
+        let answers: Vec<(u32, u32)> = (0..100).map(|i| (i % 2, if i < 90 { i % 2 } else { 2 })).collect();
+        let good = answering(&["a", "b", "c"], 0, &answers);
         let off = GoldenResult::Compared { images: 16, worst: 0.5, tolerance: 1e-3, reproduced: false };
         assert_eq!(failed(&judge(&good, None, &off)), ["golden-set"]);
         let none = GoldenResult::Compared { images: 0, worst: 0.0, tolerance: 1e-3, reproduced: true };

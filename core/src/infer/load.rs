@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use vigie_protocol::Hash;
 use vigie_protocol::model::Architecture;
-use vigie_protocol::preprocess::{PREPROCESS_REVISION, PreprocessSpec};
+use vigie_protocol::preprocess::PreprocessSpec;
 
 use super::burn_engine::BurnEngine;
 use super::cpu_engine::CpuEngine;
 use super::{Engine, EngineError, FeatureExtractor, device, image_bytes};
 use crate::nets::fold::Folded;
 use crate::nets::weights::Weights;
+use crate::vision;
 
 /// What an engine is made of; all but the device comes from a passport.
 #[derive(Clone, Copy, Debug)]
@@ -98,20 +99,43 @@ fn ours(device: &str) -> bool {
     device == "cpu" && CpuEngine::fits()
 }
 
+/// Smallest input side: what the network halves five times.
+const MIN_SIDE: u32 = 32;
 /// Largest input side. Activations of one image at this size take about 200 MiB.
 const MAX_SIDE: u32 = 1024;
 
-/// Whether this build can do what a spec asks for.
+/// Whether this build, and an engine, can do what a spec asks for.
 fn check(spec: &PreprocessSpec) -> Result<(), EngineError> {
-    let refuse = |why: String| Err(EngineError::Spec(why));
-    if spec.revision != PREPROCESS_REVISION {
-        return refuse(format!("it has revision {}; this build does {PREPROCESS_REVISION}", spec.revision));
-    }
-    if !(32..=MAX_SIDE).contains(&spec.crop) {
-        return refuse(format!("the crop is {} pixels and must be 32 to {MAX_SIDE}", spec.crop));
-    }
-    if spec.mean.iter().chain(&spec.std).any(|v| !v.is_finite()) || spec.std.contains(&0.0) {
-        return refuse("mean and std must be finite and std not zero".to_owned());
+    vision::spec::check(spec).map_err(|error| EngineError::Spec(error.to_string()))?;
+    if !(MIN_SIDE..=MAX_SIDE).contains(&spec.crop) {
+        let text = format!("the crop is {} pixels and must be {MIN_SIDE} to {MAX_SIDE}", spec.crop);
+        return Err(EngineError::Spec(text));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use vigie_protocol::preprocess::Interpolation;
+
+    use super::*;
+
+    #[test]
+    fn specs_that_no_engine_carries_out_are_refused() {
+        let good = PreprocessSpec::for_network(Architecture::EfficientnetLite0, 224);
+        assert!(check(&good).is_ok());
+        for (bad, word) in [
+            (PreprocessSpec { revision: 99, ..good.clone() }, "revision 99"),
+            (PreprocessSpec { crop: 31, ..good.clone() }, "must be 32 to 1024"),
+            (PreprocessSpec { crop: 1025, resize: 1025, ..good.clone() }, "must be 32 to 1024"),
+            (PreprocessSpec { resize: 200, ..good.clone() }, "crop of 224 from a resize of 200"),
+            (PreprocessSpec { resize: 1 << 20, ..good.clone() }, "resize of 1048576"),
+            (PreprocessSpec { interpolation: Interpolation::Unknown, ..good.clone() }, "filter is unknown"),
+            (PreprocessSpec { std: [1.0, -1.0, 1.0], ..good.clone() }, "positive"),
+            (PreprocessSpec { mean: [f32::NAN; 3], ..good.clone() }, "finite means"),
+        ] {
+            let refused = check(&bad).map_err(|error| error.to_string());
+            assert!(refused.as_ref().is_err_and(|error| error.contains(word)), "{bad:?}: {refused:?}");
+        }
+    }
 }

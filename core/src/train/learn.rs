@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Instant;
 
-use vigie_protocol::dataset::Split;
 use vigie_protocol::run::{ClassWeights, EpochMetrics, Recipe};
 use vigie_protocol::{Hash, Time};
 
@@ -35,7 +34,8 @@ pub struct LearnPlan<'a> {
     pub before: f32,
 }
 
-/// Learns a head, going on from the checkpoint in the run's folder.
+/// Learns a head from images that [`super::check_images`] found enough, going on from the checkpoint in
+/// the run's folder.
 ///
 /// # Errors
 /// Those of [`super::train`].
@@ -45,7 +45,6 @@ pub fn learn(
     observer: &dyn Observer,
 ) -> Result<TrainResult, TrainError> {
     let LearnPlan { recipe, key, classes, run_dir, now, began, before } = *plan;
-    check(&features)?;
     let standard = Standard::of(&features.train)?;
     standard.apply(&mut features.train);
     standard.apply(&mut features.valid);
@@ -139,20 +138,6 @@ fn class_weights(recipe: &Recipe, train: &FeatureTable, classes: usize) -> Vec<f
     let present = counts.iter().filter(|&&count| count > 0).count();
     let weight = |count| class_weight(count, train.len() as u64, present) as f32;
     counts.into_iter().map(weight).collect()
-}
-
-fn check(features: &Features) -> Result<(), TrainError> {
-    let Features { train, valid, .. } = features;
-    if train.is_empty() {
-        return Err(TrainError::EmptySplit(Split::Train));
-    }
-    if valid.is_empty() {
-        return Err(TrainError::EmptySplit(Split::Valid));
-    }
-    if train.labels.iter().all(|label| *label == train.labels[0]) {
-        return Err(TrainError::OneClass);
-    }
-    Ok(())
 }
 
 impl Checkpoint {
@@ -415,20 +400,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_learnt_is_refused() {
+    fn a_loss_that_is_no_number_ends_it() {
         let folder = tempfile::tempdir().unwrap();
-        let refuse = |spoil: fn(&mut Features)| {
-            let mut features = features();
-            spoil(&mut features);
-            run(folder.path(), &recipe(), features, &Watcher::new(usize::MAX)).unwrap_err()
-        };
-        let error = refuse(|f| f.train.labels.fill(1));
-        assert!(matches!(error, TrainError::OneClass), "{error}");
-        let error = refuse(|f| f.train = FeatureTable { width: WIDTH, ..FeatureTable::default() });
-        assert!(matches!(error, TrainError::EmptySplit(Split::Train)), "{error}");
-        let error = refuse(|f| f.valid = FeatureTable { width: WIDTH, ..FeatureTable::default() });
-        assert!(matches!(error, TrainError::EmptySplit(Split::Valid)), "{error}");
-        let error = refuse(|f| f.valid.values[7] = f32::NAN);
+        let mut features = features();
+        features.valid.values[7] = f32::NAN;
+        let error = run(folder.path(), &recipe(), features, &Watcher::new(usize::MAX)).unwrap_err();
         assert!(matches!(error, TrainError::Diverged(1)), "{error}");
     }
 

@@ -28,7 +28,7 @@ mod standard;
 use std::path::Path;
 use std::time::Instant;
 
-use vigie_protocol::dataset::Split;
+use vigie_protocol::dataset::{Split, SplitCounts};
 use vigie_protocol::preprocess::PreprocessSpec;
 use vigie_protocol::run::{EpochMetrics, Recipe};
 use vigie_protocol::{Hash, Time};
@@ -91,6 +91,23 @@ pub fn train(plan: &TrainPlan<'_>, observer: &dyn Observer) -> Result<TrainResul
     pool.map_err(|error| TrainError::Threads(error.to_string()))?.install(|| run(plan, observer))
 }
 
+/// Whether a training on images of these classes can come to a model: something to tell apart, something
+/// to choose the best epoch by, and something to judge it by.
+///
+/// # Errors
+/// [`TrainError::EmptySplit`], [`TrainError::OneClass`].
+pub fn check_images<'a>(
+    classes: impl IntoIterator<Item = &'a SplitCounts> + Clone,
+) -> Result<(), TrainError> {
+    for split in Split::ALL {
+        if classes.clone().into_iter().all(|class| class.of(split) == 0) {
+            return Err(TrainError::EmptySplit(split));
+        }
+    }
+    let learnt = classes.into_iter().filter(|class| class.train > 0).count();
+    if learnt < 2 { Err(TrainError::OneClass) } else { Ok(()) }
+}
+
 fn run(plan: &TrainPlan<'_>, observer: &dyn Observer) -> Result<TrainResult, TrainError> {
     let TrainPlan { pack, recipe, preprocess, weights, run_dir, device, threads: _, now } = *plan;
     let began = Instant::now();
@@ -98,6 +115,9 @@ fn run(plan: &TrainPlan<'_>, observer: &dyn Observer) -> Result<TrainResult, Tra
     if pack.spec().pixel_hash() != preprocess.pixel_hash() {
         return Err(TrainError::Preprocess);
     }
+    let mut classes = vec![SplitCounts::default(); pack.classes().len()];
+    (0..pack.len()).for_each(|row| *classes[pack.label(row) as usize].of_mut(pack.split(row)) += 1);
+    check_images(&classes)?;
     std::fs::create_dir_all(run_dir).map_err(TrainError::io("make", run_dir))?;
 
     let backbone = std::fs::read(weights).map_err(TrainError::io("read", weights))?;
@@ -131,4 +151,72 @@ fn features_share(recipe: &Recipe, classes: usize, repeats: f64) -> f32 {
     let features = 30e-3 * (f64::from(recipe.input) / 224.0).powi(2);
     let head = f64::from(recipe.epochs) * repeats * (20e-6 + 1e-6 * classes as f64);
     (features / (features + head)) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use vigie_protocol::dataset::{DatasetImage, Quality};
+
+    use super::*;
+    use crate::data::pack;
+    use crate::observe::Silent;
+    use crate::store::Blobs;
+    use crate::store::blobs::FolderBlobs;
+    use crate::store::manifest::Manifest;
+    use crate::vision::RgbImage;
+
+    #[test]
+    fn a_hopeless_training_is_refused_before_any_feature() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        let blobs = FolderBlobs::open(&folder.join("blobs")).expect("blobs");
+        let image = |(side, label, split): (u32, &str, Split)| {
+            let picture = folder.join("picture.png");
+            RgbImage::new(side, side).save(&picture).expect("a picture");
+            let bytes = std::fs::read(&picture).expect("read");
+            let quality =
+                Quality { width: side, height: side, bytes: bytes.len() as u64, ..Quality::default() };
+            let (hash, origin, admission) = (blobs.put(&bytes).expect("put"), String::new(), String::new());
+            DatasetImage::new(hash, label.to_owned(), split, origin, quality, admission)
+        };
+        let images = [(4, "owl", Split::Train), (5, "jay", Split::Train), (6, "jay", Split::Valid)];
+        let manifest = Manifest::new(images.map(image).to_vec());
+        let (recipe, pack) = (Recipe::default(), folder.join("pack"));
+        let preprocess = PreprocessSpec::for_network(recipe.architecture, 32);
+        pack::build(&manifest, Hash::of(b"birds"), &preprocess, &blobs, &pack, &Silent).expect("a pack");
+        let plan = TrainPlan {
+            pack: &pack,
+            recipe: &recipe,
+            preprocess: &preprocess,
+            weights: &folder.join("nobody-asks-for-them"),
+            run_dir: &folder.join("run"),
+            device: "cpu",
+            threads: 1,
+            now: Time::from_micros(0),
+        };
+        let refused = train(&plan, &Silent);
+        assert!(matches!(refused, Err(TrainError::EmptySplit(Split::Test))), "{refused:?}");
+    }
+
+    #[test]
+    fn what_cannot_come_to_a_model_is_refused() {
+        // Images of each class in the train, valid and test split.
+        for (classes, expected) in [
+            (vec![[2, 1, 1], [2, 0, 0]], None),
+            (vec![[2, 1, 0], [2, 0, 1]], None),
+            (vec![[2, 1, 1], [2, 1, 1], [0, 1, 1]], None),
+            (vec![], Some("the train split")),
+            (vec![[0, 1, 1], [0, 1, 1]], Some("the train split")),
+            (vec![[2, 0, 1], [2, 0, 1]], Some("the valid split")),
+            (vec![[2, 1, 0], [2, 1, 0]], Some("the test split")),
+            (vec![[2, 1, 1], [0, 1, 1]], Some("of one class")),
+        ] {
+            let counts = classes.iter().map(|&[train, valid, test]| SplitCounts { train, valid, test });
+            let refused = check_images(&counts.collect::<Vec<_>>()).err().map(|error| error.to_string());
+            match expected {
+                None => assert_eq!(refused, None, "{classes:?}"),
+                Some(word) => assert!(refused.is_some_and(|text| text.contains(word)), "{classes:?}"),
+            }
+        }
+    }
 }

@@ -82,15 +82,12 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
 ///
 /// # Errors
 /// As [`decode()`].
-pub fn decode_after<R>(
+pub(super) fn decode_after<R>(
     bytes: &[u8],
     limits: &Limits,
     reserve: impl FnOnce(u64) -> R,
 ) -> Result<(RgbImage, R), DecodeError> {
-    let format = format_of(bytes, limits)?;
-    if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
-        return Err(DecodeError::Truncated);
-    }
+    let format = whole_format_of(bytes, limits)?;
     // The decoders are other people's code fed with hostile bytes: a panic there is one more way
     // for a file to be damaged, and must not take an import or a server down.
     catch_unwind(AssertUnwindSafe(|| {
@@ -102,16 +99,15 @@ pub fn decode_after<R>(
     .unwrap_or_else(|_| Err(DecodeError::Damaged("the decoder gave up".to_owned())))
 }
 
-/// How many pixels [`decode()`] would make, by the header alone.
+/// Width and height before orientation, by the header alone.
 ///
 /// # Errors
-/// [`DecodeError`] where the header shows already that it would fail.
-pub fn pixels(bytes: &[u8], limits: &Limits) -> Result<u64, DecodeError> {
-    let format = format_of(bytes, limits)?;
+/// [`DecodeError`] where [`decode()`] would fail before it decodes: also for a JPEG that is cut short.
+pub fn size(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), DecodeError> {
+    let format = whole_format_of(bytes, limits)?;
     // As in `decode`.
     catch_unwind(AssertUnwindSafe(|| decoder_as(format, bytes, limits).map(|decoder| decoder.dimensions())))
         .unwrap_or_else(|_| Err(DecodeError::Damaged("the decoder gave up".to_owned())))
-        .map(|(width, height)| u64::from(width) * u64::from(height))
 }
 
 /// A decoder that has read the header, and found its size within the limits.
@@ -136,6 +132,15 @@ fn finish(mut decoder: impl ImageDecoder) -> Result<RgbImage, DecodeError> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| refused(&error))?;
     image.apply_orientation(orientation);
     Ok(if image.color().has_alpha() { over_black(&image.into_rgba8()) } else { image.into_rgb8() })
+}
+
+/// The format of bytes that are not seen to be cut short.
+fn whole_format_of(bytes: &[u8], limits: &Limits) -> Result<ImageFormat, DecodeError> {
+    let format = format_of(bytes, limits)?;
+    if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
+        return Err(DecodeError::Truncated);
+    }
+    Ok(format)
 }
 
 fn format_of(bytes: &[u8], limits: &Limits) -> Result<ImageFormat, DecodeError> {
@@ -233,7 +238,7 @@ mod tests {
         let small = Limits { max_bytes: 3, ..limits };
         assert_eq!(decode(b"long", &small), Err(DecodeError::TooManyBytes { limit: 3 }));
         for bytes in [&b""[..], b"This is a note, not a photo.\n", b"GIF89a..........."] {
-            assert_eq!(pixels(bytes, &limits), Err(refused(bytes)), "the header says it already");
+            assert_eq!(size(bytes, &limits), Err(refused(bytes)), "the header says it already");
         }
     }
 }

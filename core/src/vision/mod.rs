@@ -9,9 +9,11 @@ mod fingerprint;
 mod jpeg;
 mod quality;
 mod resize;
+mod room;
 pub mod spec;
 
-pub use decode::{DecodeError, Limits, decode, decode_after, pixels};
+pub use decode::{DecodeError, Limits, decode, size};
 pub use image::RgbImage;
 pub use quality::{Measurement, measure};
 pub use resize::{preprocess, resize};
+pub use room::{PixelRoom, Taken};

@@ -8,7 +8,7 @@ use vigie_protocol::service::JobList;
 
 use super::super::*;
 use super::world::{World, birds, proposed, receipt};
-use crate::worker::Report;
+use crate::worker::{Report, WorkDone};
 
 #[tokio::test(start_paused = true)]
 async fn an_import_becomes_a_version() {
@@ -41,6 +41,17 @@ async fn an_import_becomes_a_version() {
     assert_eq!(job.outcome, Some(JobOutcome::NoChange { dataset: Some(dataset) }));
     assert_eq!(world.catalog.leases().unwrap(), []);
     assert!(world.memory.events.lock().unwrap().iter().any(|text| text.contains("source@v1")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_import_that_ties_splits_together_waits_for_a_person() {
+    let world = World::new();
+    let id = world.import(Lineage::Source, &[]).await;
+    let WorkDone::Proposed(mut leaking) = proposed("v1") else { panic!("a proposal") };
+    leaking.findings.leaks = 1;
+    world.worker().await.done(WorkDone::Proposed(leaking)).await;
+    let job = world.until(id, |job| job.state.is_final()).await;
+    assert!(matches!(job.outcome, Some(JobOutcome::ChangeSet { dataset: None, .. })), "{job:?}");
 }
 
 #[tokio::test(start_paused = true)]

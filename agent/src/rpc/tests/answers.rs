@@ -19,8 +19,9 @@ use vigie_protocol::health::{Environment, EnvironmentColour};
 use vigie_protocol::page::{PageCursor, PageRequest};
 use vigie_protocol::project::{Project, ProjectSettings};
 use vigie_protocol::review::FindingCounts;
+use vigie_protocol::run::Recipe;
 use vigie_protocol::service::{
-    AgentLog, DatasetDiff, DatasetGet, Empty, Predict, ProjectCreate, Rollback, Vigie,
+    AgentLog, DatasetDiff, DatasetGet, Empty, Predict, ProjectCreate, Rollback, TrainSubmit, Vigie,
 };
 use vigie_protocol::{AliasName, ApiError, ChangeSetId, ErrorCode, Hash, IdempotencyKey, ProjectName, Time};
 
@@ -242,4 +243,31 @@ async fn dataset_versions_of_any_line_are_told_apart() {
     assert_eq!(code(diff(elsewhere).await), ErrorCode::NotFound);
     page.page.cursor = Some(PageCursor("elsewhere".to_owned()));
     assert_eq!(code(diff(page).await), ErrorCode::Invalid);
+}
+
+/// Nobody runs the engine here: what is not refused finds it gone.
+#[tokio::test]
+async fn a_training_that_can_come_to_no_model_is_refused_when_it_is_asked_for() {
+    use Split::{Test, Train, Valid};
+    let agent = Agent::new().await;
+    agent.project();
+    for (images, code, word) in [
+        (
+            &[(1, "owl", Train), (2, "jay", Train), (3, "jay", Valid)][..],
+            ErrorCode::Precondition,
+            "test split",
+        ),
+        (&[(1, "owl", Train), (2, "jay", Valid), (3, "jay", Test)], ErrorCode::Precondition, "one class"),
+        (
+            &[(1, "owl", Train), (2, "jay", Train), (3, "jay", Valid), (4, "owl", Test)],
+            ErrorCode::Unavailable,
+            "stopping",
+        ),
+    ] {
+        let dataset = agent.version(Lineage::Reference, images);
+        let (key, recipe) = (IdempotencyKey::new(), Recipe::default());
+        let request = TrainSubmit { key, project: birds(), dataset, recipe, after: Vec::new() };
+        let error = agent.api().train_submit(context::current(), request).await.unwrap_err();
+        assert!(error.code == code && error.message.contains(word), "{images:?}: {error:?}");
+    }
 }

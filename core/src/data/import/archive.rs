@@ -95,13 +95,13 @@ impl Archive {
         Ok(())
     }
 
-    /// Unpacks one entry within the limits.
-    pub fn read(&self, entry: &OwnedZipFileEntry) -> Result<Vec<u8>, Unread> {
+    /// Unpacks one entry of at most `max_bytes`, within the limits of the whole.
+    pub fn read(&self, entry: &OwnedZipFileEntry, max_bytes: u64) -> Result<Vec<u8>, Unread> {
         let left_out = |reason: String| Unread::LeftOut(reason);
-        let ImportLimits { image, max_unpacked, max_ratio, .. } = self.limits;
+        let ImportLimits { max_unpacked, max_ratio, .. } = self.limits;
         // What is packed lies in the file: this size bounds what is read, so it can be trusted.
         let suspicious = RATIO_FREE.max(entry.compressed_size().saturating_mul(max_ratio));
-        let most = image.max_bytes.min(suspicious);
+        let most = max_bytes.min(suspicious);
 
         let mut file = self.file.clone();
         let mut bytes = Vec::new();
@@ -122,8 +122,8 @@ impl Archive {
             return Err(self.too_much(max_unpacked));
         }
         read?;
-        if count > image.max_bytes {
-            return Err(left_out(format!("unpacks to more than {} bytes", image.max_bytes)));
+        if count > max_bytes {
+            return Err(left_out(format!("unpacks to more than {max_bytes} bytes")));
         }
         if count > suspicious {
             return Err(left_out(format!(

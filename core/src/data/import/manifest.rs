@@ -5,6 +5,7 @@
 //! class list as those of any import, an image that the base has keeps its split, and images that belong
 //! together go where theirs are.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 use vigie_protocol::Hash;
 use vigie_protocol::classes::{ClassList, UnknownLabels};
-use vigie_protocol::dataset::{DatasetImage, Quarantined};
+use vigie_protocol::dataset::{DatasetImage, Quality, Quarantined};
 use vigie_protocol::exchange::{ManifestFormat, ManifestRow};
 
 use super::listing::{Unread, left_out};
@@ -25,14 +26,15 @@ use crate::data::labels::class_name;
 use crate::data::naming::Names;
 use crate::data::near::Nearness;
 use crate::data::place::Offer;
-use crate::data::room::PixelRoom;
 use crate::observe::{Observer, Step};
 use crate::store::Blobs;
 use crate::store::manifest::Manifest;
-use crate::vision::{self, Measurement};
+use crate::vision::{self, Measurement, PixelRoom};
 
 /// The longest row.
 const ROW_BYTES: u64 = 1 << 20;
+/// What is read at once of rows with commas.
+const CSV_BUFFER: usize = 64 << 10;
 
 /// What to import, and how.
 #[derive(Clone, Debug)]
@@ -177,7 +179,9 @@ fn read_rows(plan: &ManifestPlan) -> Result<Rows, DataError> {
             }
         }
         ManifestFormat::Csv => {
-            let mut reader = csv::ReaderBuilder::new().from_reader(Bounded::new(file));
+            let since_row = Cell::new(0);
+            let bounded = Bounded { file, since_row: &since_row };
+            let mut reader = csv::ReaderBuilder::new().buffer_capacity(CSV_BUFFER).from_reader(bounded);
             let header = reader.headers().map_err(|error| bad(error.to_string()))?;
             for column in ["image", "label", "split"] {
                 if !header.iter().any(|name| name == column) {
@@ -185,6 +189,7 @@ fn read_rows(plan: &ManifestPlan) -> Result<Rows, DataError> {
                 }
             }
             for row in reader.deserialize() {
+                since_row.set(0);
                 lines += 1;
                 if lines > limits.max_entries {
                     return Err(too_much());
@@ -205,29 +210,22 @@ fn read_rows(plan: &ManifestPlan) -> Result<Rows, DataError> {
     Ok(found)
 }
 
-/// A file of rows, with a bound on bytes without an end of line: a quote that nobody closes would make
+/// A file of rows, with a bound on what is read for one of them: a quote that nobody closes would make
 /// one row of all that follows.
-struct Bounded {
-    file: BufReader<File>,
-    since_line: u64,
+struct Bounded<'a> {
+    file: File,
+    /// Bytes since the last row; who takes rows sets it back.
+    since_row: &'a Cell<u64>,
 }
 
-impl Bounded {
-    fn new(file: File) -> Self {
-        Self { file: BufReader::new(file), since_line: 0 }
-    }
-}
-
-impl Read for Bounded {
+impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        match buffer[..read].iter().rposition(|&byte| byte == b'\n') {
-            Some(line) => self.since_line = (read - line) as u64,
-            None => self.since_line += read as u64,
-        }
-        if self.since_line > ROW_BYTES {
+        // The reader's buffer may hold as much of the rows that follow.
+        if self.since_row.get() > ROW_BYTES + CSV_BUFFER as u64 {
             return Err(std::io::Error::other(format!("a row has more than {ROW_BYTES} bytes")));
         }
+        let read = self.file.read(buffer)?;
+        self.since_row.set(self.since_row.get() + read as u64);
         Ok(read)
     }
 }
@@ -273,12 +271,20 @@ impl Reader<'_> {
         if Hash::of(&bytes) == row.image { Ok(bytes) } else { Err(out("the file is another image")) }
     }
 
-    /// Whether it is an image; measured when the row does not say what was measured.
+    /// Whether it is an image; measured when the row does not say what was measured, or says what the file
+    /// shows to be wrong: what was measured bounds what later work may take for the image.
     fn look_at(&self, row: &ManifestRow, bytes: &[u8]) -> Result<Measurement, vision::DecodeError> {
         let limits = &self.plan.limits.image;
-        let Some(quality) = row.quality() else { return self.room.measure(bytes, limits) };
-        vision::pixels(bytes, limits)?;
-        Ok(Measurement { quality, fingerprint: row.fingerprint })
+        let (width, height) = vision::size(bytes, limits)?;
+        // After orientation, which may have turned it.
+        let fits = |quality: &Quality| {
+            let measured = (quality.width, quality.height);
+            quality.bytes == bytes.len() as u64 && [(width, height), (height, width)].contains(&measured)
+        };
+        match row.quality().filter(fits) {
+            Some(quality) => Ok(Measurement { quality, fingerprint: row.fingerprint }),
+            None => self.room.measure(bytes, limits),
+        }
     }
 }
 

@@ -172,6 +172,43 @@ fn images_come_from_a_folder_and_are_measured() {
 }
 
 #[test]
+fn what_a_row_says_was_measured_must_fit_the_file() {
+    let place = Place::new();
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let pixels = image::GrayImage::from_fn(16, 8, |x, y| image::Luma([(x * 9 + y * 5) as u8]));
+    pixels.write_to(&mut bytes, image::ImageFormat::Jpeg).unwrap();
+    let bytes = bytes.into_inner();
+    place.blobs.put(&bytes).unwrap();
+    let right = image_of(&bytes, "owl", Split::Train, "1.jpg");
+    let length = bytes.len() as u64;
+    // Width, height and bytes as the row has them, and the width that is taken; the row alone says that
+    // the picture is bright.
+    for (width, height, bytes, taken) in [
+        (16, 8, length, (16, 1.0)),
+        (8, 16, length, (8, 1.0)), // turned by its orientation
+        (16, 8, length - 1, (16, right.quality.brightness)),
+        (15, 8, length, (16, right.quality.brightness)),
+        (1, 1, 1, (16, right.quality.brightness)),
+        (8, 8, length, (16, right.quality.brightness)),
+    ] {
+        let quality = Quality { width, height, bytes, brightness: 1.0, ..right.quality.clone() };
+        let row = DatasetImage { quality, ..right.clone() };
+        let proposal = place.import(&jsonl(&[row]), ManifestFormat::Jsonl, false).unwrap();
+        let quality = &proposal.manifest.images()[0].quality;
+        assert_eq!((quality.width, quality.brightness), taken, "{width}x{height}, {bytes} bytes");
+        assert_eq!(quality.bytes, length);
+    }
+
+    let short = &bytes[..bytes.len() - 2];
+    place.blobs.put(short).unwrap();
+    let quality = Quality { bytes: length - 2, ..right.quality.clone() };
+    let row = DatasetImage { image: Hash::of(short), quality, ..right };
+    let proposal = place.import(&jsonl(&[row]), ManifestFormat::Jsonl, false).unwrap();
+    let [left] = proposal.quarantine.as_slice() else { panic!("{:?}", proposal.quarantine) };
+    assert_eq!(left.reason, "the file is cut short");
+}
+
+#[test]
 fn rows_that_cannot_be_taken_are_left_out() {
     let place = Place::new();
     let (good, other) = (picture(10), picture(20));
@@ -213,6 +250,9 @@ fn files_that_are_no_manifest_are_refused() {
     let place = Place::new();
     let long = format!("{{\"image\":\"{}\"}}", "x".repeat(2 << 20));
     let open = format!("image,label,split\n\"{}", "x".repeat(2 << 20));
+    // Good rows, then a quote that nobody closes over many lines.
+    let row = format!("{},owl,train\n", Hash::of(&picture(10)));
+    let over_lines = format!("image,label,split\n{}\"{}", row.repeat(3), row.repeat(20_000));
     let many = "{}\n".repeat(51);
     for (content, format, word) in [
         ("", ManifestFormat::Jsonl, "no rows"),
@@ -220,6 +260,7 @@ fn files_that_are_no_manifest_are_refused() {
         ("label,split\nowl,train\n", ManifestFormat::Csv, "no column \"image\""),
         (&long, ManifestFormat::Jsonl, "more than 1048576 bytes"),
         (&open, ManifestFormat::Csv, "more than 1048576 bytes"),
+        (&over_lines, ManifestFormat::Csv, "more than 1048576 bytes"),
         (&many, ManifestFormat::Jsonl, "more than 50 rows"),
         ("{}", ManifestFormat::Unknown, "does not know"),
     ] {

@@ -39,12 +39,11 @@ use super::behind::write_behind;
 use super::changeset::{Proposal, find};
 use super::labels::Naming;
 use super::near::Nearness;
-use super::room::PixelRoom;
 use crate::fail_point::{self, FailPoint};
 use crate::observe::{Level, Observer, Step};
 use crate::store::Blobs;
 use crate::store::manifest::Manifest;
-use crate::vision::{self, Measurement};
+use crate::vision::{self, Measurement, PixelRoom};
 
 pub use self::options::check_options;
 
@@ -266,7 +265,7 @@ fn read_table(plan: &ImportPlan, name: &str, found: Vec<(String, Place)>) -> Res
     };
     let bytes = match &place {
         Place::File(path) => folder::read(path, TABLE_BYTES),
-        Place::Entry(archive, entry) => archive.read(entry),
+        Place::Entry(archive, entry) => archive.read(entry, TABLE_BYTES),
     };
     let bytes = bytes.map_err(|unread| match unread {
         Unread::LeftOut(reason) => wrong(reason),
@@ -332,9 +331,10 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&self, candidate: &Candidate) -> Result<(Hash, Measurement), Unread> {
+        let max_bytes = self.plan.limits.image.max_bytes;
         let bytes = match &candidate.place {
-            Place::File(path) => folder::read(path, self.plan.limits.image.max_bytes)?,
-            Place::Entry(archive, entry) => archive.read(entry)?,
+            Place::File(path) => folder::read(path, max_bytes)?,
+            Place::Entry(archive, entry) => archive.read(entry, max_bytes)?,
         };
         let known = self.measured_before(&bytes);
         let fresh = known.is_none();

@@ -16,12 +16,11 @@ use vigie_protocol::preprocess::PreprocessSpec;
 use super::format::{Header, ROW, Row};
 use crate::data::DataError;
 use crate::data::behind::write_behind;
-use crate::data::room::PixelRoom;
 use crate::fail_point::{self, FailPoint};
 use crate::observe::{Observer, Step};
 use crate::store::Blobs;
 use crate::store::manifest::Manifest;
-use crate::vision;
+use crate::vision::{self, PixelRoom};
 
 const PREFIX: &str = ".pack-";
 const SUFFIX: &str = ".tmp";
@@ -144,8 +143,7 @@ fn pixels_of(
         max_pixels: u64::from(width) * u64::from(height),
         max_side: width.max(height),
     };
-    let _room = room.take(limits.max_pixels);
-    let decoded = vision::decode(&bytes, &limits).map_err(|error| failed(error.to_string()))?;
+    let (decoded, _taken) = room.decode(&bytes, &limits).map_err(|error| failed(error.to_string()))?;
     Ok(vision::preprocess(&decoded, spec))
 }
 

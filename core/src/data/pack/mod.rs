@@ -9,6 +9,7 @@ mod format;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::Mmap;
 use rayon::prelude::*;
@@ -19,6 +20,7 @@ use vigie_protocol::preprocess::PreprocessSpec;
 pub use self::build::{PackInfo, build};
 use self::format::{Header, Row};
 use super::DataError;
+use crate::observe::{Observer, Step};
 
 /// The name of the pack of a dataset version under a spec: equal names mean equal pixels.
 pub fn id(manifest_hash: Hash, spec: &PreprocessSpec) -> Hash {
@@ -125,17 +127,26 @@ impl Pack {
     /// Reads all pixels and checks them against their hashes, on all cores.
     ///
     /// # Errors
-    /// [`DataError::Pack`] names the first damaged row.
-    pub fn verify(&self) -> Result<(), DataError> {
-        let damaged =
-            (0..self.len()).into_par_iter().find_first(|&i| Hash::of(self.pixels(i)) != self.row(i).pixels);
-        match damaged {
-            None => Ok(()),
-            Some(i) => Err(DataError::Pack {
-                path: self.path.clone(),
-                detail: format!("the pixels of row {i} (image {}) changed", self.image_hash(i)),
-            }),
-        }
+    /// [`DataError::Pack`] names the first damaged row; [`DataError::Cancelled`].
+    pub fn verify(&self, observer: &dyn Observer) -> Result<(), DataError> {
+        let done = AtomicU64::new(0);
+        let total = self.len() as u64;
+        let fault = |i: usize| {
+            if observer.cancelled() {
+                return Some(DataError::Cancelled);
+            }
+            if Hash::of(self.pixels(i)) != self.row(i).pixels {
+                return Some(DataError::Pack {
+                    path: self.path.clone(),
+                    detail: format!("the pixels of row {i} (image {}) changed", self.image_hash(i)),
+                });
+            }
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            let fraction = 0.99 * done as f32 / total as f32;
+            observer.step(Step { stage: "checking the pack", done, total, unit: "images", fraction });
+            None
+        };
+        (0..self.len()).into_par_iter().find_map_first(fault).map_or(Ok(()), Err)
     }
 
     fn row(&self, i: usize) -> Row {

@@ -106,3 +106,30 @@ fn pages_list_what_is_asked_for() {
     // Of an empty line everything is new.
     assert_eq!(Review::of(None, &base, Nearness::default()).counts.enter_test, 1);
 }
+
+/// Images of one line, re-imported with what they belong to.
+#[test]
+fn a_group_that_newly_crosses_splits_is_told() {
+    use Split::{Test, Train};
+    let base = [image(1, "owl", Train, 0), image(2, "owl", Test, 0), image(3, "owl", Train, 0)];
+    let line = |groups: [Option<&str>; 3]| {
+        let grouped = base.iter().zip(groups);
+        Manifest::new(
+            grouped
+                .map(|(image, group)| DatasetImage { group: group.map(str::to_owned), ..image.clone() })
+                .collect(),
+        )
+    };
+    let (ann, bob) = (Some("ann"), Some("bob"));
+    for (before, after, leaks) in [
+        ([None; 3], [ann, ann, bob], 2),
+        ([None; 3], [ann, bob, ann], 0),
+        ([None, ann, None], [ann, ann, None], 1),
+        ([ann, ann, None], [ann, ann, bob], 0), // crossed before
+        ([ann, bob, None], [bob, bob, None], 1),
+        ([ann, ann, None], [None; 3], 0),
+    ] {
+        let review = Review::of(Some(&line(before)), &line(after), Nearness::default());
+        assert_eq!(review.counts, FindingCounts { leaks, ..FindingCounts::default() }, "{after:?}");
+    }
+}

@@ -2,34 +2,43 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::vision::{self, DecodeError, Limits, Measurement};
+use image::RgbImage;
 
-/// Pixels that may be decoded at one time, over all threads of an import or a pack's building.
+use super::decode::{DecodeError, Limits, decode_after};
+use super::quality::{Measurement, measure};
+
+/// Pixels that may be decoded at one time, over all threads of an import, a pack's building or an agent's
+/// serving.
 ///
 /// Two of the largest images that are taken at all, or sixteen of a phone's. A decoder holds up to
 /// 14 bytes a pixel, so that memory stays below 3 GB, and near 1 GB for usual pictures, however many
 /// cores there are.
 const PIXELS: u64 = 200_000_000;
 
-/// Room for pixels, of which threads take some and give it back.
-pub(super) struct PixelRoom {
+/// Room for pixels, of which threads that decode take some and give it back.
+#[derive(Debug)]
+pub struct PixelRoom {
     size: u64,
     left: Mutex<u64>,
     given_back: Condvar,
 }
 
 /// Room taken; given back when it is dropped.
-pub(super) struct Taken<'a> {
+#[derive(Debug)]
+#[must_use = "the room is given back at once"]
+pub struct Taken<'a> {
     room: &'a PixelRoom,
     pixels: u64,
 }
 
 impl PixelRoom {
+    /// Room for 200 million pixels.
     pub fn new() -> Self {
         Self::of(PIXELS)
     }
 
-    fn of(size: u64) -> Self {
+    /// Room for so many pixels.
+    pub fn of(size: u64) -> Self {
         Self { size, left: Mutex::new(size), given_back: Condvar::new() }
     }
 
@@ -44,17 +53,32 @@ impl PixelRoom {
         Taken { room: self, pixels }
     }
 
+    /// Decodes an image when there is room for it. The room is the caller's for as long as the pixels are
+    /// of use.
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    pub fn decode(&self, bytes: &[u8], limits: &Limits) -> Result<(RgbImage, Taken<'_>), DecodeError> {
+        decode_after(bytes, limits, |pixels| self.take(pixels))
+    }
+
     /// Decodes and measures an image when there is room for it.
     ///
     /// # Errors
     /// [`DecodeError`].
     pub fn measure(&self, bytes: &[u8], limits: &Limits) -> Result<Measurement, DecodeError> {
-        let (image, _taken) = vision::decode_after(bytes, limits, |pixels| self.take(pixels))?;
-        Ok(vision::measure(&image, bytes))
+        let (image, _taken) = self.decode(bytes, limits)?;
+        Ok(measure(&image, bytes))
     }
 
     fn lock(&self) -> MutexGuard<'_, u64> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for PixelRoom {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
