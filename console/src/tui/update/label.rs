@@ -56,8 +56,9 @@ fn image(state: &mut State, desk: Desk, item: LabelItem, said: Said, founds: boo
         blind,
         new_class: founds,
     });
-    let ticket = command::send(state, desk.place.agent, Change::Ask(request), effects);
-    sitting(state, &desk).pass(item, Some((said, ticket)), now);
+    if let Some(ticket) = command::send(state, desk.place.agent, Change::Ask(request), effects) {
+        sitting(state, &desk).pass(item, Some((said, ticket)), now);
+    }
 }
 
 fn cluster(state: &mut State, desk: &Desk, number: u32, class: String, founds: bool, effects: &mut Effects) {
@@ -77,8 +78,9 @@ fn cluster(state: &mut State, desk: &Desk, number: u32, class: String, founds: b
         class,
         new_class: founds,
     });
-    command::send(state, desk.place.agent, Change::Ask(request), effects);
-    sitting(state, desk).clusters_mut(&desk.place, made).answered.insert(number);
+    if command::send(state, desk.place.agent, Change::Ask(request), effects).is_some() {
+        sitting(state, desk).clusters_mut(&desk.place, made).answered.insert(number);
+    }
 }
 
 /// Moves over the pictures of the cluster: so many to the right, so many down.
