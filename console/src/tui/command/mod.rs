@@ -225,13 +225,17 @@ fn allowed(state: &State, agent: Option<AgentIndex>, needed: Role) -> Result<(),
     }
 }
 
-/// Runs what was typed after `:`, or why it cannot be run.
+/// Runs what was typed after `:` or chosen from a menu, or says why it cannot be run. What acts on a row
+/// acts on the one that was selected when the line or the menu was opened, or not at all.
 ///
 /// # Errors
 /// What is wrong, for people.
 pub fn run_line(state: &mut State, line: &str, effects: &mut Effects) -> Result<(), String> {
     let (name, argument) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
     let command = find(name).ok_or_else(|| format!("there is no command {name:?}; ? lists what there is"))?;
+    if views::is_about_row(command) {
+        views::still_at_hand(state)?;
+    }
     run(state, command, argument.trim(), effects)
 }
 

@@ -16,11 +16,11 @@ use super::state::{Cells, PictureState, State, TOAST};
 use super::views;
 use vigie_protocol::Hash;
 
-pub(super) use label::{Asked, answer, asked, before, except, reveal, skip, step, undo};
+pub(super) use label::{Asked, answer, asked, before, except, question, reveal, skip, step, undo};
 pub(super) use prompt::complete;
 pub(super) use table::{body, select};
 
-/// Pictures whose fate is remembered: fewer than the album has room for.
+/// Pictures whose fate is remembered.
 const PICTURES: usize = 64;
 
 /// Takes an event in; says what is to be done outside.
@@ -49,9 +49,19 @@ pub fn update(state: &mut State, event: Event) -> Effects {
         Event::Note { text, bad } => state.say(text, bad),
     }
     table::settle(state, &mut effects);
+    remember_hand(state);
     more_to_label(state, &mut effects);
     fetch(state, &mut effects);
     effects
+}
+
+/// Notes what was under the user's hand when something was laid over the screen.
+fn remember_hand(state: &mut State) {
+    match (&state.overlay, &state.hand) {
+        (None, _) => state.hand = None,
+        (Some(_), None) => state.hand = Some(views::hand(state)),
+        (Some(_), Some(_)) => {}
+    }
 }
 
 /// The screen stands still, or goes on with what arrived meanwhile.
@@ -125,6 +135,8 @@ fn fetch(state: &mut State, effects: &mut Effects) {
     }
 }
 
+#[cfg(test)]
+mod hand_tests;
 #[cfg(test)]
 mod label_tests;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use crate::tui::effect::{Effect, Effects};
 use crate::tui::event::Mouse;
-use crate::tui::state::{OrderOf, Overlay, State};
+use crate::tui::state::{OrderOf, State};
 use crate::tui::table::order;
 use crate::tui::views;
 
@@ -97,8 +97,9 @@ pub(super) fn settle(state: &mut State, effects: &mut Effects) {
     {
         effects.push(Effect::Fetch { want, cursor: Some(cursor) });
     }
-    // A marked row that is gone is not acted on.
-    if state.overlay.as_ref().is_none_or(|overlay| !matches!(overlay, Overlay::Form(_))) {
+    // A marked row that is gone is not acted on. While something has the keys that was opened for the
+    // marked rows, the mark stays: without any, what is chosen there would be about the selected row.
+    if state.overlay.is_none() {
         views::drop_dead_marks(state);
     }
 }
