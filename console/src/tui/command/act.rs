@@ -211,7 +211,8 @@ fn promote(state: &mut State, reason: &str, _: &mut Effects) {
     }
     let query = Query::Gate { project: place.project.clone(), candidate, alias: alias.clone() };
     let refused = match state.answer(place.agent, query) {
-        Some(Answer::Gate(verdict)) => {
+        // One against an earlier holder says nothing about this move.
+        Some(Answer::Gate(verdict)) if verdict.against == holder.map(|held| held.model) => {
             let word = |passed| if passed { "passed" } else { "FAILED" };
             lines.extend(
                 verdict
