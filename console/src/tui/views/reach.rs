@@ -48,9 +48,21 @@ pub(in crate::tui) fn position_of(state: &State, source: usize) -> Option<usize>
     }
 }
 
+/// The row of the source that is selected. Among rows that have no order yet it is found by its
+/// identity: in its place of the order before may stand any other.
+fn selected_row(state: &State) -> Option<usize> {
+    let screen = &state.screen().table;
+    let shown = source_row(state, screen.selected);
+    let (Some(_), Some(key)) = (&screen.order_asked, &screen.selected_key) else { return shown };
+    let table = table(state)?;
+    let rows = table.source.count();
+    let is_it = |n: &usize| *n < rows && table.source.key(*n) == *key;
+    shown.filter(is_it).or_else(|| (0..rows).find(is_it)).or(shown)
+}
+
 /// The identity of the selected row.
 pub(in crate::tui) fn selected_key(state: &State) -> Option<String> {
-    let at = source_row(state, state.screen().table.selected)?;
+    let at = selected_row(state)?;
     table(state).filter(|table| at < table.source.count()).map(|table| table.source.key(at))
 }
 
@@ -121,7 +133,7 @@ pub(in crate::tui) fn still_at_hand(state: &State) -> Result<(), String> {
 /// What the selected row is about.
 pub(in crate::tui) fn subject(state: &State) -> Option<Subject> {
     let screen = state.screen();
-    let at = source_row(state, screen.table.selected)?;
+    let at = selected_row(state)?;
     page(&screen.view).subject(state, screen, at)
 }
 
@@ -181,7 +193,7 @@ pub(in crate::tui) fn copied(state: &State) -> Option<String> {
 
 /// The selected row as JSON.
 pub(in crate::tui) fn row_json(state: &State) -> Option<String> {
-    table(state)?.source.json(source_row(state, state.screen().table.selected)?)
+    table(state)?.source.json(selected_row(state)?)
 }
 
 /// The table as a CSV file: the rows shown, all of them.
@@ -243,9 +255,7 @@ pub(in crate::tui) fn commit_filter(state: &mut State) {
         let screen = state.nav.top_mut();
         screen.view = View::Predictions { place, filter };
         screen.table.filter = rest;
-        screen.table.selected = 0;
-        screen.table.selected_key = None;
-        screen.table.order_of = None;
+        screen.table.begin_anew();
     }
 }
 
