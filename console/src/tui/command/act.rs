@@ -440,7 +440,7 @@ fn collect_garbage(state: &mut State, _: &str, _: &mut Effects) {
         title: format!("Collect garbage on {name}"),
         lines: vec![
             "removes blobs that no dataset version, model, run or prediction refers to".to_owned(),
-            "`vigie blobs gc --dry-run` says beforehand what would go".to_owned(),
+            "`vigie blobs gc` says beforehand what would go".to_owned(),
         ],
         fields: vec![Field::exactly(format!("type {name}"), name)],
         focus: 0,
