@@ -233,8 +233,9 @@ impl Performer {
             };
             let error = made.as_ref().err().cloned();
             let key = pictures::Key { image, kind: medium.kind, cells };
-            album.lock().unwrap_or_else(PoisonError::into_inner).fill(key, made);
-            let _ = events.send(Told::Event(Event::Picture { image, cells, error })).await;
+            let gone = album.lock().unwrap_or_else(PoisonError::into_inner).fill(key, made);
+            let gone = gone.into_iter().map(|key| (key.image, key.cells)).collect();
+            let _ = events.send(Told::Event(Event::Picture { image, cells, error, gone })).await;
         });
     }
 

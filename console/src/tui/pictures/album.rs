@@ -105,23 +105,21 @@ impl Album {
         }
     }
 
-    /// Bytes that are taken.
-    pub fn used(&self) -> usize {
-        self.used
-    }
-
-    fn put(&mut self, key: Key, slot: Slot) {
+    fn put(&mut self, key: Key, slot: Slot) -> Vec<Key> {
         let looked = Cell::new(self.look());
         self.slots.insert(key, Held { slot, looked });
         self.count();
+        let mut gone = Vec::new();
         while self.used > self.room {
             let others = self.slots.iter().filter(|(other, _)| **other != key);
             let Some(oldest) = others.min_by_key(|(_, held)| held.looked.get()).map(|(key, _)| *key) else {
-                return;
+                break;
             };
             self.slots.remove(&oldest);
+            gone.push(oldest);
             self.count();
         }
+        gone
     }
 
     fn look(&self) -> u64 {

@@ -159,6 +159,8 @@ pub enum PictureState {
     Asked,
     /// It can be drawn.
     Ready,
+    /// It had to make room for others that are looked at with it.
+    Gone,
     /// It cannot be had.
     Failed(String),
 }

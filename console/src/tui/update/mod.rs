@@ -42,7 +42,10 @@ pub fn update(state: &mut State, event: Event) -> Effects {
         Event::Fetched { want, at, answer } => arrive::data(state, &want, at, answer),
         Event::Done { ticket, at, outcome } => arrive::done(state, ticket, at, outcome),
         Event::Ordered { of, order } => table::ordered(state, of, order),
-        Event::Picture { image, cells, error } => {
+        Event::Picture { image, cells, error, gone } => {
+            for key in gone {
+                state.pictures.insert(key, PictureState::Gone);
+            }
             let fate = error.map_or(PictureState::Ready, PictureState::Failed);
             state.pictures.insert((image, cells), fate);
         }
@@ -116,16 +119,22 @@ fn fetch(state: &mut State, effects: &mut Effects) {
         }
     }
     let pictures = views::pictures(state);
-    for (shown, cells) in &pictures {
+    let wanted = |key: &(Hash, Cells)| pictures.iter().any(|(shown, cells)| *key == (shown.image, *cells));
+    state.pictures.retain(|key, fate| *fate != PictureState::Gone || wanted(key));
+    for (n, (shown, cells)) in pictures.iter().enumerate() {
         let (shown, cells) = (*shown, *cells);
         let key = (shown.image, cells);
-        if cells.0 == 0 || cells.1 == 0 || state.pictures.contains_key(&key) {
+        let known = match state.pictures.get(&key) {
+            // Only the first one takes the room of others: all that are looked at would do so in turn,
+            // for ever.
+            Some(PictureState::Gone) => n > 0,
+            known => known.is_some(),
+        };
+        if cells.0 == 0 || cells.1 == 0 || known {
             continue;
         }
         if state.pictures.len() >= PICTURES {
             // Any but those looked at now: they would be asked for again at once.
-            let wanted =
-                |key: &(Hash, Cells)| pictures.iter().any(|(shown, cells)| *key == (shown.image, *cells));
             if let Some(other) = state.pictures.keys().find(|key| !wanted(key)).copied() {
                 state.pictures.remove(&other);
             }
