@@ -13,7 +13,7 @@ use vigie_protocol::preprocess::PreprocessSpec;
 use vigie_protocol::project::ProjectSettings;
 use vigie_protocol::run::{Recipe, Run, RunState};
 use vigie_protocol::service::{
-    AliasMoved, ChangeSetGet, DatasetGet, Empty, InProject, JobChange, ModelGet, ModelList, ProjectCreate,
+    AliasMoved, ChangeSetGet, DatasetGet, Empty, JobChange, ModelGet, ModelList, ProjectCreate, Promote,
     RunGet, RunList,
 };
 use vigie_protocol::{AliasName, ChangeSetId, IdempotencyKey, ModelNumber, ProjectName, RunId};
@@ -22,7 +22,7 @@ use crate::cli::{datasets, models, runs};
 use crate::exit::{Exit, Failure};
 use crate::follow::to_the_end;
 use crate::out::{Sheet, count, duration, note, percent};
-use crate::session::{Session, ask};
+use crate::session::{Session, ask, ask_to_the_end};
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -255,8 +255,8 @@ impl Pipeline<'_> {
 
     async fn promote(&mut self, candidate: ModelNumber) -> Result<Promoted, Failure> {
         let alias = AliasName::production();
-        let aliases = ask!(self.session, alias_list, InProject { project: self.project.clone() }).await?;
-        if aliases.iter().any(|held| held.name == alias && held.model == candidate) {
+        let holder = models::holder(self.session, self.project, &alias).await?;
+        if holder.as_ref().is_some_and(|holder| holder.model == candidate) {
             self.done(format!("{candidate} is in production already"));
             return Ok((None, None));
         }
@@ -267,9 +267,16 @@ impl Pipeline<'_> {
                 self.project
             )));
         }
-        let reason = Some("vigie pipeline".to_owned());
-        let moved =
-            models::promote(self.session, self.project.clone(), candidate, alias, reason, false).await?;
+        let request = Promote {
+            key: IdempotencyKey::new(),
+            project: self.project.clone(),
+            candidate,
+            alias,
+            expected_generation: holder.map_or(0, |holder| holder.generation),
+            reason: Some("vigie pipeline".to_owned()),
+            override_gate: false,
+        };
+        let moved = ask_to_the_end!(self.session, promote, request).await?;
         self.done(format!("{candidate} passed the gate and is in production"));
         Ok((Some(verdict), Some(moved)))
     }

@@ -59,6 +59,8 @@ async fn every_way_to_fail_has_its_exit_code() {
     assert_eq!(fake.vigie("whoami --timeout 100ms").await.code, 7);
     assert_eq!(fake.vigie("whoami --frobnicate").await.code, 2);
     assert_eq!(fake.vigie("whoami --agent nobody").await.code, 5);
+    assert_eq!(fake.vigie("sources show nobody").await.code, 5);
+    assert_eq!(fake.vigie("label answer --cluster 3 --class owl").await.code, 2, "of which clusters?");
     let ran = fake.vigie("whoami --agent unix:/nowhere/agent.sock").await;
     assert_eq!(ran.code, 3);
     assert!(ran.stderr.contains("hint: "), "{ran:?}");
@@ -236,6 +238,21 @@ async fn promotion_asks_and_the_gate_decides() {
     assert_eq!(ran.code, 0);
     assert!(ran.stderr.contains("to go back to v1: vigie models rollback -p birds\n"), "{ran:?}");
     assert_eq!(fake.vigie("models rollback").await.code, 0, "no question at three in the morning");
+
+    // Somebody else was faster, while the gate held the candidate against the holder before.
+    let other = vigie_protocol::ModelNumber(9);
+    for line in ["models promote v1 --yes", "models promote v1 --yes --override --reason because"] {
+        fake.world().gate_passes = true;
+        fake.world().promoted_meanwhile = Some(other);
+        let ran = fake.vigie(line).await;
+        assert_eq!(ran.code, 6, "{ran:?}");
+        assert!(ran.stderr.contains("production moved meanwhile"), "{ran:?}");
+        assert_eq!(fake.world().production.as_ref().map(|alias| alias.model), Some(other));
+    }
+    // An override is for what the gate was seen to refuse.
+    fake.world().gate_passes = true;
+    assert_eq!(fake.vigie("models promote v1 --yes --override --reason because").await.code, 0);
+    assert_eq!(fake.world().overrides, 1, "the one above");
 }
 
 #[tokio::test]

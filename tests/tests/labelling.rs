@@ -110,9 +110,11 @@ async fn from_a_word_to_a_version() -> Result<()> {
     let clusters = json(&agent, "label clusters --refresh")?;
     let groups = clusters["clusters"].as_array().context("clusters")?;
     ensure!(!groups.is_empty(), "{clusters}");
+    let made = clusters["made"].as_str().context("made")?;
     for group in groups {
         let number = group["number"].to_string();
-        let answer = ["label", "answer", "--cluster", &number, "--class", "ankle boot", "-p", "shop"];
+        let cluster = ["label", "answer", "--cluster", &number, "--made", made];
+        let answer = [&cluster[..], &["--class", "ankle boot", "-p", "shop"]].concat();
         let refused = agent.vigie(&answer)?;
         if number == "1" {
             ensure!(refused.code != 0 && refused.err.contains("no class"), "{refused:?}");

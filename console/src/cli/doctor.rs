@@ -30,7 +30,7 @@ impl Doctor {
         if !app.out.is_json() {
             hints(&findings);
         }
-        verdict(&findings)
+        verdict(findings.iter())
     }
 }
 
@@ -52,9 +52,40 @@ fn hints(findings: &[Finding]) {
     }
 }
 
-fn verdict(findings: &[Finding]) -> anyhow::Result<()> {
-    match findings.iter().filter(|finding| finding.state == ServiceState::Down).count() {
+/// Whether no finding wants action.
+///
+/// # Errors
+/// How many do.
+pub fn verdict<'a>(findings: impl Iterator<Item = &'a Finding>) -> anyhow::Result<()> {
+    let (mut down, mut all) = (0, 0);
+    for finding in findings {
+        down += u32::from(finding.state == ServiceState::Down);
+        all += 1;
+    }
+    match down {
         0 => Ok(()),
-        n => Err(Failure::new(Exit::Failed, format!("{n} of {} checks want action", findings.len())).into()),
+        n => Err(Failure::new(Exit::Failed, format!("{n} of {all} checks want action")).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_down_ends_it_badly() {
+        for (states, wrong) in [
+            (vec![], None),
+            (vec![ServiceState::Up, ServiceState::Degraded], None),
+            (
+                vec![ServiceState::Up, ServiceState::Down, ServiceState::Down],
+                Some("2 of 3 checks want action"),
+            ),
+        ] {
+            let finding = |state| Finding { check: String::new(), state, detail: String::new(), hint: None };
+            let findings: Vec<Finding> = states.into_iter().map(finding).collect();
+            let said = verdict(findings.iter()).err().map(|error| error.to_string());
+            assert_eq!(said.as_deref(), wrong);
+        }
     }
 }

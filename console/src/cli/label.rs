@@ -4,14 +4,14 @@ use clap::{Args, Subcommand};
 use vigie_protocol::feedback::{Clusters, LabelItem, LabelQueue, Said};
 use vigie_protocol::job::JobSpec;
 use vigie_protocol::service::{FeedbackGive, InProject, LabelCluster, LabelNext, LabelPage};
-use vigie_protocol::{IdempotencyKey, PredictionId};
+use vigie_protocol::{IdempotencyKey, PredictionId, Time};
 
 use crate::app::App;
 use crate::cli::datasets::submit;
 use crate::cli::feedback::AnswerArgs;
 use crate::exit::Failure;
 use crate::follow::to_the_end;
-use crate::out::{Cell, Column, Sheet, Style, Table, age, count, note, percent, when};
+use crate::out::{Cell, Column, Sheet, Style, Table, age, count, note, percent};
 use crate::session::ask;
 
 const EXAMPLES: &str = "\
@@ -21,7 +21,7 @@ Examples:
   vigie label answer 01932f6c-… --class 'snowy owl'
   vigie label answer 01932f6c-… --class jay --blind
   vigie label clusters --refresh                   group what is deferred by its looks
-  vigie label answer --cluster 3 --class puffin --new
+  vigie label answer --cluster 3 --made 2026-11-21T09:30:00.123456Z --class puffin --new
 In the terminal UI (`vigie`, then L) the pictures are shown and one key answers.
 ";
 
@@ -55,8 +55,12 @@ enum Verb {
         #[arg(required_unless_present = "cluster", conflicts_with = "cluster")]
         prediction: Option<PredictionId>,
         /// All images of this cluster that are still deferred
-        #[arg(long, value_name = "NUMBER", requires = "class")]
+        #[arg(long, value_name = "NUMBER", requires_all = ["class", "made"])]
         cluster: Option<u32>,
+        /// When the clusters were made that you looked at, as `vigie label clusters` says; grouped anew,
+        /// the same number is another cluster
+        #[arg(long, value_name = "TIME", requires = "cluster")]
+        made: Option<Time>,
         /// Of a cluster: all but this one; can be given several times
         #[arg(long, value_name = "PREDICTION", requires = "cluster")]
         except: Vec<PredictionId>,
@@ -111,14 +115,12 @@ impl Label {
                 let given = ask!(session, feedback_give, request).await?;
                 Ok(app.out.value(&given, |_| given.consensus.to_string())?)
             }
-            Verb::Answer { prediction: None, cluster, except, answer, .. } => {
-                let (Some(cluster), Said::Wrong { class }) = (cluster, answer.what.said()) else {
-                    return Err(Failure::usage("a cluster is answered with --cluster and --class").into());
+            Verb::Answer { prediction: None, cluster, made, except, answer, .. } => {
+                let (Some(cluster), Some(made), Said::Wrong { class }) = (cluster, made, answer.what.said())
+                else {
+                    let needed = "a cluster is answered with --cluster, --made and --class";
+                    return Err(Failure::usage(needed).into());
                 };
-                let clusters = ask!(session, label_clusters, InProject { project: project.clone() }).await?;
-                let made = clusters.made.ok_or_else(|| {
-                    Failure::usage("there are no clusters yet; `vigie label clusters --refresh` makes them")
-                })?;
                 let (key, new_class) = (IdempotencyKey::new(), answer.new);
                 let request = LabelCluster { key, project, made, cluster, except, class, new_class };
                 let labelled = ask!(session, label_cluster, request).await?;
@@ -190,7 +192,7 @@ fn clusters(found: &Clusters, style: &Style) -> Sheet {
         ]);
     }
     Sheet::new()
-        .maybe("Made", found.made.map(|made| when(style.now, made)))
+        .maybe("Made", found.made.map(|made| format!("{made} ({})", age(style.now, made))))
         .maybe("By", found.model.map(|model| format!("the features of {model}")))
         .field("In none", format!("{} deferred images", count(found.outside)))
         .table("Clusters", table)

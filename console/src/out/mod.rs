@@ -17,7 +17,7 @@ pub use human::{age, bytes, count, duration, eta, micros, percent, signed, when}
 pub use progress::Progress;
 pub use sheet::Sheet;
 pub use table::{Cell, Column, Table, Tone};
-pub use text::{cut, safe, sparkline, width};
+pub use text::{cut, cut_with, safe, sparkline, width};
 
 /// In which form data is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -146,7 +146,7 @@ impl Table {
                     line.push_str(&" ".repeat(GAP));
                 }
                 let text = cut(&cell.text, cells);
-                let padding = " ".repeat(cells - width(&text));
+                let padding = " ".repeat(cells.saturating_sub(width(&text)));
                 let last = i + 1 == self.columns.len();
                 let painted = cell.tone.paint(&text, style);
                 match (column.right, last) {
@@ -214,6 +214,21 @@ mod tests {
         owl    1,500  import of a-rather-long-name.zip
         猫         -  x\u{1b}[2J
         ");
+    }
+
+    #[test]
+    fn columns_stand_under_each_other_whatever_names_hold() {
+        let mut table = Table::new([Column::flexible("NAME"), Column::figure("IMAGES")], "none");
+        for name in ["☀\u{fe0f}".repeat(9), "👩\u{200d}👩\u{200d}👧".repeat(9), "e\u{301}\u{200b}".repeat(30)]
+        {
+            table.row([name.into(), "7".into()]);
+        }
+        for room in 0..30 {
+            let text = table.render(&style(Some(room), false));
+            let widths: Vec<usize> = text.lines().map(width).collect();
+            assert!(widths.iter().all(|width| *width <= room), "{room}: {text}");
+            assert!(room < 20 || widths.iter().all(|width| *width == widths[0]), "{room}: {text}");
+        }
     }
 
     #[test]

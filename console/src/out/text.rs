@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use ratatui::style::Style;
+use ratatui::text::Span;
+use unicode_width::UnicodeWidthStr;
 
 /// `text` with everything that could move the cursor or reorder the line spelled out: names come
 /// from files and from other people, and a terminal obeys escape sequences whoever sent them.
@@ -27,22 +29,30 @@ pub fn width(text: &str) -> usize {
 
 /// `text` in at most `cells` cells; what was cut is shown by `…`.
 pub fn cut(text: &str, cells: usize) -> String {
+    cut_with(text, cells, "…")
+}
+
+/// `text` in at most `cells` cells, never through the middle of a letter with its accents or of an
+/// emoji; what was cut is shown by `mark`, which takes one cell.
+pub fn cut_with(text: &str, cells: usize, mark: &str) -> String {
     if width(text) <= cells {
         return text.to_owned();
     }
+    if cells == 0 {
+        return String::new();
+    }
     let mut out = String::new();
     let mut used = 0;
-    for c in text.chars() {
-        let next = used + c.width().unwrap_or(0);
+    for piece in Span::raw(text).styled_graphemes(Style::new()) {
+        // Of the whole piece: a variation selector makes what it follows wider.
+        let next = used + width(piece.symbol);
         if next + 1 > cells {
             break;
         }
-        out.push(c);
+        out.push_str(piece.symbol);
         used = next;
     }
-    if cells > 0 {
-        out.push('…');
-    }
+    out.push_str(mark);
     out
 }
 
@@ -66,6 +76,8 @@ pub fn sparkline(values: &[f64], cells: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -88,9 +100,28 @@ mod tests {
             ("猫猫猫", 4, "猫…"),
             ("猫", 2, "猫"),
             ("ab", 0, ""),
+            ("ab", 1, "…"),
+            // What is narrow alone is wide with a variation selector, and a family is one picture.
+            ("☀\u{fe0f}☀\u{fe0f}☀\u{fe0f}", 4, "☀\u{fe0f}…"),
+            ("☀\u{fe0f}", 1, "…"),
+            ("👩\u{200d}👩\u{200d}👧👩\u{200d}👩\u{200d}👧", 3, "👩\u{200d}👩\u{200d}👧…"),
+            ("e\u{301}e\u{301}e\u{301}", 2, "e\u{301}…"),
+            ("a\u{200b}b\u{200b}c\u{200b}d", 3, "a\u{200b}b\u{200b}…"),
         ] {
             assert_eq!(cut(text, cells), shown);
             assert!(width(&cut(text, cells)) <= cells);
+        }
+    }
+
+    /// Pieces that are wider, narrower or otherwise together than each of their characters.
+    const PIECES: [&str; 12] =
+        ["a", "猫", "☀", "\u{fe0f}", "\u{fe0e}", "👩", "\u{200d}", "\u{301}", "\u{200b}", "🇫", "🏿", "لا"];
+
+    proptest! {
+        #[test]
+        fn nothing_is_cut_too_wide(at in prop::collection::vec(0..PIECES.len(), 0..20), cells in 0_usize..12) {
+            let text: String = at.into_iter().map(|at| PIECES[at]).collect();
+            prop_assert!(width(&cut(&text, cells)) <= cells, "{text:?}");
         }
     }
 

@@ -66,6 +66,9 @@ pub enum Event {
         cells: Cells,
         /// Why it cannot.
         error: Option<String>,
+        /// Those that had to make room for it.
+        #[serde(default)]
+        gone: Vec<(Hash, Cells)>,
     },
     /// Something outside went well or wrong: a file was written, the terminal refused.
     Note {

@@ -20,8 +20,10 @@ use super::run::Told;
 use super::state::{AgentIndex, Cells, OrderOf, State};
 use super::{table, views};
 
-/// Calls to one agent at a time: one that is slow must not hold more than this.
+/// Questions to one agent at a time, and changes besides: one that is slow must not hold more than this.
 const AT_ONCE: usize = 8;
+/// Pictures of one agent at a time, besides the questions: they are large, and a link is narrow.
+const PICTURES_AT_ONCE: usize = 4;
 /// The largest picture that is fetched.
 const LARGEST_PICTURE: u64 = 64 << 20;
 
@@ -56,9 +58,25 @@ pub struct Performer {
 
 struct Agent {
     client: AgentClient,
-    room: Arc<Semaphore>,
+    rooms: Rooms,
     /// Words on images, which go one after another.
     labels: mpsc::Sender<Word>,
+}
+
+/// Who may talk to an agent at a time. A change waits for neither questions nor pictures: a rollback
+/// may be one.
+struct Rooms {
+    questions: Arc<Semaphore>,
+    changes: Arc<Semaphore>,
+    pictures: Arc<Semaphore>,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        let [questions, changes, pictures] =
+            [AT_ONCE, AT_ONCE, PICTURES_AT_ONCE].map(|many| Arc::new(Semaphore::new(many)));
+        Self { questions, changes, pictures }
+    }
 }
 
 /// Which order was asked for last.
@@ -97,7 +115,7 @@ impl Performer {
         let agent = |client: AgentClient| {
             let (labels, words) = mpsc::channel(WORDS);
             runtime.spawn(say(client.clone(), words, events.clone(), Arc::clone(&clock)));
-            Agent { client, room: Arc::new(Semaphore::new(AT_ONCE)), labels }
+            Agent { client, rooms: Rooms::default(), labels }
         };
         let agents = clients.into_iter().map(agent).collect();
         Self { runtime, agents, events, album, medium, clock, orders: Arc::default() }
@@ -110,6 +128,7 @@ impl Performer {
                 let query = want.query.clone();
                 self.call(
                     want.agent,
+                    |rooms| &rooms.questions,
                     move |client| async move { fetch::fetch(&client, query, cursor).await },
                     move |at, answer| Event::Fetched { want, at, answer },
                 );
@@ -119,9 +138,12 @@ impl Performer {
                 self.say(agent, (ticket, change));
             }
             Effect::Change { ticket, agent, change } => {
-                self.call(agent, move |client| async move { change::carry_out(&client, *change).await }, {
-                    move |at, outcome| Event::Done { ticket, at, outcome }
-                });
+                self.call(
+                    agent,
+                    |rooms| &rooms.changes,
+                    move |client| async move { change::carry_out(&client, *change).await },
+                    move |at, outcome| Event::Done { ticket, at, outcome },
+                );
             }
             Effect::Order(of) => self.order(of, state.clone()),
             Effect::Picture { agent, image, cells } => self.picture(agent, image, cells),
@@ -141,18 +163,19 @@ impl Performer {
         None
     }
 
-    /// Calls an agent in a task; what comes of it becomes an event.
+    /// Calls an agent in a task, once there is room; what comes of it becomes an event.
     fn call<T, Fut>(
         &self,
         agent: AgentIndex,
+        room: impl FnOnce(&Rooms) -> &Arc<Semaphore>,
         work: impl FnOnce(AgentClient) -> Fut + Send + 'static,
         event: impl FnOnce(Time, Result<T, ApiError>) -> Event + Send + 'static,
     ) where
         T: Send + 'static,
         Fut: Future<Output = Result<T, ApiError>> + Send,
     {
-        let Some(Agent { client, room, .. }) = self.agents.get(agent.0 as usize) else { return };
-        let (client, room, events) = (client.clone(), Arc::clone(room), self.events.clone());
+        let Some(Agent { client, rooms, .. }) = self.agents.get(agent.0 as usize) else { return };
+        let (client, room, events) = (client.clone(), Arc::clone(room(rooms)), self.events.clone());
         let clock = Arc::clone(&self.clock);
         self.runtime.spawn(async move {
             // Closed it never is: whoever waits here gets in, or the console ends.
@@ -196,7 +219,7 @@ impl Performer {
 
     fn picture(&self, agent: AgentIndex, image: Hash, cells: Cells) {
         let Some(found) = self.agents.get(agent.0 as usize) else { return };
-        let (client, room) = (found.client.clone(), Arc::clone(&found.room));
+        let (client, room) = (found.client.clone(), Arc::clone(&found.rooms.pictures));
         let (events, album) = (self.events.clone(), Arc::clone(&self.album));
         let medium = self.medium;
         self.runtime.spawn(async move {
@@ -210,8 +233,9 @@ impl Performer {
             };
             let error = made.as_ref().err().cloned();
             let key = pictures::Key { image, kind: medium.kind, cells };
-            album.lock().unwrap_or_else(PoisonError::into_inner).fill(key, made);
-            let _ = events.send(Told::Event(Event::Picture { image, cells, error })).await;
+            let gone = album.lock().unwrap_or_else(PoisonError::into_inner).fill(key, made);
+            let gone = gone.into_iter().map(|key| (key.image, key.cells)).collect();
+            let _ = events.send(Told::Event(Event::Picture { image, cells, error, gone })).await;
         });
     }
 
@@ -242,3 +266,6 @@ fn make(bytes: &[u8], medium: &Medium, cells: Cells) -> Result<Encoded, String> 
     let decoded = pictures::decode(bytes, &Limits::default()).map_err(|error| error.to_string())?;
     pictures::encode(&decoded, medium, cells).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

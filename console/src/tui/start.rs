@@ -27,7 +27,7 @@ use crate::session;
 /// What waits to be taken in: keys and outcomes. Agents' news have places of their own, so that this
 /// is never filled by agents while the terminal stalls.
 const QUEUE: usize = 1_024;
-/// Bytes of pictures that are kept ready: more than the pictures whose fate the state remembers.
+/// Bytes of pictures that are kept ready: on a large screen some twenty, by what a terminal takes most for.
 const ALBUM: usize = 96 << 20;
 
 /// What the command line said.

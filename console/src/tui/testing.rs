@@ -191,6 +191,7 @@ fn answers() -> Vec<(Query, Answer)> {
                 detail: "75.0 % against 80.0 %".to_owned(),
             },
         ],
+        against: Some(ModelNumber(7)),
         ..GateVerdict::sample()
     };
     let detail = ModelDetail::sample();

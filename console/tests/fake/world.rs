@@ -46,6 +46,10 @@ pub struct World {
     pub stands_still: bool,
     /// Whether the gate lets candidates through.
     pub gate_passes: bool,
+    /// How often a promotion asked to override the gate.
+    pub overrides: usize,
+    /// What somebody else promotes while the gate is asked next.
+    pub promoted_meanwhile: Option<ModelNumber>,
     /// What `whoami` answers instead; `Some(None)` is silence.
     pub whoami: Option<Option<ApiError>>,
     /// What happened; a watch tells it once.
@@ -80,6 +84,8 @@ impl World {
             fails: None,
             stands_still: false,
             gate_passes: true,
+            overrides: 0,
+            promoted_meanwhile: None,
             whoami: None,
             events: Vec::new(),
             happens: Arc::default(),
@@ -183,6 +189,7 @@ impl World {
             })),
             Q::ChangeSetList { .. } => A::ChangeSetList(Ok(Page::whole(Vec::sample()))),
             Q::ChangeSetGet { .. } => A::ChangeSetGet(Ok(ChangeSet::sample())),
+            Q::SourceList { .. } => A::SourceList(Ok(Vec::sample())),
             Q::LeaseList { .. } => A::LeaseList(Ok(Vec::sample())),
             Q::AliasHistory { .. } => A::AliasHistory(Ok(Page::whole(Vec::sample()))),
             Q::PredictionList { .. } => A::PredictionList(Ok(Page::whole(vec![prediction(None)]))),
@@ -201,9 +208,16 @@ impl World {
                 A::ModelList(Ok(page(self.models.iter().rev().cloned().collect(), &request.page)))
             }
             Q::ModelGet { request } => A::ModelGet(self.model(request.number)),
-            Q::GateTest { request } => A::GateTest(Ok(self.verdict(request.candidate))),
+            Q::GateTest { request } => {
+                let verdict = self.verdict(request.candidate);
+                if let Some(other) = self.promoted_meanwhile.take() {
+                    self.move_alias(other, MoveKind::Promote, None);
+                }
+                A::GateTest(Ok(verdict))
+            }
             Q::AliasList { .. } => A::AliasList(Ok(self.production.clone().into_iter().collect())),
             Q::Promote { request } => {
+                self.overrides += usize::from(request.override_gate);
                 if let Some(conflict) = self.conflict(request.expected_generation) {
                     return Some(A::Promote(Err(conflict)));
                 }
@@ -490,7 +504,8 @@ impl World {
             passed: self.gate_passes,
             detail: "90.0 % of 20".to_owned(),
         };
-        GateVerdict { candidate, against: None, checks: vec![check], at: Time::now() }
+        let against = self.production.as_ref().map(|alias| alias.model);
+        GateVerdict { candidate, against, checks: vec![check], at: Time::now() }
     }
 
     fn move_alias(&mut self, to: ModelNumber, kind: MoveKind, verdict: Option<GateVerdict>) -> AliasMoved {

@@ -5,10 +5,11 @@ mod show;
 
 use clap::{Args, Subcommand};
 use futures::future::join_all;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use vigie_protocol::service::Empty;
 
 use crate::app::App;
+use crate::cli::doctor;
 use crate::config::Chosen;
 use crate::exit::{Exit, Failure};
 use crate::out::Sheet;
@@ -22,7 +23,7 @@ Examples:
   vigie agents health               services and machine of the chosen agent
   vigie agents health -a ssh://lab  of another one
   vigie agents log -f --level warn  what it says of itself, from now on too
-  vigie agents doctor               the findings of all agents that want a look
+  vigie agents doctor               the self-check of every agent; exit code 1 when one wants action
 ";
 
 #[derive(Debug, Args)]
@@ -54,7 +55,12 @@ struct Answer<T> {
     /// What it answered.
     answer: Option<T>,
     /// Why it did not.
-    error: Option<String>,
+    #[serde(serialize_with = "message")]
+    error: Option<Failure>,
+}
+
+fn message<S: Serializer>(error: &Option<Failure>, serializer: S) -> Result<S::Ok, S::Error> {
+    error.as_ref().map(|failure| &failure.message).serialize(serializer)
 }
 
 impl Agents {
@@ -77,15 +83,17 @@ impl Agents {
                     let sheet = answers.iter().fold(Sheet::new(), |sheet, answer| {
                         let name = answer.context.as_ref().unwrap_or(&answer.target);
                         match (&answer.answer, &answer.error) {
-                            (Some(findings), _) => sheet.table(name, crate::cli::doctor::table(findings)),
+                            (Some(findings), _) => sheet.table(name, doctor::table(findings)),
                             (None, error) => {
-                                sheet.line("").line(format!("{name}: {}", error.as_deref().unwrap_or("?")))
+                                let why = error.as_ref().map_or("?", |failure| &failure.message);
+                                sheet.line("").line(format!("{name}: {why}"))
                             }
                         }
                     });
                     sheet.render(style)
                 })?;
-                all_reached(&answers)
+                all_reached(&answers)?;
+                doctor::verdict(answers.iter().filter_map(|answer| answer.answer.as_ref()).flatten())
             }
         }
     }
@@ -111,19 +119,51 @@ async fn ask_all<T>(
         let (answer, error) = match answer {
             Ok(answer) => (Some(answer), None),
             Err(failure) if failure.exit == Exit::Interrupted => return Err(failure),
-            Err(failure) => (None, Some(failure.message)),
+            Err(failure) => (None, Some(failure)),
         };
         Ok(Answer { context: agent.name, target, answer, error })
     }));
     answers.await.into_iter().collect()
 }
 
+/// Whether every agent answered. Where they failed in different ways, no exit code says it all.
 fn all_reached<T>(answers: &[Answer<T>]) -> anyhow::Result<()> {
-    match answers.iter().filter(|answer| answer.error.is_some()).count() {
-        0 => Ok(()),
-        n => {
-            Err(Failure::new(Exit::Unreachable, format!("{n} of {} agents did not answer", answers.len()))
-                .into())
+    let failures: Vec<&Failure> = answers.iter().filter_map(|answer| answer.error.as_ref()).collect();
+    let Some(first) = failures.first() else { return Ok(()) };
+    let alike = failures.iter().all(|failure| failure.exit == first.exit);
+    let exit = if alike { first.exit } else { Exit::Failed };
+    Err(Failure::new(exit, format!("{} of {} agents did not answer", failures.len(), answers.len())).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use vigie_protocol::{ApiError, ErrorCode};
+
+    use super::*;
+
+    #[test]
+    fn the_exit_code_says_why_agents_did_not_answer() {
+        let answer = |error: Option<ErrorCode>| Answer {
+            context: None,
+            target: "unix:/agent.sock".to_owned(),
+            answer: error.is_none().then_some(()),
+            error: error.map(|code| ApiError::new(code, "no").into()),
+        };
+        let (away, refused) = (Some(ErrorCode::Unavailable), Some(ErrorCode::Forbidden));
+        for (errors, expected) in [
+            (vec![], Exit::Ok),
+            (vec![None, None], Exit::Ok),
+            (vec![None, away], Exit::Unreachable),
+            (vec![refused, None], Exit::Refused),
+            (vec![refused, refused], Exit::Refused),
+            (vec![refused, away], Exit::Failed),
+        ] {
+            let answers: Vec<Answer<()>> = errors.iter().copied().map(answer).collect();
+            let exit =
+                all_reached(&answers).map_or_else(|error| crate::exit::report(&error).0, |()| Exit::Ok);
+            assert_eq!(exit, expected, "{errors:?}");
         }
+        let json = serde_json::to_value(answer(refused)).expect("JSON");
+        assert_eq!((&json["error"], &json["answer"]), (&"no".into(), &serde_json::Value::Null));
     }
 }

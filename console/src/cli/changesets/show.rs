@@ -102,8 +102,6 @@ pub fn sheet(set: &ChangeSet, style: &Style) -> Sheet {
             .field("Decided", format!("{} by {by}", when(style.now, *at)))
             .maybe("Reason", reason.as_ref());
     }
-    sheet =
-        sheet.table("Changes", changes_table(classes)).table("The version it makes", classes_table(result));
     if !renames.is_empty() {
         sheet = sheet.table("Renamed", renames_table(renames));
     }
@@ -191,4 +189,21 @@ fn told(findings: &FindingCounts) -> Option<String> {
     .map(|(n, what)| format!("{} {what}", count(n)))
     .collect();
     (!told.is_empty()).then(|| told.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use vigie_protocol::Time;
+    use vigie_protocol::samples::Sample;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let style = Style { colour: false, width: None, now: Time::default() };
+        let text = sheet(&ChangeSet::sample(), &style).render(&style);
+        for title in ["Changes", "Renamed", "Not taken", "The version it makes"] {
+            assert_eq!(text.lines().filter(|line| line.starts_with(title)).count(), 1, "{title}: {text}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ mod show;
 
 use clap::{Args, Subcommand};
 use vigie_protocol::job::JobSpec;
-use vigie_protocol::model::{GateVerdict, MoveKind};
+use vigie_protocol::model::{Alias, GateVerdict, MoveKind};
 use vigie_protocol::service::{
     AliasHistory, AliasMoved, GateTest, InProject, ModelGet, ModelList, Promote, Rollback,
 };
@@ -153,6 +153,8 @@ impl Models {
                 if verdict.passed() { Ok(()) } else { Err(refused(&verdict).into()) }
             }
             Verb::Promote { model, alias: AliasOption { alias }, reason, override_gate, yes } => {
+                // Before the gate: nobody is displaced whom the candidate was not compared with.
+                let holder = holder(session, &project, &alias).await?;
                 let verdict = gate(session, &project, model, &alias).await?;
                 note(show::verdict_table(&verdict).render(&app.out.for_notes()).trim_end());
                 if !verdict.passed() && !override_gate {
@@ -161,10 +163,24 @@ impl Models {
                         .into());
                 }
                 if alias == AliasName::production() {
-                    let question = format!("Promote {model} of {project} to production?");
+                    let held = match &holder {
+                        Some(holder) => format!("held by {}", holder.model),
+                        None => "held by nobody".to_owned(),
+                    };
+                    let question = format!("Promote {model} of {project} to production, {held}?");
                     confirm(&app.interrupt, &question, &model.to_string(), yes).await?;
                 }
-                let moved = promote(session, project, model, alias, reason, override_gate).await?;
+                let request = Promote {
+                    key: IdempotencyKey::new(),
+                    project,
+                    candidate: model,
+                    alias,
+                    expected_generation: holder.map_or(0, |holder| holder.generation),
+                    reason,
+                    // What passes needs no override, and what fails later was not meant by it.
+                    override_gate: override_gate && !verdict.passed(),
+                };
+                let moved = ask_to_the_end!(session, promote, request).await?;
                 say_moved(&moved);
                 Ok(app.out.value(&moved, |style| show::moved_sheet(&moved).render(style))?)
             }
@@ -205,27 +221,14 @@ pub async fn gate(
     ask!(session, gate_test, request).await
 }
 
-/// Gives `alias` to a model version, as things stand now.
-pub async fn promote(
+/// Who holds an alias now, if anybody does.
+pub async fn holder(
     session: &Session,
-    project: ProjectName,
-    candidate: ModelNumber,
-    alias: AliasName,
-    reason: Option<String>,
-    override_gate: bool,
-) -> Result<AliasMoved, Failure> {
+    project: &ProjectName,
+    alias: &AliasName,
+) -> Result<Option<Alias>, Failure> {
     let aliases = ask!(session, alias_list, InProject { project: project.clone() }).await?;
-    let held = aliases.into_iter().find(|held| held.name == alias);
-    let request = Promote {
-        key: IdempotencyKey::new(),
-        project,
-        candidate,
-        alias,
-        expected_generation: held.map_or(0, |held| held.generation),
-        reason,
-        override_gate,
-    };
-    ask_to_the_end!(session, promote, request).await
+    Ok(aliases.into_iter().find(|held| held.name == *alias))
 }
 
 /// The gate said no.

@@ -45,7 +45,7 @@ pub struct Apply {
 pub struct Preset {
     name: ProjectName,
     #[serde(default)]
-    description: String,
+    description: Option<String>,
     #[serde(default)]
     settings: toml::Table,
     #[serde(default)]
@@ -120,12 +120,12 @@ impl Preset {
     /// What is wrong with it, with its line, for people.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let preset: Self = toml::from_str(text)?;
-        preset.settings()?;
+        preset.settings(&ProjectSettings::default())?;
         Ok(preset)
     }
 
-    /// The settings: those of the file, the usual ones otherwise.
-    fn settings(&self) -> anyhow::Result<ProjectSettings> {
+    /// The settings: those of the file, otherwise as they are `now`.
+    fn settings(&self, now: &ProjectSettings) -> anyhow::Result<ProjectSettings> {
         // A setting with a typing mistake would be one that is not there.
         let known = toml::Table::try_from(ProjectSettings::default())?;
         // Absent by default, so not among those.
@@ -133,7 +133,9 @@ impl Preset {
         if let Some(unknown) = self.settings.keys().find(|name| !known(name)) {
             anyhow::bail!("there is no setting {unknown:?}");
         }
-        self.settings.clone().try_into().context("in [settings]")
+        let mut settings = toml::Table::try_from(now)?;
+        settings.extend(self.settings.clone());
+        settings.try_into().context("in [settings]")
     }
 }
 
@@ -168,8 +170,6 @@ struct Applying<'a> {
 
 impl Applying<'_> {
     async fn project(&self, preset: &Preset) -> anyhow::Result<Step> {
-        let settings = preset.settings()?;
-        let description = preset.description.clone();
         let (session, name) = (self.session, self.project.clone());
         let what = format!("project {name}");
         let seen = match ask!(session, project_get, InProject { project: name.clone() }).await {
@@ -177,6 +177,10 @@ impl Applying<'_> {
             Err(failure) if failure.exit == Exit::NotFound => None,
             Err(failure) => return Err(failure.into()),
         };
+        let now = seen.as_ref().map(|project| project.settings.clone()).unwrap_or_default();
+        let settings = preset.settings(&now)?;
+        let before = seen.as_ref().map(|project| project.description.clone()).unwrap_or_default();
+        let description = preset.description.clone().unwrap_or(before);
         let became = match seen {
             None => {
                 if !self.dry_run {
@@ -186,9 +190,7 @@ impl Applying<'_> {
                 }
                 Became::Created
             }
-            Some(Project { description: before, settings: now, .. })
-                if before == description && now == settings =>
-            {
+            Some(project) if project.description == description && project.settings == settings => {
                 Became::Unchanged
             }
             Some(Project { generation, .. }) => {
@@ -319,6 +321,8 @@ fn table(steps: &[Step], dry_run: bool) -> Table {
 mod tests {
     use std::path::Path;
 
+    use vigie_protocol::project::PicturePolicy;
+
     use super::*;
 
     #[test]
@@ -350,6 +354,29 @@ mod tests {
             assert!(format!("{error:#}").contains(message), "{text}: {error:#}");
         }
         let preset = Preset::parse("name = 'birds'\n[settings]\nkeep_confident = 0.7").expect("a preset");
-        assert_eq!(preset.settings().expect("settings").keep_confident, Some(0.7));
+        let settings = preset.settings(&ProjectSettings::default()).expect("settings");
+        assert_eq!(settings.keep_confident, Some(0.7));
+    }
+
+    #[test]
+    fn what_the_file_does_not_name_stays_as_it_is() {
+        let now = ProjectSettings {
+            keep_pictures: PicturePolicy::Sampled { percent: 5 },
+            picture_days: 365,
+            keep_confident: Some(0.9),
+            audit_percent: 2.5,
+            ..ProjectSettings::default()
+        };
+        for (settings, expected) in [
+            ("", now.clone()),
+            ("picture_days = 7", ProjectSettings { picture_days: 7, ..now.clone() }),
+            (
+                "keep_pictures = { kind = 'none' }\naudit_percent = 1",
+                ProjectSettings { keep_pictures: PicturePolicy::None, audit_percent: 1.0, ..now.clone() },
+            ),
+        ] {
+            let preset = Preset::parse(&format!("name = 'birds'\n[settings]\n{settings}")).expect(settings);
+            assert_eq!(preset.settings(&now).expect(settings), expected, "{settings}");
+        }
     }
 }

@@ -269,7 +269,7 @@ async fn settled(
 async fn find(session: &Session, project: ProjectName, name: &SourceName) -> Result<Source, Failure> {
     let sources = ask!(session, source_list, InProject { project }).await?;
     sources.into_iter().find(|source| source.name == *name).ok_or_else(|| {
-        Failure::new(Exit::Failed, format!("source {name} does not exist"))
+        Failure::new(Exit::NotFound, format!("source {name} does not exist"))
             .hint("see what there is with `vigie sources list`")
     })
 }

@@ -8,9 +8,11 @@ use vigie_protocol::service::{
 };
 use vigie_protocol::{AliasName, IdempotencyKey};
 
-use super::{Argument, BASE, Command, Kind, Risk, Scope};
+use super::{Argument, BASE, Command, Kind, Risk, Scope, askable};
 use crate::tui::effect::{Change, Effect, Effects, Request, Ticket};
-use crate::tui::state::{AgentIndex, Answer, Asked, Field, Form, FormAction, Overlay, Place, Query, State};
+use crate::tui::state::{
+    AgentIndex, Answer, Asked, Field, Form, FormAction, Offer, Overlay, Place, Query, State,
+};
 use crate::tui::views::{self, Subject};
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -166,18 +168,23 @@ pub(super) const COMMANDS: &[Command] = &[
     },
 ];
 
-/// Sends a change off and remembers that it was.
+/// Sends a change off and remembers that it was. One that the agent may not be asked for is not sent:
+/// the user is told why, and there is no ticket.
 pub(in crate::tui) fn send(
     state: &mut State,
     agent: AgentIndex,
     change: Change,
     effects: &mut Effects,
-) -> Ticket {
+) -> Option<Ticket> {
+    if let Err(reason) = askable(state, agent, &change) {
+        state.say(format!("nothing was asked of {}: {reason}", state.agent_name(agent)), true);
+        return None;
+    }
     let ticket = state.ticket();
     let since = state.now;
     state.asked.insert(ticket, Asked { agent, change: change.clone(), since });
     effects.push(Effect::Change { ticket, agent, change: Box::new(change) });
-    ticket
+    Some(ticket)
 }
 
 /// Asks for the classification of an image file of this machine.
@@ -204,7 +211,8 @@ fn promote(state: &mut State, reason: &str, _: &mut Effects) {
     }
     let query = Query::Gate { project: place.project.clone(), candidate, alias: alias.clone() };
     let refused = match state.answer(place.agent, query) {
-        Some(Answer::Gate(verdict)) => {
+        // One against an earlier holder says nothing about this move.
+        Some(Answer::Gate(verdict)) if verdict.against == holder.map(|held| held.model) => {
             let word = |passed| if passed { "passed" } else { "FAILED" };
             lines.extend(
                 verdict
@@ -248,7 +256,11 @@ fn promote(state: &mut State, reason: &str, _: &mut Effects) {
 
 /// Whom a rollback would give production to.
 fn previous(state: &State) -> Result<(Place, Alias), String> {
-    let place = views::subject_place(state).or_else(|| state.place()).ok_or("no project is selected")?;
+    // The project that was visited last may be another agent's than the one selected.
+    let of_acting = |place: &Place| views::acting_agent(state) == Some(place.agent);
+    let place = views::subject_place(state)
+        .or_else(|| state.place().filter(of_acting))
+        .ok_or("no project is selected")?;
     let glance = state.glance(&place).ok_or("nothing is known of the project yet")?;
     let production = AliasName::production();
     let held = glance.aliases.iter().find(|held| held.name == production).cloned();
@@ -281,7 +293,9 @@ fn rollback(state: &mut State, reason: &str, effects: &mut Effects) {
         reason: (!reason.is_empty()).then(|| reason.to_owned()),
     });
     // Right after a promotion from here one key takes it back: who just did it knows what it undoes.
-    let offered = state.offer.take_if(|offer| offer.place == place && offer.moved.to == held.model);
+    // What others moved since has another generation, whatever model holds it.
+    let is_this = |offer: &mut Offer| offer.place == place && offer.moved.generation == held.generation;
+    let offered = state.offer.take_if(is_this);
     if offered.is_some_and(|offer| offer.until > state.now) {
         send(state, place.agent, Change::Ask(request), effects);
         return;

@@ -276,7 +276,11 @@ fn back(state: &mut State) {
 
 fn predictions(state: &mut State, argument: &str, _: &mut Vec<Effect>) {
     let Some(place) = state.place() else { return };
-    match views::predictions::parse(argument, state, &place) {
+    let read = match argument {
+        "" => Ok(Default::default()),
+        words => views::predictions::parse(words, state, &place),
+    };
+    match read {
         Ok((filter, rest)) => {
             state.place = Some(place.clone());
             go(state, View::Predictions { place, filter });

@@ -20,8 +20,8 @@ pub(super) use go::follow;
 pub(super) use label::WORDS;
 pub(super) use review::CHANGES;
 
-use super::effect::Effects;
-use super::state::{State, View};
+use super::effect::{Change, Effects};
+use super::state::{AgentIndex, State, View};
 use super::views;
 
 /// Something the user can do.
@@ -177,29 +177,43 @@ pub fn enabled(command: &Command, state: &State) -> Result<(), String> {
 /// # Errors
 /// The reason, as a lower-case fragment.
 pub fn permitted(command: &Command, state: &State) -> Result<(), String> {
-    if command.risk > Risk::Read
-        && let Some(reason) = read_only(state)
-    {
-        return Err(reason);
+    let agent = views::acting_agent(state);
+    if command.risk > Risk::Read {
+        changeable(state, agent)?;
     }
     match command.method.and_then(service::method) {
-        Some(method) => allowed(state, method.role),
+        Some(method) => allowed(state, agent, method.role),
         None => Ok(()),
     }
 }
 
-/// Why nothing may be changed from here, if so.
-fn read_only(state: &State) -> Option<String> {
-    if state.read_only {
-        return Some("this console was started read-only".to_owned());
+/// Whether an agent may be asked for a change: keys act on marked rows too, and those may be of other
+/// agents than the selected one.
+///
+/// # Errors
+/// The reason, as a lower-case fragment.
+pub(super) fn askable(state: &State, agent: AgentIndex, change: &Change) -> Result<(), String> {
+    let Some(method) = service::method(change.method()) else { return Ok(()) };
+    if method.mutation {
+        changeable(state, Some(agent))?;
     }
-    let agent = state.fleet.get(views::acting_agent(state)?)?;
-    agent.read_only.then(|| format!("the configuration marks {} read-only", agent.name))
+    allowed(state, Some(agent), method.role)
+}
+
+/// Whether anything may be changed from here, and at this agent.
+fn changeable(state: &State, agent: Option<AgentIndex>) -> Result<(), String> {
+    if state.read_only {
+        return Err("this console was started read-only".to_owned());
+    }
+    match agent.and_then(|index| state.fleet.get(index)) {
+        Some(agent) if agent.read_only => Err(format!("the configuration marks {} read-only", agent.name)),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the agent that would be asked lets the user do it.
-fn allowed(state: &State, needed: Role) -> Result<(), String> {
-    let Some(agent) = views::acting_agent(state).and_then(|index| state.fleet.get(index)) else {
+fn allowed(state: &State, agent: Option<AgentIndex>, needed: Role) -> Result<(), String> {
+    let Some(agent) = agent.and_then(|index| state.fleet.get(index)) else {
         return Err("no agent is selected".to_owned());
     };
     if !agent.snapshot.is_connected() {
@@ -211,13 +225,17 @@ fn allowed(state: &State, needed: Role) -> Result<(), String> {
     }
 }
 
-/// Runs what was typed after `:`, or why it cannot be run.
+/// Runs what was typed after `:` or chosen from a menu, or says why it cannot be run. What acts on a row
+/// acts on the one that was selected when the line or the menu was opened, or not at all.
 ///
 /// # Errors
 /// What is wrong, for people.
 pub fn run_line(state: &mut State, line: &str, effects: &mut Effects) -> Result<(), String> {
     let (name, argument) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
     let command = find(name).ok_or_else(|| format!("there is no command {name:?}; ? lists what there is"))?;
+    if views::is_about_row(command) {
+        views::still_at_hand(state)?;
+    }
     run(state, command, argument.trim(), effects)
 }
 

@@ -254,8 +254,6 @@ fn narrow(state: &mut State, class: Option<String>, kind: Option<ChangeKind>) {
     let screen = state.nav.top_mut();
     if let View::Review { place, id, .. } = &screen.view {
         screen.view = View::Review { place: place.clone(), id: *id, class, kind };
-        screen.table.selected = 0;
-        screen.table.selected_key = None;
-        screen.table.order_of = None;
+        screen.table.begin_anew();
     }
 }

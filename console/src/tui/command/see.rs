@@ -2,7 +2,7 @@
 
 use super::{Argument, BASE, Command, Kind, Scope, all, enabled};
 use crate::tui::effect::{Effect, Effects};
-use crate::tui::state::{Line, Menu, MenuAction, MenuItem, Overlay, Prompt, PromptKind, State};
+use crate::tui::state::{Line, Menu, MenuAction, MenuItem, Overlay, PictureState, Prompt, PromptKind, State};
 use crate::tui::theme::{Glyphs, Palette};
 use crate::tui::{update, views};
 
@@ -66,6 +66,12 @@ pub(super) const COMMANDS: &[Command] = &[
         run: |state, _, effects| {
             for want in views::wants(state) {
                 state.store.expire_one(&want);
+            }
+            for (shown, cells) in views::pictures(state) {
+                let key = (shown.image, cells);
+                if matches!(state.pictures.get(&key), Some(PictureState::Failed(_) | PictureState::Gone)) {
+                    state.pictures.remove(&key);
+                }
             }
             effects.push(Effect::Repaint);
         },

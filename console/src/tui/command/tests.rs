@@ -8,7 +8,7 @@ use vigie_protocol::service;
 use super::{Argument, Risk, Scope, all, find, run};
 use crate::cli::Cli;
 use crate::tui::effect::Effect;
-use crate::tui::state::View;
+use crate::tui::state::{Overlay, View};
 use crate::tui::testing::{DARK, every_view, press, show, text, world};
 use crate::tui::views;
 
@@ -92,9 +92,7 @@ fn help_and_palette_have_them_all() {
         show(&mut state, view.clone());
         for command in all().filter(|command| command.scope.holds(&view)) {
             press(&mut state, &format!(": '{}'", command.name));
-            let Some(crate::tui::state::Overlay::Prompt(prompt)) = &state.overlay else {
-                panic!("no prompt")
-            };
+            let Some(Overlay::Prompt(prompt)) = &state.overlay else { panic!("no prompt") };
             let first = prompt.candidates.first().map(|candidate| candidate.line.as_str());
             assert_eq!(first, Some(command.name), "in {}", views::name(&view));
             press(&mut state, "esc");
@@ -111,7 +109,7 @@ fn footer_and_menu_show_what_the_view_offers() {
             .filter(|command| matches!(command.scope, Scope::In(_)) && command.scope.holds(&view))
             .collect();
         press(&mut state, "m");
-        let Some(crate::tui::state::Overlay::Menu(menu)) = &state.overlay else { panic!("no menu") };
+        let Some(Overlay::Menu(menu)) = &state.overlay else { panic!("no menu") };
         for command in &own {
             assert!(menu.items.iter().any(|item| item.label == command.doc), "{}", command.name);
         }
@@ -154,6 +152,27 @@ fn no_grave_command_acts_on_one_key() {
             );
         }
     }
+}
+
+#[test]
+fn forms_advise_commands_that_there_are() {
+    let mut advised = 0;
+    for view in every_view() {
+        for command in all().filter(|command| command.risk > Risk::Read) {
+            let mut state = world((120, 40), DARK);
+            show(&mut state, view.clone());
+            // What cannot be done here opens no form.
+            let _ = run(&mut state, command, "", &mut Vec::new());
+            let Some(Overlay::Form(form)) = state.overlay else { continue };
+            for line in form.lines.iter().flat_map(|line| line.split('`').skip(1).step_by(2)) {
+                let parsed = Cli::command().try_get_matches_from(line.split(' '));
+                let known = parsed.is_ok() || line.ends_with("--help");
+                assert!(known, "{}: {line}", command.name);
+                advised += 1;
+            }
+        }
+    }
+    assert!(advised > 1, "forms advise something");
 }
 
 #[test]

@@ -54,6 +54,20 @@ pub struct Done {
     pub said: Option<(Said, Ticket)>,
 }
 
+/// What is asked at a desk, told apart from what else is asked there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Question {
+    /// What an image shows.
+    Image(PredictionId),
+    /// What the images of a cluster show.
+    Cluster {
+        /// When it was made: others have the same numbers.
+        made: Option<Time>,
+        /// Which of those.
+        number: u32,
+    },
+}
+
 impl Labelling {
     /// A fresh sitting.
     pub fn at(desk: Desk) -> Self {

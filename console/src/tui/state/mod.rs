@@ -18,11 +18,11 @@ use vigie_protocol::{ApiError, Hash, ProjectName, Time};
 
 pub use clusters::AtClusters;
 pub use fleet::{Agent, AgentIndex, Fleet, Glance, HourGlance, Link, RATES, Rate, STALE, Served, Snapshot};
-pub use labelling::{Desk, Done, Labelling};
+pub use labelling::{Desk, Done, Labelling, Question};
 pub use memo::{At, Memo, Memos};
 pub use nav::{Nav, OrderOf, Place, Screen, Shown, TableState, View};
 pub use overlay::{
-    Candidate, Field, Form, FormAction, Line, Menu, MenuAction, MenuItem, Overlay, Prompt, PromptKind,
+    Candidate, Field, Form, FormAction, Hand, Line, Menu, MenuAction, MenuItem, Overlay, Prompt, PromptKind,
 };
 pub use store::{Answer, Lines, MOST_ROWS, Query, Rows, Slot, Store, Want};
 
@@ -62,6 +62,10 @@ pub struct State {
     pub store: Store,
     /// What has the keys instead of the screen.
     pub overlay: Option<Overlay>,
+    /// What was under the user's hand before that; nothing while nothing has the keys. Recordings of
+    /// before there was such a thing lack it.
+    #[serde(default)]
+    pub hand: Option<Hand>,
     /// Keys pressed that begin a longer combination.
     pub pending: Vec<Key>,
     /// What was just said.
@@ -155,6 +159,8 @@ pub enum PictureState {
     Asked,
     /// It can be drawn.
     Ready,
+    /// It had to make room for others that are looked at with it.
+    Gone,
     /// It cannot be had.
     Failed(String),
 }
@@ -173,6 +179,7 @@ impl State {
             nav: Nav::new(View::Overview),
             store: Store::default(),
             overlay: None,
+            hand: None,
             pending: Vec::new(),
             toast: None,
             messages: Vec::new(),

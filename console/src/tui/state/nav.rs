@@ -164,8 +164,21 @@ pub struct TableState {
     pub order: Option<Arc<Vec<u32>>>,
     /// What `order` was made for.
     pub order_of: Option<OrderOf>,
+    /// What another order is being made for: until it is there, `order` is that of other rows.
+    #[serde(default)]
+    pub order_asked: Option<OrderOf>,
     /// Identities of the marked rows.
     pub marks: BTreeSet<String>,
+}
+
+impl TableState {
+    /// Begins at the top of other rows, in an order that is still to be made.
+    pub fn begin_anew(&mut self) {
+        self.selected = 0;
+        self.selected_key = None;
+        self.order_of = None;
+        self.order_asked = None;
+    }
 }
 
 /// What an order is made for: another source, filter or column makes another.
@@ -276,11 +289,6 @@ impl Nav {
             None => false,
         }
     }
-
-    /// How many screens there are.
-    pub fn depth(&self) -> usize {
-        self.below.len() + 1
-    }
 }
 
 #[cfg(test)]
@@ -310,7 +318,7 @@ mod tests {
         for agent in 0..100 {
             nav.push(View::Agent { agent: AgentIndex(agent) });
         }
-        assert!(nav.depth() <= DEEPEST + 1);
+        assert!(nav.path().count() <= DEEPEST + 1);
         nav.jump(View::Jobs);
         assert_eq!(names(&nav), ["Overview", "Jobs"]);
     }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::AgentIndex;
+use super::{AgentIndex, Question};
 use crate::tui::effect::Change;
+use crate::tui::views::Subject;
 
 /// What has the keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +15,18 @@ pub enum Overlay {
     Form(Form),
     /// Things to choose from.
     Menu(Menu),
+}
+
+/// What was under the user's hand when something was laid over the screen. What is typed or chosen
+/// there is meant for that, whatever arrives meanwhile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hand {
+    /// The number of the screen.
+    pub screen: u64,
+    /// What the selected row, or else the screen, is about.
+    pub subject: Option<Subject>,
+    /// What is asked at the labelling desk.
+    pub asked: Option<Question>,
 }
 
 /// A line of text with a cursor.

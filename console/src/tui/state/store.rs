@@ -347,6 +347,8 @@ enum Asking {
     No,
     Anew,
     More,
+    /// A further page of what is to be asked anew: nothing is made of it.
+    InVain,
 }
 
 /// What is held of all wants.
@@ -413,6 +415,9 @@ impl Store {
         let revision = self.revisions;
         let slot = self.slot(want);
         let asked = std::mem::replace(&mut slot.asking, Asking::No);
+        if asked == Asking::InVain {
+            return false;
+        }
         slot.at = Some(at);
         match answer {
             Ok(answer) => {
@@ -457,18 +462,25 @@ impl Store {
             slot.expired = true;
             slot.pages = slot.pages.min(1);
             slot.at = slot.at.map(|_| Time::default());
+            if slot.asking == Asking::More {
+                slot.asking = Asking::InVain;
+            }
         }
     }
 
     fn slot(&mut self, want: &Want) -> &mut Slot {
         let found = self.slots.iter().position(|slot| slot.want == *want);
         let at = found.unwrap_or_else(|| {
-            if self.slots.len() >= SLOTS {
-                // What is being asked stays: its answer would make the slot again.
-                let oldest = self.slots.iter().enumerate().min_by_key(|(_, slot)| slot.used);
-                if let Some(oldest) = oldest.map(|(at, _)| at) {
-                    self.slots.swap_remove(oldest);
-                }
+            // What is being asked stays: its answer would make the slot again, and be a further page of
+            // nothing.
+            let idle = |slots: &[Slot]| {
+                let idle = slots.iter().enumerate().filter(|(_, slot)| slot.asking == Asking::No);
+                idle.min_by_key(|(_, slot)| slot.used).map(|(at, _)| at)
+            };
+            while self.slots.len() >= SLOTS
+                && let Some(oldest) = idle(&self.slots)
+            {
+                self.slots.swap_remove(oldest);
             }
             self.slots.push(Slot {
                 want: want.clone(),
@@ -484,5 +496,83 @@ impl Store {
             self.slots.len() - 1
         });
         &mut self.slots[at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vigie_protocol::ErrorCode;
+    use vigie_protocol::samples::Sample;
+
+    use super::*;
+
+    fn want(query: Query) -> Want {
+        Want { agent: AgentIndex(0), query }
+    }
+
+    fn runs() -> Want {
+        want(Query::Runs { project: "birds".parse().expect("a name") })
+    }
+
+    fn page(rows: usize, more: bool) -> Result<Answer, ApiError> {
+        let next = more.then(|| PageCursor("more".to_owned()));
+        Ok(Answer::Runs(Rows { rows: Arc::new(vec![Run::sample(); rows]), next }))
+    }
+
+    fn rows(store: &Store) -> Option<usize> {
+        match store.get(&runs())?.answer.as_ref()? {
+            Answer::Runs(rows) => Some(rows.rows.len()),
+            _ => None,
+        }
+    }
+
+    /// A list of which the first page is here, and the next one is asked for.
+    fn paging() -> Store {
+        let mut store = Store::default();
+        let now = Time::from_micros(1_000_000_000);
+        assert_eq!(store.look(&runs(), now), Some(None));
+        assert!(store.arrived(&runs(), now, page(3, true)));
+        assert!(store.more(&runs()).is_some());
+        store
+    }
+
+    #[test]
+    fn a_page_that_comes_after_a_refresh_does_not_undo_it() {
+        let now = Time::from_micros(1_001_000_000);
+        for late in [page(2, false), Err(ApiError::new(ErrorCode::Timeout, "late"))] {
+            let mut store = paging();
+            store.expire_one(&runs());
+            assert_eq!(store.look(&runs(), now), None, "one question at a time");
+            assert!(!store.arrived(&runs(), now, late));
+            assert_eq!((rows(&store), store.look(&runs(), now)), (Some(3), Some(None)));
+            assert!(store.arrived(&runs(), now, page(4, true)));
+            assert_eq!(rows(&store), Some(4));
+        }
+        // Without one it is the next page.
+        let mut store = paging();
+        assert!(store.arrived(&runs(), now, page(2, false)));
+        assert_eq!((rows(&store), store.look(&runs(), now)), (Some(5), None));
+    }
+
+    #[test]
+    fn what_is_being_asked_is_not_forgotten() {
+        let mut store = paging();
+        let now = Time::from_micros(1_001_000_000);
+        for _ in 0..2 * SLOTS {
+            let other = want(Query::Job { job: JobId::new() });
+            store.look(&other, now);
+            store.arrived(&other, now, Err(ApiError::new(ErrorCode::NotFound, "gone")));
+        }
+        assert_eq!(store.slots.len(), SLOTS);
+        assert!(store.arrived(&runs(), now, page(2, false)));
+        assert_eq!(rows(&store), Some(5));
+        // More than there is room for are asked at once; room is made when they are answered.
+        let others: Vec<Want> = (0..2 * SLOTS).map(|_| want(Query::Job { job: JobId::new() })).collect();
+        others.iter().for_each(|other| assert!(store.look(other, now).is_some()));
+        for other in &others {
+            store.arrived(other, now, Err(ApiError::new(ErrorCode::NotFound, "gone")));
+        }
+        store.look(&runs(), now);
+        assert_eq!(store.slots.len(), SLOTS);
     }
 }

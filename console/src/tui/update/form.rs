@@ -15,7 +15,10 @@ pub(super) fn pressed(state: &mut State, mut form: Form, key: Key, effects: &mut
         KeyCode::Tab | KeyCode::Down => form.focus = (form.focus + 1) % fields,
         KeyCode::BackTab | KeyCode::Up => form.focus = (form.focus + fields - 1) % fields,
         KeyCode::Enter => match form.fields.iter().position(|field| field.wrong().is_some()) {
-            None => return act(state, form, effects),
+            None => match refusal(state, &form) {
+                None => return act(state, form, effects),
+                refusal => form.error = refusal,
+            },
             // What is wrong is told where it is; the first Enter in a fine field goes on to the next.
             Some(at) => {
                 let here = form.fields.get(form.focus).and_then(|field| field.wrong());
@@ -52,6 +55,12 @@ pub(super) fn edit(line: &mut Line, key: Key) -> bool {
         _ => return false,
     }
     true
+}
+
+/// Why what the form is about may not be asked for: all of it or nothing.
+fn refusal(state: &State, form: &Form) -> Option<String> {
+    let FormAction::Send { changes } = &form.action;
+    changes.iter().find_map(|(agent, change)| command::askable(state, *agent, change).err())
 }
 
 fn act(state: &mut State, form: Form, effects: &mut Effects) {

@@ -6,7 +6,7 @@ use vigie_protocol::service::{FeedbackGive, FeedbackWithdraw, LabelCluster};
 use vigie_protocol::{ApiError, IdempotencyKey, PredictionId};
 
 use crate::tui::effect::{Change, Effects, Request, Ticket};
-use crate::tui::state::{AtClusters, Desk, Done, Labelling, State, Want};
+use crate::tui::state::{AtClusters, Desk, Done, Labelling, Question, State, Want};
 use crate::tui::{command, views};
 
 /// So many images before the end of what is here, the next page of the queue is asked for.
@@ -28,6 +28,17 @@ pub(in crate::tui) fn asked(state: &State) -> Option<Asked> {
         LabelQueue::Cluster => views::label::cluster(state).map(|cluster| Asked::Cluster(cluster.number)),
         _ => views::label::next(state).cloned().map(Asked::Image),
     }
+}
+
+/// The same, to tell it apart from what is asked later.
+pub(in crate::tui) fn question(state: &State) -> Option<Question> {
+    Some(match asked(state)? {
+        Asked::Image(item) => Question::Image(item.prediction),
+        Asked::Cluster(number) => {
+            let made = views::label::clusters(state).and_then(|clusters| clusters.made);
+            Question::Cluster { made, number }
+        }
+    })
 }
 
 /// Answers what is asked; `founds` when the class may be a new one.
@@ -56,8 +67,9 @@ fn image(state: &mut State, desk: Desk, item: LabelItem, said: Said, founds: boo
         blind,
         new_class: founds,
     });
-    let ticket = command::send(state, desk.place.agent, Change::Ask(request), effects);
-    sitting(state, &desk).pass(item, Some((said, ticket)), now);
+    if let Some(ticket) = command::send(state, desk.place.agent, Change::Ask(request), effects) {
+        sitting(state, &desk).pass(item, Some((said, ticket)), now);
+    }
 }
 
 fn cluster(state: &mut State, desk: &Desk, number: u32, class: String, founds: bool, effects: &mut Effects) {
@@ -77,8 +89,9 @@ fn cluster(state: &mut State, desk: &Desk, number: u32, class: String, founds: b
         class,
         new_class: founds,
     });
-    command::send(state, desk.place.agent, Change::Ask(request), effects);
-    sitting(state, desk).clusters_mut(&desk.place, made).answered.insert(number);
+    if command::send(state, desk.place.agent, Change::Ask(request), effects).is_some() {
+        sitting(state, desk).clusters_mut(&desk.place, made).answered.insert(number);
+    }
 }
 
 /// Moves over the pictures of the cluster: so many to the right, so many down.

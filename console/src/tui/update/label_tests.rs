@@ -217,6 +217,38 @@ fn the_next_pictures_are_asked_for_before_they_are_needed() {
 }
 
 #[test]
+fn pictures_that_had_to_go_or_failed_are_asked_for_again() {
+    let mut state = desk(0);
+    let wanted: Vec<_> =
+        views::pictures(&state).into_iter().map(|(shown, cells)| (shown.image, cells)).collect();
+    let asked = |effects: &Effects| {
+        let image = |effect: &Effect| match effect {
+            Effect::Picture { image, .. } => Some(*image),
+            _ => None,
+        };
+        effects.iter().filter_map(image).collect::<Vec<_>>()
+    };
+    let arrives = |state: &mut State, n: usize, error: Option<&str>, gone: &[usize]| {
+        let (image, cells) = wanted[n];
+        let gone = gone.iter().map(|n| wanted[*n]).collect();
+        update(state, Event::Picture { image, cells, error: error.map(str::to_owned), gone })
+    };
+    for n in 0..6 {
+        assert_eq!(asked(&arrives(&mut state, n, None, &[])), []);
+    }
+    // The one that is shown comes back; the next one waits until it is shown.
+    assert_eq!(asked(&arrives(&mut state, 6, None, &[0, 1])), [wanted[0].0]);
+    assert_eq!(asked(&arrives(&mut state, 0, None, &[2])), []);
+    let next = asked(&press(&mut state, "y"));
+    assert!(next.contains(&wanted[1].0) && !next.contains(&wanted[2].0), "{next:?}");
+    assert_eq!(asked(&arrives(&mut state, 1, Some("the link broke"), &[])), []);
+    assert!(text(&state).contains("no picture: the link broke"), "{}", text(&state));
+    let again = asked(&press(&mut state, "ctrl-l"));
+    assert!(again.contains(&wanted[1].0), "{again:?}");
+    assert!(text(&state).contains("fetching the picture"), "{}", text(&state));
+}
+
+#[test]
 fn the_pace_and_the_rest_are_told() {
     let mut state = desk(0);
     press(&mut state, "y y s y");

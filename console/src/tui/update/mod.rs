@@ -16,11 +16,11 @@ use super::state::{Cells, PictureState, State, TOAST};
 use super::views;
 use vigie_protocol::Hash;
 
-pub(super) use label::{Asked, answer, asked, before, except, reveal, skip, step, undo};
+pub(super) use label::{Asked, answer, asked, before, except, question, reveal, skip, step, undo};
 pub(super) use prompt::complete;
 pub(super) use table::{body, select};
 
-/// Pictures whose fate is remembered: fewer than the album has room for.
+/// Pictures whose fate is remembered.
 const PICTURES: usize = 64;
 
 /// Takes an event in; says what is to be done outside.
@@ -42,16 +42,29 @@ pub fn update(state: &mut State, event: Event) -> Effects {
         Event::Fetched { want, at, answer } => arrive::data(state, &want, at, answer),
         Event::Done { ticket, at, outcome } => arrive::done(state, ticket, at, outcome),
         Event::Ordered { of, order } => table::ordered(state, of, order),
-        Event::Picture { image, cells, error } => {
+        Event::Picture { image, cells, error, gone } => {
+            for key in gone {
+                state.pictures.insert(key, PictureState::Gone);
+            }
             let fate = error.map_or(PictureState::Ready, PictureState::Failed);
             state.pictures.insert((image, cells), fate);
         }
         Event::Note { text, bad } => state.say(text, bad),
     }
     table::settle(state, &mut effects);
+    remember_hand(state);
     more_to_label(state, &mut effects);
     fetch(state, &mut effects);
     effects
+}
+
+/// Notes what was under the user's hand when something was laid over the screen.
+fn remember_hand(state: &mut State) {
+    match (&state.overlay, &state.hand) {
+        (None, _) => state.hand = None,
+        (Some(_), None) => state.hand = Some(views::hand(state)),
+        (Some(_), Some(_)) => {}
+    }
 }
 
 /// The screen stands still, or goes on with what arrived meanwhile.
@@ -106,16 +119,22 @@ fn fetch(state: &mut State, effects: &mut Effects) {
         }
     }
     let pictures = views::pictures(state);
-    for (shown, cells) in &pictures {
+    let wanted = |key: &(Hash, Cells)| pictures.iter().any(|(shown, cells)| *key == (shown.image, *cells));
+    state.pictures.retain(|key, fate| *fate != PictureState::Gone || wanted(key));
+    for (n, (shown, cells)) in pictures.iter().enumerate() {
         let (shown, cells) = (*shown, *cells);
         let key = (shown.image, cells);
-        if cells.0 == 0 || cells.1 == 0 || state.pictures.contains_key(&key) {
+        let known = match state.pictures.get(&key) {
+            // Only the first one takes the room of others: all that are looked at would do so in turn,
+            // for ever.
+            Some(PictureState::Gone) => n > 0,
+            known => known.is_some(),
+        };
+        if cells.0 == 0 || cells.1 == 0 || known {
             continue;
         }
         if state.pictures.len() >= PICTURES {
             // Any but those looked at now: they would be asked for again at once.
-            let wanted =
-                |key: &(Hash, Cells)| pictures.iter().any(|(shown, cells)| *key == (shown.image, *cells));
             if let Some(other) = state.pictures.keys().find(|key| !wanted(key)).copied() {
                 state.pictures.remove(&other);
             }
@@ -125,6 +144,8 @@ fn fetch(state: &mut State, effects: &mut Effects) {
     }
 }
 
+#[cfg(test)]
+mod hand_tests;
 #[cfg(test)]
 mod label_tests;
 #[cfg(test)]

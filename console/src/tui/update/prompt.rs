@@ -90,7 +90,10 @@ fn enter(state: &mut State, prompt: Prompt, effects: &mut Effects) {
         },
         PromptKind::Class { founds } => {
             if let Some(class) = class(&prompt, founds) {
-                super::label::answer(state, Said::Wrong { class }, founds, effects);
+                match views::still_at_hand(state) {
+                    Ok(()) => super::label::answer(state, Said::Wrong { class }, founds, effects),
+                    Err(reason) => state.say(reason, true),
+                }
             }
         }
         PromptKind::Command => {

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use crate::tui::effect::{Effect, Effects};
 use crate::tui::event::Mouse;
-use crate::tui::state::{OrderOf, Overlay, State};
+use crate::tui::state::{OrderOf, State};
 use crate::tui::table::order;
 use crate::tui::views;
 
@@ -56,9 +56,11 @@ pub(super) fn mouse(state: &mut State, mouse: Mouse) {
 /// changed meanwhile is no use.
 pub(super) fn ordered(state: &mut State, of: OrderOf, made: Arc<Vec<u32>>) {
     if let Some(screen) = state.nav.screen_mut(of.screen)
-        && screen.table.order_of.as_ref() == Some(&of)
+        && screen.table.order_asked.as_ref() == Some(&of)
     {
         screen.table.order = Some(made);
+        screen.table.order_of = Some(of);
+        screen.table.order_asked = None;
     }
 }
 
@@ -67,15 +69,18 @@ pub(super) fn settle(state: &mut State, effects: &mut Effects) {
     let height = usize::from(views::table_height(state));
     let Some(facts) = facts(state) else { return };
     let Facts { of, inline, key_at, want, keys_wanted } = facts;
+    let table = &mut state.nav.top_mut().table;
     if let Some(made) = inline {
-        state.nav.top_mut().table.order = made.map(Arc::new);
-        state.nav.top_mut().table.order_of = Some(of);
-    } else if state.screen().table.order_of.as_ref() != Some(&of) {
+        table.order = made.map(Arc::new);
+        table.order_of = Some(of);
+        table.order_asked = None;
+    } else if table.order_of.as_ref() == Some(&of) {
+        table.order_asked = None;
+    } else if table.order_asked.as_ref() != Some(&of) {
         // The old order stays until the new one is there, as long as it names rows that exist.
-        let table = &mut state.nav.top_mut().table;
         let rows = of.rows as u32;
         table.order = table.order.take().filter(|order| order.iter().all(|row| *row < rows));
-        table.order_of = Some(of.clone());
+        table.order_asked = Some(of.clone());
         effects.push(Effect::Order(of));
     }
     let shown = views::shown_rows(state);
@@ -97,8 +102,9 @@ pub(super) fn settle(state: &mut State, effects: &mut Effects) {
     {
         effects.push(Effect::Fetch { want, cursor: Some(cursor) });
     }
-    // A marked row that is gone is not acted on.
-    if state.overlay.as_ref().is_none_or(|overlay| !matches!(overlay, Overlay::Form(_))) {
+    // A marked row that is gone is not acted on. While something has the keys that was opened for the
+    // marked rows, the mark stays: without any, what is chosen there would be about the selected row.
+    if state.overlay.is_none() {
         views::drop_dead_marks(state);
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use vigie_protocol::access::Role;
+use vigie_protocol::job::JobState;
 use vigie_protocol::model::MoveKind;
 use vigie_protocol::samples::Sample;
 use vigie_protocol::service::AliasMoved;
-use vigie_protocol::{ApiError, ErrorCode, ModelNumber};
+use vigie_protocol::{ApiError, ErrorCode, JobId, ModelNumber};
 
 use super::update;
 use crate::tui::effect::{Change, Done, Effect, Request};
@@ -15,7 +16,7 @@ use crate::tui::event::Event;
 use crate::tui::key::Key;
 use crate::tui::state::{AgentIndex, Link, Overlay, Snapshot, State, View};
 use crate::tui::testing::{DARK, LAB, at, birds, every_view, now, press, show, text, world};
-use crate::tui::views;
+use crate::tui::views::{self, Subject};
 
 const SIZE: (u16, u16) = (120, 40);
 
@@ -116,6 +117,165 @@ fn the_offer_waits_for_no_news_of_the_agent() {
     let asked = changes(&effects);
     let [Request::Rollback(rollback)] = &asked[..] else { panic!("{effects:?}") };
     assert_eq!(rollback.expected_generation, Some(3));
+}
+
+#[test]
+fn the_offer_is_for_this_promotion_only() {
+    let mut state = models();
+    press(&mut state, "P 'v8' enter 'x' enter");
+    promoted(&mut state);
+    // Others went to v9 and came back: one key would not give it to v7.
+    let others = lab(&state, |snapshot| {
+        let alias = &mut snapshot.projects[0].aliases[0];
+        (alias.model, alias.previous, alias.generation) = (ModelNumber(8), Some(ModelNumber(9)), 5);
+    });
+    update(&mut state, others);
+    assert_eq!(changes(&press(&mut state, "R")), []);
+    assert!(text(&state).contains("Roll back to v9"), "{}", text(&state));
+}
+
+#[test]
+fn a_verdict_against_an_earlier_holder_says_nothing() {
+    let mut state = models();
+    let others = lab(&state, |snapshot| {
+        let alias = &mut snapshot.projects[0].aliases[0];
+        (alias.model, alias.previous, alias.generation) = (ModelNumber(9), Some(ModelNumber(7)), 3);
+    });
+    update(&mut state, others);
+    press(&mut state, "P");
+    assert!(text(&state).contains("the gate is asked when you confirm"), "{}", text(&state));
+    let asked = changes(&press(&mut state, "'v8' enter enter"));
+    let [Request::Promote(promote)] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((promote.expected_generation, promote.override_gate), (3, false));
+}
+
+const EDGE: AgentIndex = AgentIndex(1);
+
+/// The world, with jobs on another agent too.
+fn two_agents() -> State {
+    let mut state = world(SIZE, DARK);
+    let mut snapshot = (*state.fleet.agents[1].snapshot).clone();
+    if let Link::Connected { role, .. } = &mut snapshot.link {
+        *role = Role::Operator;
+    }
+    snapshot.jobs = state.fleet.agents[0].snapshot.jobs.clone();
+    snapshot.jobs.iter_mut().for_each(|job| job.id = JobId::new());
+    update(&mut state, Event::Agents(vec![(EDGE, Arc::new(snapshot))]));
+    state
+}
+
+/// Selects the first row that is about such a thing.
+#[track_caller]
+fn select(state: &mut State, such: impl Fn(&State, &Subject) -> bool) {
+    press(state, "g g");
+    for _ in 0..views::shown_rows(state) {
+        if views::subject(state).is_some_and(|subject| such(state, &subject)) {
+            return;
+        }
+        press(state, "j");
+    }
+    panic!("no such row: {}", text(state));
+}
+
+#[test]
+fn what_is_marked_is_checked_at_its_own_agent() {
+    type Spoil = fn(&mut State);
+    let read_only: Spoil = |state| state.fleet.agents[0].read_only = true;
+    let viewer: Spoil = |state| {
+        let viewer = lab(state, |snapshot| {
+            if let Link::Connected { role, .. } = &mut snapshot.link {
+                *role = Role::Viewer;
+            }
+        });
+        update(state, viewer);
+    };
+    for (spoil, reason) in [
+        (read_only, "the configuration marks lab read-only"),
+        (viewer, "needs the role operator; you are viewer on lab"),
+    ] {
+        for (keys, wanted) in [("T", JobState::Failed), ("X 'yes' enter", JobState::Running)] {
+            let mut state = two_agents();
+            spoil(&mut state);
+            show(&mut state, View::Jobs);
+            let of = |agent: AgentIndex| {
+                move |state: &State, subject: &Subject| {
+                    subject.agent() == agent
+                        && views::job(state, subject).is_some_and(|job| job.state == wanted)
+                }
+            };
+            select(&mut state, of(LAB));
+            press(&mut state, "space");
+            select(&mut state, of(EDGE));
+            assert_eq!(changes(&press(&mut state, keys)), [], "{keys}");
+            assert!(text(&state).contains(reason), "{keys}: {}", text(&state));
+            state.overlay = None;
+            state.nav.top_mut().table.marks.clear();
+            assert_eq!(changes(&press(&mut state, keys)).len(), 1, "{keys}");
+        }
+    }
+}
+
+#[test]
+fn a_rollback_is_of_the_agent_that_is_selected() {
+    let mut state = two_agents();
+    // The project that was visited last is of another agent, where nothing may be changed.
+    state.place = Some(birds());
+    state.fleet.agents[0].read_only = true;
+    select(&mut state, |_, subject| *subject == Subject::Agent(EDGE));
+    press(&mut state, "R");
+    assert!(state.overlay.is_none(), "{}", text(&state));
+    assert_eq!(
+        state.toast.as_ref().map(|toast| toast.text.as_str()),
+        Some("rollback: no project is selected")
+    );
+}
+
+/// Makes the orders that are asked for, as another thread does.
+fn orders(state: &State, effects: &[Effect]) -> Vec<Event> {
+    let made = effects.iter().filter_map(|effect| match effect {
+        Effect::Order(of) => {
+            let table = views::table(state)?;
+            let order = crate::tui::table::order(&table, of, || false).ok()??;
+            Some(Event::Ordered { of: of.clone(), order: Arc::new(order) })
+        }
+        _ => None,
+    });
+    made.collect()
+}
+
+#[test]
+fn the_selected_row_stays_selected_while_a_long_table_is_ordered() {
+    let mut state = world(SIZE, DARK);
+    let many = lab(&state, |snapshot| {
+        let failed = snapshot.jobs.pop().expect("the last one failed");
+        let nth = |n: i64| vigie_protocol::job::Job { id: JobId::new(), created: at(n), ..failed.clone() };
+        snapshot.jobs = (0..600).map(nth).collect();
+    });
+    update(&mut state, many);
+    show(&mut state, View::Jobs);
+    let effects = press(&mut state, "s");
+    let [ordered] = &orders(&state, &effects)[..] else { panic!("{effects:?}") };
+    update(&mut state, ordered.clone());
+    // The last row of the source: with one more before it, its number is none of the old order's.
+    let last = views::position_of(&state, 599).expect("it is shown");
+    state.nav.top_mut().table.selected = last;
+    state.nav.top_mut().table.selected_key = None;
+    update(&mut state, Event::Second { now: now() });
+    let selected = views::subject(&state).expect("a job");
+    let one_more = lab(&state, |snapshot| {
+        let mut running = snapshot.jobs[0].clone();
+        (running.id, running.state) = (JobId::new(), JobState::Running);
+        snapshot.jobs.push(running);
+    });
+    let effects = update(&mut state, one_more);
+    assert_eq!(views::subject(&state).as_ref(), Some(&selected));
+    let asked = changes(&press(&mut state, "T"));
+    let [Request::RetryJob(retry)] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!(Subject::Job { agent: LAB, job: retry.job }, selected);
+    let [ordered] = &orders(&state, &effects)[..] else { panic!("{effects:?}") };
+    update(&mut state, ordered.clone());
+    assert_eq!(views::subject(&state).as_ref(), Some(&selected));
+    assert_eq!(views::position_of(&state, 600), Some(state.screen().table.selected));
 }
 
 #[test]
@@ -254,7 +414,7 @@ fn the_selected_row_stays_selected_when_others_come() {
     let selected = state.screen().table.selected_key.clone();
     let news = lab(&state, |snapshot| {
         let mut newer = snapshot.jobs[0].clone();
-        newer.id = vigie_protocol::JobId::new();
+        newer.id = JobId::new();
         newer.created = at(599);
         snapshot.jobs.push(newer);
     });
@@ -293,6 +453,9 @@ fn predictions_are_filtered_by_the_agent() {
     assert_eq!((filter.class.as_deref(), filter.confidence_below), (Some("owl"), Some(0.4)));
     assert_eq!((filter.model, filter.since), (Some(ModelNumber(7)), Some(at(600 - 7_200))));
     assert_eq!(state.screen().table.filter.0, "jay");
+    press(&mut state, ": 'predictions' enter");
+    assert_eq!(state.screen().view, View::Predictions { place: birds(), filter: Default::default() });
+    assert_eq!(state.screen().table.filter.0, "");
 }
 
 #[test]

@@ -170,9 +170,10 @@ pub(super) fn draw_picture(cx: &Cx<'_>, image: Hash, area: Rect, buffer: &mut Bu
             pictures::draw(picture, area, buffer);
             return;
         }
-        (Some(PictureState::Failed(reason)), _) | (_, Some(Slot::Failed(reason))) => {
+        (Some(PictureState::Failed(reason)), _) | (Some(PictureState::Ready), Some(Slot::Failed(reason))) => {
             (format!("no picture: {}", safe(reason)), Role::Warn)
         }
+        (Some(PictureState::Gone), _) => ("no room for this picture beside the others".to_owned(), Role::Dim),
         (Some(PictureState::Asked | PictureState::Ready) | None, _) => {
             ("fetching the picture…".to_owned(), Role::Dim)
         }

@@ -15,8 +15,9 @@ use super::{Subject, about, page, table};
 use crate::tui::command::{Command, Scope};
 use crate::tui::effect::Effect;
 use crate::tui::filter::Filter;
-use crate::tui::state::{AgentIndex, Answer, Place, Query, State, View};
+use crate::tui::state::{AgentIndex, Answer, Hand, Place, Query, Question, State, View};
 use crate::tui::table::Column;
+use crate::tui::update;
 
 /// The columns of the screen's table.
 pub(in crate::tui) fn columns(state: &State) -> Option<&'static [Column]> {
@@ -47,9 +48,21 @@ pub(in crate::tui) fn position_of(state: &State, source: usize) -> Option<usize>
     }
 }
 
+/// The row of the source that is selected. Among rows that have no order yet it is found by its
+/// identity: in its place of the order before may stand any other.
+fn selected_row(state: &State) -> Option<usize> {
+    let screen = &state.screen().table;
+    let shown = source_row(state, screen.selected);
+    let (Some(_), Some(key)) = (&screen.order_asked, &screen.selected_key) else { return shown };
+    let table = table(state)?;
+    let rows = table.source.count();
+    let is_it = |n: &usize| *n < rows && table.source.key(*n) == *key;
+    shown.filter(is_it).or_else(|| (0..rows).find(is_it)).or(shown)
+}
+
 /// The identity of the selected row.
 pub(in crate::tui) fn selected_key(state: &State) -> Option<String> {
-    let at = source_row(state, state.screen().table.selected)?;
+    let at = selected_row(state)?;
     table(state).filter(|table| at < table.source.count()).map(|table| table.source.key(at))
 }
 
@@ -62,24 +75,65 @@ pub(in crate::tui) fn shown_keys(state: &State) -> Vec<String> {
 
 /// Takes the marks off rows that are gone.
 pub(in crate::tui) fn drop_dead_marks(state: &mut State) {
+    // A list that is being fetched anew has no rows for a moment: that kills no marks.
+    if table(state).is_some_and(|table| table.source.count() > 0) {
+        for mark in dead_marks(state) {
+            state.nav.top_mut().table.marks.remove(&mark);
+        }
+    }
+}
+
+/// The marks of rows that are not there.
+fn dead_marks(state: &State) -> BTreeSet<String> {
+    let mut dead = state.screen().table.marks.clone();
     // What a change-set changes stays the same however the list of it is narrowed: marks in a review are
     // a choice that is made over several looks.
-    if state.screen().table.marks.is_empty() || matches!(state.screen().view, View::Review { .. }) {
-        return;
+    if dead.is_empty() || matches!(state.screen().view, View::Review { .. }) {
+        return BTreeSet::new();
     }
-    let Some(table) = table(state) else { return };
-    let alive: BTreeSet<String> = (0..table.source.count()).map(|n| table.source.key(n)).collect();
-    drop(table);
-    // A list that is being fetched anew has no rows for a moment: that kills no marks.
-    if !alive.is_empty() {
-        state.nav.top_mut().table.marks.retain(|mark| alive.contains(mark));
+    let Some(table) = table(state) else { return BTreeSet::new() };
+    for n in 0..table.source.count() {
+        dead.remove(&table.source.key(n));
     }
+    dead
+}
+
+/// What is under the user's hand.
+pub(in crate::tui) fn hand(state: &State) -> Hand {
+    let subject = subject(state).or_else(|| about(state));
+    Hand { screen: state.screen().id, subject, asked: update::question(state) }
+}
+
+/// Whether what was under the user's hand when the line or the menu was opened still is, with all that
+/// was marked.
+///
+/// # Errors
+/// What changed.
+pub(in crate::tui) fn still_at_hand(state: &State) -> Result<(), String> {
+    let Some(before) = &state.hand else { return Ok(()) };
+    let now = hand(state);
+    let changed = if before.screen != now.screen {
+        "this is another screen"
+    } else if before.asked != now.asked {
+        match now.asked {
+            Some(Question::Image(_)) => "another picture is asked now",
+            Some(Question::Cluster { .. }) => "another cluster is asked now",
+            None => "nothing is asked here any more",
+        }
+    } else if before.subject != now.subject {
+        "the row is gone"
+    } else if !dead_marks(state).is_empty() {
+        "a marked row is gone"
+    } else {
+        return Ok(());
+    };
+    Err(format!("{changed}: nothing was done"))
 }
 
 /// What the selected row is about.
 pub(in crate::tui) fn subject(state: &State) -> Option<Subject> {
     let screen = state.screen();
-    let at = source_row(state, screen.table.selected)?;
+    let at = selected_row(state)?;
     page(&screen.view).subject(state, screen, at)
 }
 
@@ -139,7 +193,7 @@ pub(in crate::tui) fn copied(state: &State) -> Option<String> {
 
 /// The selected row as JSON.
 pub(in crate::tui) fn row_json(state: &State) -> Option<String> {
-    table(state)?.source.json(source_row(state, state.screen().table.selected)?)
+    table(state)?.source.json(selected_row(state)?)
 }
 
 /// The table as a CSV file: the rows shown, all of them.
@@ -201,9 +255,7 @@ pub(in crate::tui) fn commit_filter(state: &mut State) {
         let screen = state.nav.top_mut();
         screen.view = View::Predictions { place, filter };
         screen.table.filter = rest;
-        screen.table.selected = 0;
-        screen.table.selected_key = None;
-        screen.table.order_of = None;
+        screen.table.begin_anew();
     }
 }
 

@@ -3,9 +3,8 @@
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::text::Span;
 
-use crate::out::{safe, width};
+use crate::out::{cut_with, safe, width};
 use crate::tui::theme::Theme;
 
 /// A rectangle of a buffer with its own origin at the top left, in cells.
@@ -106,27 +105,9 @@ impl<'a> Canvas<'a> {
     }
 }
 
-/// `text` in at most `cells` cells, never through the middle of a letter with its accents; what was
-/// cut is shown.
+/// As [`cut_with`], in the characters of the theme.
 pub fn cut(text: &str, cells: usize, theme: &Theme) -> String {
-    if width(text) <= cells {
-        return text.to_owned();
-    }
-    if cells == 0 {
-        return String::new();
-    }
-    let mut out = String::new();
-    let mut used = 0;
-    for piece in Span::raw(text).styled_graphemes(Style::new()) {
-        let next = used + width(piece.symbol);
-        if next + 1 > cells {
-            break;
-        }
-        out.push_str(piece.symbol);
-        used = next;
-    }
-    out.push_str(theme.glyph("…", "~"));
-    out
+    cut_with(text, cells, theme.glyph("…", "~"))
 }
 
 #[cfg(test)]

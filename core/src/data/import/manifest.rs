@@ -250,9 +250,8 @@ impl Reader<'_> {
             None => (self.file(row)?, true),
         };
         let measured = self.look_at(row, &bytes).map_err(|error| Unread::LeftOut(error.to_string()))?;
-        if fresh {
-            self.blobs.put(&bytes).map_err(stop)?;
-        }
+        // Also one that is there: refreshed, nothing collects it before the change-set names it.
+        self.blobs.put(&bytes).map_err(stop)?;
         Ok((measured, if fresh { bytes.len() as u64 } else { 0 }))
     }
 
