@@ -351,13 +351,12 @@ fn land_model(
         ModelDraft { passport, weights, architecture, classes, dataset, run, accuracy, created: now, by };
     fail_point::pass(FailPoint::ModelStored);
     // The store gives a run that is registered already its first number again.
-    let model = catalog.register_model(project, &draft)?;
+    let (model, told) = catalog.register_model(project, &draft)?;
     fail_point::pass(FailPoint::ModelRegistered);
-    let text = format!("model {}: test accuracy {}", model.number, model.accuracy);
     Ok(Landed {
         outcome: JobOutcome::Model { number: model.number },
-        events: vec![event(job, now, Subject::Model { number: model.number }, text.clone())],
-        remark: Some(text),
+        remark: Some(format!("model {}: test accuracy {}", model.number, model.accuracy)),
+        events: told.into_iter().map(Happened::Recorded).collect(),
     })
 }
 

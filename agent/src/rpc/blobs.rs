@@ -18,8 +18,7 @@ pub(super) async fn begin(api: Api, request: UploadBegin) -> Result<UploadStatus
             let blobs = &app.state.blobs;
             let size = blobs.size(request.hash).map_err(api_error)?;
             // Of the right length it may be damaged all the same; then it comes again.
-            let present =
-                size == Some(request.size) && blobs.touch(request.hash).map_err(api_error)?;
+            let present = size == Some(request.size) && blobs.touch(request.hash).map_err(api_error)?;
             app.uploads.begin(request, present)
         })
         .await

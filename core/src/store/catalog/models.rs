@@ -1,12 +1,15 @@
 //! Model versions. They are only ever added.
 
+use std::cell::Cell;
+
 use vigie_protocol::dataset::DatasetRef;
+use vigie_protocol::event::{Event, Severity, Subject};
 use vigie_protocol::model::{Architecture, ModelVersion, Proportion};
 use vigie_protocol::page::{Page, PageCursor};
 use vigie_protocol::{Hash, ModelNumber, ProjectName, RunId, Time};
 
 use super::change::Change;
-use super::{Catalog, Key};
+use super::{Catalog, EventDraft, Key};
 use crate::store::Result;
 
 /// A model version before it has its number.
@@ -45,14 +48,31 @@ fn by_run(project: &ProjectName, run: RunId) -> Vec<u8> {
     Key::of("model-by-run").word(project.as_str()).uuid(run.uuid()).bytes()
 }
 
+fn announcement(project: &ProjectName, model: &ModelVersion) -> EventDraft {
+    let ModelVersion { number, accuracy, created, .. } = model;
+    EventDraft {
+        at: *created,
+        project: Some(project.clone()),
+        severity: Severity::Info,
+        subject: Subject::Model { number: *number },
+        text: format!("model {number}: test accuracy {accuracy}"),
+    }
+}
+
 impl Catalog {
-    /// Registers a model version under the project's next number. A run that was registered before
-    /// gives the version it got then: an evaluation that ran twice makes no twin.
+    /// Registers a model version under the project's next number, with the event that tells of it. A run
+    /// that was registered before gives the version it got then, and no event: an evaluation that ran
+    /// twice makes no twin.
     ///
     /// # Errors
     /// [`StoreError::NotFound`](crate::store::StoreError::NotFound) without its project.
-    pub fn register_model(&self, project: &ProjectName, draft: &ModelDraft) -> Result<ModelVersion> {
-        self.change(None, |change| {
+    pub fn register_model(
+        &self,
+        project: &ProjectName,
+        draft: &ModelDraft,
+    ) -> Result<(ModelVersion, Option<Event>)> {
+        let told = Cell::new(None);
+        let model = self.change(None, |change| {
             change.project(project)?;
             if let Some(number) = change.read::<ModelNumber>(by_run(project, draft.run))?
                 && let Some(model) = change.model(project, number)?
@@ -63,8 +83,10 @@ impl Catalog {
             let model = draft.numbered(ModelNumber(last.map_or(0, |last| last.number.0) + 1));
             change.add(key(project, model.number), &model);
             change.put(by_run(project, draft.run), &model.number);
+            told.set(Some(change.add_event(&announcement(project, &model))?));
             Ok(model)
-        })
+        })?;
+        Ok((model, told.into_inner()))
     }
 
     /// One model version.

@@ -363,11 +363,14 @@ fn a_run_is_registered_once() {
     let catalog = catalog();
     let birds = name("birds");
     let runs = [RunId::new(), RunId::new()];
-    let first = catalog.register_model(&birds, &model(runs[0])).unwrap();
-    assert_eq!(first.number, ModelNumber(1));
+    let (first, told) = catalog.register_model(&birds, &model(runs[0])).unwrap();
+    assert_eq!(
+        (first.number, told.unwrap().subject),
+        (ModelNumber(1), Subject::Model { number: first.number })
+    );
     let later = ModelDraft { created: at(99), ..model(runs[0]) };
-    assert_eq!(catalog.register_model(&birds, &later).unwrap(), first);
-    assert_eq!(catalog.register_model(&birds, &model(runs[1])).unwrap().number, ModelNumber(2));
+    assert_eq!(catalog.register_model(&birds, &later).unwrap(), (first, None));
+    assert_eq!(catalog.register_model(&birds, &model(runs[1])).unwrap().0.number, ModelNumber(2));
     let listed = pages(1, |cursor| catalog.models(&birds, cursor, 1));
     assert_eq!(listed.iter().map(|model| model.number.0).collect::<Vec<_>>(), [2, 1]);
     assert!(matches!(catalog.model(&birds, ModelNumber(3)), Err(StoreError::NotFound { .. })));

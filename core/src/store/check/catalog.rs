@@ -225,6 +225,9 @@ impl Part<'_, '_> {
                 self.broken(&place, format_args!("v{expected} is missing before it"));
             }
             expected = model.number.0.saturating_add(1);
+            if self.told.must_know(model.created) && !self.told.knows_model(self.project, model.number) {
+                self.broken(&place, "no event tells of it");
+            }
             self.model(model, &place);
         }
         Ok(())

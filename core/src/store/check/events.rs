@@ -1,4 +1,4 @@
-//! Events follow one another, and tell of every version and every move of an alias.
+//! Events follow one another, and tell of every version, every model and every move of an alias.
 
 use std::collections::HashSet;
 
@@ -18,6 +18,7 @@ const PAGE: usize = 500;
 #[derive(Debug, Default)]
 pub(super) struct Told {
     versions: HashSet<(ProjectName, DatasetRef)>,
+    models: HashSet<(ProjectName, ModelNumber)>,
     moves: HashSet<(ProjectName, AliasName, ModelNumber, Time)>,
     known: Known,
 }
@@ -48,6 +49,10 @@ impl Told {
         self.versions.contains(&(project.clone(), dataset))
     }
 
+    pub(super) fn knows_model(&self, project: &ProjectName, number: ModelNumber) -> bool {
+        self.models.contains(&(project.clone(), number))
+    }
+
     pub(super) fn knows_move(&self, project: &ProjectName, moved: &AliasMove) -> bool {
         self.moves.contains(&(project.clone(), moved.alias.clone(), moved.to, moved.at))
     }
@@ -66,6 +71,9 @@ impl Check<'_> {
             match (event.project, event.subject) {
                 (Some(project), Subject::Dataset { dataset }) => {
                     told.versions.insert((project, dataset));
+                }
+                (Some(project), Subject::Model { number }) => {
+                    told.models.insert((project, number));
                 }
                 (Some(project), Subject::Alias { alias, to }) => {
                     told.moves.insert((project, alias, to, event.at));

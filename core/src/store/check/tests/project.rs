@@ -169,6 +169,14 @@ fn a_model_and_its_run() {
             &["birds model v1: its passport's preprocessing is not what it was made with"],
         ),
         (
+            "no event tells of the model",
+            |it| {
+                let tells = |event: &Event| event.text.starts_with("model v1:");
+                it.event(tells, |event| event.subject = Subject::Agent);
+            },
+            &["birds model v1: no event tells of it"],
+        ),
+        (
             "a golden image is gone",
             |it| {
                 let (_, row): (_, ModelVersion) = it.find(&model(1), |_| true);
