@@ -9,7 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use vigie::tui::theme::{Glyphs, Level, Palette, Theme};
 use vigie::tui::widgets::chart::{Axis, Chart, ChartView, Series};
-use vigie::tui::widgets::heatmap::{HeatView, Heatmap, top_confusions};
+use vigie::tui::widgets::heatmap::{HeatView, Heatmap};
 use vigie::tui::widgets::scale::Measure;
 
 const SCREEN: Rect = Rect { x: 0, y: 0, width: 120, height: 40 };
@@ -74,9 +74,6 @@ fn heatmaps(criterion: &mut Criterion) {
             });
         });
     }
-    group.bench_function("the 20 greatest", |bencher| {
-        bencher.iter(|| black_box(top_confusions(black_box(&matrix), 20)));
-    });
 }
 
 criterion_group!(benches, charts, heatmaps);

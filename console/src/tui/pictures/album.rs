@@ -22,8 +22,6 @@ pub struct Key {
 /// What is known of a picture.
 #[derive(Clone, Debug)]
 pub enum Slot {
-    /// Somebody is at it.
-    Loading,
     /// It can be drawn.
     Ready(Encoded),
     /// There is none, and why.
@@ -60,29 +58,14 @@ impl Album {
         Some(&held.slot)
     }
 
-    /// Notes that a picture is wanted. True if nobody is at it yet: then the caller has to load it.
-    pub fn wants(&mut self, key: Key) -> bool {
-        if self.slots.contains_key(&key) {
-            return false;
-        }
-        self.put(key, Slot::Loading);
-        true
-    }
-
-    /// Puts in what became of a picture.
-    pub fn fill(&mut self, key: Key, picture: Result<Encoded, String>) {
+    /// Puts in what became of a picture. Returns those that had to make room for it.
+    pub fn fill(&mut self, key: Key, picture: Result<Encoded, String>) -> Vec<Key> {
         let slot = match picture {
             Ok(picture) if picture.bytes() > self.room => Slot::Failed("too large to keep".to_owned()),
             Ok(picture) => Slot::Ready(picture),
             Err(reason) => Slot::Failed(reason),
         };
-        self.put(key, slot);
-    }
-
-    /// Forgets pictures that could not be had, so that they are asked for again.
-    pub fn retry(&mut self) {
-        self.slots.retain(|_, held| !matches!(held.slot, Slot::Failed(_)));
-        self.count();
+        self.put(key, slot)
     }
 
     /// Tells the album what the terminal was sent: pixels that it keeps are not sent again. To be
@@ -136,7 +119,6 @@ fn bytes(slot: &Slot) -> usize {
     size_of::<Key>()
         + size_of::<Held>()
         + match slot {
-            Slot::Loading => 0,
             Slot::Ready(picture) => picture.bytes(),
             Slot::Failed(reason) => reason.len(),
         }
@@ -161,30 +143,24 @@ mod tests {
         let one = bytes(&Slot::Ready(ascii()));
         let mut album = Album::new(3 * one);
         for n in 0..3 {
-            assert!(album.wants(key(n)));
-            assert!(!album.wants(key(n)), "somebody is at it");
-            assert!(matches!(album.get(&key(n)), Some(Slot::Loading)));
-            album.fill(key(n), Ok(ascii()));
+            assert_eq!(album.fill(key(n), Ok(ascii())), []);
         }
-        assert_eq!(album.used(), 3 * one);
+        assert_eq!(album.used, 3 * one);
         assert!(matches!(album.get(&key(0)), Some(Slot::Ready(_))));
-        album.fill(key(3), Ok(ascii()));
+        assert_eq!(album.fill(key(3), Ok(ascii())), [key(1)]);
         let there = (0..4).filter(|n| album.get(&key(*n)).is_some()).collect::<Vec<_>>();
         assert_eq!(there, [0, 2, 3]);
-        assert!(album.used() <= 3 * one);
+        assert!(album.used <= 3 * one);
     }
 
     #[test]
     fn many_questions_stay_bounded_too() {
         let mut album = Album::new(2_000);
         for n in 0..=255 {
-            album.wants(key(n));
             album.fill(key(n), Err("not found".to_owned()));
-            assert!(album.used() <= 2_000);
+            assert!(album.used <= 2_000);
         }
         assert!(matches!(album.get(&key(255)), Some(Slot::Failed(reason)) if reason == "not found"));
-        album.retry();
-        assert_eq!((album.used(), album.wants(key(255))), (0, true));
         let large =
             encode(&picture(16, 16), &Medium { kind: Kind::Ascii, ..MEDIUM }, (80, 40)).expect("fits");
         album.fill(key(255), Ok(large));

@@ -289,11 +289,6 @@ impl Nav {
             None => false,
         }
     }
-
-    /// How many screens there are.
-    pub fn depth(&self) -> usize {
-        self.below.len() + 1
-    }
 }
 
 #[cfg(test)]
@@ -323,7 +318,7 @@ mod tests {
         for agent in 0..100 {
             nav.push(View::Agent { agent: AgentIndex(agent) });
         }
-        assert!(nav.depth() <= DEEPEST + 1);
+        assert!(nav.path().count() <= DEEPEST + 1);
         nav.jump(View::Jobs);
         assert_eq!(names(&nav), ["Overview", "Jobs"]);
     }

@@ -102,11 +102,6 @@ impl TerminalGuard {
         unless_gone(tty::say(if on { MOUSE_ON } else { MOUSE_OFF }.as_bytes()), ())
     }
 
-    /// Whether clicks come to us.
-    pub fn mouse(&self) -> bool {
-        self.mouse
-    }
-
     /// Gives the terminal back, stops the job as Ctrl-Z does, and returns with the terminal taken
     /// again once it is continued, for a full repaint. Where nobody could continue it (no shell with
     /// job control above), the kernel does not stop it.

@@ -1,11 +1,11 @@
-//! How full something is, and how far something has come: one line each.
+//! How full something is, in one line.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::canvas::Canvas;
-use crate::out::{count, eta, percent, safe, width};
+use crate::out::{percent, safe, width};
 use crate::tui::theme::{Glyphs, Role, Theme};
 
 /// Where a share becomes worth a look, and where it wants action.
@@ -57,106 +57,43 @@ impl Gauge<'_> {
         canvas.set(0, 0, theme.mark(role), style);
         let share = self.share.filter(|share| share.is_finite());
         let text = share.map_or_else(|| "not known".to_owned(), percent);
-        Line { label: self.label, label_at: 2, label_cells: self.label_cells, share, style }.draw(
-            &[(&text, 7, style), (self.figures, 0, theme.style(Role::Dim))],
-            theme,
-            &mut canvas,
-        );
-    }
-}
-
-/// How far something has come: label, bar, share, count, time left.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress<'a> {
-    /// What is under way.
-    pub label: &'a str,
-    /// Cells for the label.
-    pub label_cells: u16,
-    /// How much is done.
-    pub done: u64,
-    /// Of how much; absent if nobody knows yet, and then there is no bar.
-    pub total: Option<u64>,
-    /// Seconds left, as far as can be told.
-    pub eta_s: Option<f32>,
-}
-
-impl Progress<'_> {
-    /// Draws it into the first line of `area`.
-    pub fn draw(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-        let mut canvas = Canvas::new(buffer, area);
-        // What counts beyond its total has a wrong total, not more than everything.
-        let share =
-            self.total.filter(|&total| total > 0).map(|total| (self.done as f64 / total as f64).min(1.0));
-        let counts = match self.total {
-            Some(total) => format!("{} / {}", count(self.done), count(total)),
-            None => format!("{} done", count(self.done)),
-        };
-        let left = self
-            .eta_s
-            .filter(|seconds| seconds.is_finite())
-            .map(|seconds| format!("{} left", eta(seconds)))
-            .unwrap_or_default();
-        let text = share.map(percent).unwrap_or_default();
-        let dim = theme.style(Role::Dim);
-        Line {
-            label: self.label,
-            label_at: 0,
-            label_cells: self.label_cells,
-            share,
-            style: theme.style(Role::Busy),
-        }
-        .draw(
-            &[(&text, 7, theme.style(Role::Text)), (&counts, 0, dim), (&left, 0, dim)],
-            theme,
-            &mut canvas,
-        );
-    }
-}
-
-/// What both have in common.
-struct Line<'a> {
-    label: &'a str,
-    label_at: u16,
-    label_cells: u16,
-    share: Option<f64>,
-    style: Style,
-}
-
-impl Line<'_> {
-    /// `figures` stand behind the bar, each with the least cells it takes; where room is short the bar
-    /// goes first, then the last ones. The bar's length depends on the room alone, so that bars below
-    /// each other can be compared.
-    fn draw(&self, figures: &[(&str, u16, Style)], theme: &Theme, canvas: &mut Canvas<'_>) {
-        /// Below that a bar says nothing.
-        const LEAST_BAR: u16 = 8;
         let label_cells = self.label_cells.min(canvas.width() / 3);
-        let text = theme.style(Role::Text);
-        canvas.put_cut(self.label_at, 0, label_cells, self.label, text, theme);
-        let start = self.label_at + label_cells + 1;
-        let room = canvas.width().saturating_sub(start);
-        let mut shown: Vec<(String, u16, Style)> = Vec::new();
-        // The bar stands a cell apart.
-        let mut taken = 1u16;
-        for (figure, least, style) in figures {
-            let figure = safe(figure);
-            let cells = u16::try_from(width(&figure)).unwrap_or(u16::MAX).max(*least);
-            let with = taken.saturating_add(cells).saturating_add(2);
-            if with > room && !shown.is_empty() {
-                break;
-            }
-            taken = with;
-            shown.push((figure, cells, *style));
+        canvas.put_cut(2, 0, label_cells, self.label, theme.style(Role::Text), theme);
+        let start = label_cells + 3;
+        let mut rest = canvas.part(start, 0, canvas.width().saturating_sub(start), 1);
+        draw_rest(share, &[(&text, 7, style), (self.figures, 0, theme.style(Role::Dim))], theme, &mut rest);
+    }
+}
+
+/// The bar and the `figures` behind it, each with the least cells it takes; the bar is as the first one.
+/// Where room is short the bar goes first, then the last figures. The bar's length depends on the room
+/// alone, so that bars below each other can be compared.
+fn draw_rest(share: Option<f64>, figures: &[(&str, u16, Style)], theme: &Theme, canvas: &mut Canvas<'_>) {
+    /// Below that a bar says nothing.
+    const LEAST_BAR: u16 = 8;
+    let room = canvas.width();
+    let mut shown: Vec<(String, u16, Style)> = Vec::new();
+    // The bar stands a cell apart.
+    let mut taken = 1u16;
+    for (figure, least, style) in figures {
+        let figure = safe(figure);
+        let cells = u16::try_from(width(&figure)).unwrap_or(u16::MAX).max(*least);
+        let with = taken.saturating_add(cells).saturating_add(2);
+        if with > room && !shown.is_empty() {
+            break;
         }
-        let bar = (room / 5 * 2).min(room.saturating_sub(taken));
-        let bar = if bar < LEAST_BAR { 0 } else { bar };
-        if let Some(share) = self.share.filter(|_| bar > 0) {
-            draw_bar(share, bar, self.style, theme, &mut canvas.part(start, 0, bar, 1));
-        }
-        let mut x = start + bar + u16::from(bar > 0);
-        for (figure, cells, style) in shown {
-            canvas.put_right(x, 0, cells, &figure, style, theme);
-            x = x.saturating_add(cells).saturating_add(2);
-        }
+        taken = with;
+        shown.push((figure, cells, *style));
+    }
+    let bar = (room / 5 * 2).min(room.saturating_sub(taken));
+    let bar = if bar < LEAST_BAR { 0 } else { bar };
+    if let (Some(share), Some((.., style))) = (share.filter(|_| bar > 0), shown.first()) {
+        draw_bar(share, bar, *style, theme, &mut canvas.part(0, 0, bar, 1));
+    }
+    let mut x = bar + u16::from(bar > 0);
+    for (figure, cells, style) in shown {
+        canvas.put_right(x, 0, cells, &figure, style, theme);
+        x = x.saturating_add(cells).saturating_add(2);
     }
 }
 
@@ -268,38 +205,8 @@ mod tests {
         ");
     }
 
-    fn progress(theme: &Theme, cells: u16) -> String {
-        let rows = [
-            ("epoch 3 of 10", 1_200, Some(4_000), Some(200.0)),
-            ("preprocess", 5, Some(4), None),
-            ("download", 12_345, None, None),
-            ("empty", 0, Some(0), Some(f32::NAN)),
-        ];
-        drawn((cells, 4), |area, buffer| {
-            for (row, (label, done, total, eta_s)) in area.rows().zip(rows) {
-                Progress { label, label_cells: 13, done, total, eta_s }.draw(theme, row, buffer);
-            }
-        })
-    }
-
     #[test]
-    fn progress_has_a_bar_only_if_its_end_is_known() {
-        insta::assert_snapshot!(progress(&UTF8, 72), @r"
-        epoch 3 of 10 ▕█████▊             ▏  30.0 %  1,200 / 4,000  3 min left
-        preprocess    ▕████████████████████▏ 100.0 %  5 / 4
-        download                                      12,345 done
-        empty                                         0 / 0
-        ");
-        insta::assert_snapshot!(progress(&ASCII, 40), @r"
-        epoch 3 of 10  30.0 %  1,200 / 4,000
-        preprocess    100.0 %  5 / 4
-        download               12,345 done
-        empty                  0 / 0
-        ");
-    }
-
-    #[test]
-    fn both_stay_inside() {
+    fn it_stays_inside() {
         stays_inside(|theme, area, buffer| {
             let gauge = Gauge {
                 label: "GPU memory",
@@ -309,8 +216,6 @@ mod tests {
                 limits: HIGH,
             };
             gauge.draw(theme, area, buffer);
-            Progress { label: "epoch", label_cells: u16::MAX, done: 1, total: Some(3), eta_s: Some(2.0) }
-                .draw(theme, area, buffer);
         });
     }
 
@@ -320,14 +225,10 @@ mod tests {
             share in any::<Option<f64>>(),
             label_cells: u16,
             figures in "[ -~]{0,40}",
-            done: u64,
-            total in any::<Option<u64>>(),
-            eta_s in any::<Option<f32>>(),
             area in any_area(),
         ) {
             inside(&ASCII, area, |theme, area, buffer| {
                 Gauge { label: &figures, label_cells, share, figures: &figures, limits: HIGH }.draw(theme, area, buffer);
-                Progress { label: &figures, label_cells, done, total, eta_s }.draw(theme, area, buffer);
             });
         }
     }

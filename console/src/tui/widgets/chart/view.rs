@@ -46,20 +46,6 @@ impl ChartView {
         self.placed((low - half, high + half), extent)
     }
 
-    /// Moves by a share of what is shown, to the right if positive; not beyond the data.
-    #[must_use]
-    pub fn pan(self, extent: (f64, f64), share: f64) -> Self {
-        let Some((low, high)) = self.x else { return self };
-        let by = (high - low) * share;
-        if by.is_finite() { self.placed((low + by, high + by), extent) } else { self }
-    }
-
-    /// Linear to logarithmic, and back.
-    #[must_use]
-    pub fn toggle_log(self) -> Self {
-        Self { log_y: !self.log_y, ..self }
-    }
-
     /// Moves the crosshair over `columns` of the plot's `across` columns, to the right if positive, at
     /// least to the next point; what is shown follows. Without one, it comes up at the end it is moved
     /// from.
@@ -120,12 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn zooms_and_pans_inside_the_data() {
+    fn zooms_inside_the_data() {
         type Move = fn(ChartView) -> ChartView;
         let zoom_in: Move = |view| view.zoom_in((0.0, 100.0));
         let zoom_out: Move = |view| view.zoom_out((0.0, 100.0));
-        let right: Move = |view| view.pan((0.0, 100.0), 0.5);
-        let left: Move = |view| view.pan((0.0, 100.0), -0.5);
         for (name, from, by, to) in [
             ("in: the middle", view(None, None), zoom_in, Some((25.0, 75.0))),
             ("in: the crosshair", view(None, Some(40.0)), zoom_in, Some((15.0, 65.0))),
@@ -136,10 +120,6 @@ mod tests {
             ("out: at the edge", view(Some((0.0, 20.0)), None), zoom_out, Some((0.0, 40.0))),
             ("out: everything", view(Some((20.0, 80.0)), None), zoom_out, None),
             ("out: nothing more", view(None, None), zoom_out, None),
-            ("right", view(Some((40.0, 60.0)), None), right, Some((50.0, 70.0))),
-            ("right: the end", view(Some((75.0, 95.0)), None), right, Some((80.0, 100.0))),
-            ("left: the end", view(Some((5.0, 25.0)), None), left, Some((0.0, 20.0))),
-            ("right: all is shown", view(None, None), right, None),
             ("what is no window", view(Some((f64::NAN, 3.0)), None), zoom_in, Some((25.0, 75.0))),
         ] {
             assert_eq!(by(from).x, to, "{name}");
@@ -185,7 +165,7 @@ mod tests {
     proptest! {
         #[test]
         fn moves_keep_a_sane_window(
-            moves in prop::collection::vec(0u8..6, 0..40),
+            moves in prop::collection::vec(0u8..4, 0..40),
             ends in (any::<f64>(), any::<f64>()),
             start in any::<(f64, f64)>(),
             crosshair in any::<Option<f64>>(),
@@ -199,9 +179,7 @@ mod tests {
                 view = match by {
                     0 => view.zoom_in(all),
                     1 => view.zoom_out(all),
-                    2 => view.pan(all, 0.25),
-                    3 => view.pan(all, -0.25),
-                    4 => view.move_crosshair(&series, 1, 80),
+                    2 => view.move_crosshair(&series, 1, 80),
                     _ => view.move_crosshair(&series, -7, 0),
                 };
                 let (low, high) = view.window(all);

@@ -1,4 +1,4 @@
-//! A matrix in blocks of classes, and its greatest confusions.
+//! A matrix in blocks of classes.
 
 use std::ops::Range;
 
@@ -62,54 +62,9 @@ fn sum(row: &[u64], columns: Range<usize>) -> u64 {
     part.iter().copied().fold(0, u64::saturating_add)
 }
 
-/// One class taken for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Confusion {
-    /// The true class.
-    pub truth: usize,
-    /// What it was taken for.
-    pub taken_for: usize,
-    /// How often.
-    pub count: u64,
-    /// Of how many of the true class.
-    pub of: u64,
-}
-
-/// The `n` most frequent confusions, most frequent first; among equals the one with the greater share
-/// of its class.
-pub fn top_confusions(matrix: &[Vec<u64>], n: usize) -> Vec<Confusion> {
-    let mut all: Vec<Confusion> = Vec::new();
-    for (truth, row) in matrix.iter().enumerate() {
-        let of = sum(row, 0..matrix.len());
-        let confused = row.iter().take(matrix.len()).enumerate();
-        all.extend(
-            confused
-                .filter(|(taken_for, count)| *taken_for != truth && **count > 0)
-                .map(|(taken_for, count)| Confusion { truth, taken_for, count: *count, of }),
-        );
-    }
-    // With equal counts the smaller class has the greater share. The sort is stable.
-    all.sort_by_key(|confusion| (std::cmp::Reverse(confusion.count), confusion.of));
-    all.truncate(n);
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_greatest_confusions_come_first() {
-        let matrix = [vec![60, 12, 8], vec![3, 90, 7, 99], vec![12, 0, 20], vec![]].map(|row| row).to_vec();
-        let top = |n| {
-            let found = top_confusions(&matrix[..3], n);
-            found.iter().map(|c| (c.truth, c.taken_for, c.count, c.of)).collect::<Vec<_>>()
-        };
-        assert_eq!(top(3), [(2, 0, 12, 32), (0, 1, 12, 80), (0, 2, 8, 80)]);
-        assert_eq!(top(99).len(), 5);
-        assert_eq!(top_confusions(&[], 3), []);
-        assert_eq!(top_confusions(&matrix, 1)[0].count, 99, "the fourth class exists now");
-    }
 
     #[test]
     fn blocks_add_up() {

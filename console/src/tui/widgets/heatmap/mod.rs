@@ -10,7 +10,6 @@ mod view;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-pub use grid::{Confusion, top_confusions};
 pub use view::HeatView;
 
 use super::canvas::{Canvas, cut};
