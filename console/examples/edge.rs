@@ -105,7 +105,7 @@ impl Edge {
                             thread::park();
                         },
                         (KeyCode::Char('m'), _) => {
-                            self.state.mouse = !self.guard.mouse();
+                            self.state.mouse = !self.state.mouse;
                             self.guard.set_mouse(self.state.mouse)?;
                         }
                         (code, _) => self.state.last = code.to_string(),

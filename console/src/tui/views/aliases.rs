@@ -2,9 +2,10 @@
 
 use vigie_protocol::model::{AliasMove, MoveKind};
 
+use super::listed::Listed;
 use super::{Page, Subject, place_text, when};
 use crate::tui::state::{Answer, Query, Screen, State, View, Want};
-use crate::tui::table::{Cell, Column, Row, Slice, Table};
+use crate::tui::table::{Cell, Column, Row, Table};
 use crate::tui::theme::Role;
 
 pub(super) struct Aliases;
@@ -33,29 +34,26 @@ impl Page for Aliases {
     }
 
     fn table<'a>(&self, state: &'a State, screen: &'a Screen) -> Option<Table<'a>> {
-        let want = want(screen)?;
-        let slot = state.store.get(&want);
-        let (rows, more): (&[AliasMove], bool) = match slot.and_then(|slot| slot.answer.as_ref()) {
-            Some(Answer::AliasHistory(rows)) => (&rows.rows, rows.next.is_some()),
-            _ => (&[], false),
-        };
-        Some(Table {
-            columns: &COLUMNS,
-            source: Slice::boxed(rows, |one| one.generation.to_string(), move |one| row(state, one)),
-            revision: slot.map_or(0, |slot| slot.revision),
-            want: Some((want, more)),
-            empty: super::waiting(slot, "it never moved"),
-        })
+        Some(listed(state, screen)?.table(
+            &COLUMNS,
+            |one| one.generation.to_string(),
+            move |one| row(state, one),
+            "it never moved",
+        ))
     }
 
     fn subject(&self, state: &State, screen: &Screen, n: usize) -> Option<Subject> {
-        match state.store.get(&want(screen)?)?.answer.as_ref()? {
-            Answer::AliasHistory(rows) => {
-                Some(Subject::Model { place: screen.view.place()?.clone(), number: rows.rows.get(n)?.to })
-            }
-            _ => None,
-        }
+        let number = listed(state, screen)?.rows.get(n)?.to;
+        Some(Subject::Model { place: screen.view.place()?.clone(), number })
     }
+}
+
+/// Its rows, as far as they are here.
+fn listed<'a>(state: &'a State, screen: &Screen) -> Option<Listed<'a, AliasMove>> {
+    Some(Listed::of(state, want(screen)?, |answer| match answer {
+        Answer::AliasHistory(rows) => Some(rows),
+        _ => None,
+    }))
 }
 
 fn want(screen: &Screen) -> Option<Want> {

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use vigie_protocol::dataset::{ChangeSet, ChangeSetState, ClassChange};
 
+use super::listed::Listed;
 use super::{Cx, Page, Subject, draw_table, when};
 use crate::out::{count, safe, signed, words};
 use crate::tui::state::{Answer, Query, Screen, State, View, Want};
@@ -44,32 +45,26 @@ impl Page for ChangeSets {
     }
 
     fn table<'a>(&self, state: &'a State, screen: &'a Screen) -> Option<Table<'a>> {
-        let want = want(screen)?;
-        let slot = state.store.get(&want);
-        let (rows, more): (&[ChangeSet], bool) = match slot.and_then(|slot| slot.answer.as_ref()) {
-            Some(Answer::ChangeSets(rows)) => (&rows.rows, rows.next.is_some()),
-            _ => (&[], false),
-        };
-        Some(Table {
-            columns: &SETS,
-            source: Slice::boxed(rows, |set| set.id.to_string(), move |set| row(state, set)),
-            revision: slot.map_or(0, |slot| slot.revision),
-            want: Some((want, more)),
-            empty: super::waiting(
-                slot,
-                "no change-set yet: `vigie datasets import` or a source proposes one",
-            ),
-        })
+        Some(listed(state, screen)?.table(
+            &SETS,
+            |set| set.id.to_string(),
+            move |set| row(state, set),
+            "no change-set yet: `vigie datasets import` or a source proposes one",
+        ))
     }
 
     fn subject(&self, state: &State, screen: &Screen, n: usize) -> Option<Subject> {
-        match state.store.get(&want(screen)?)?.answer.as_ref()? {
-            Answer::ChangeSets(rows) => {
-                Some(Subject::ChangeSet { place: screen.view.place()?.clone(), id: rows.rows.get(n)?.id })
-            }
-            _ => None,
-        }
+        let id = listed(state, screen)?.rows.get(n)?.id;
+        Some(Subject::ChangeSet { place: screen.view.place()?.clone(), id })
     }
+}
+
+/// Its rows, as far as they are here.
+fn listed<'a>(state: &'a State, screen: &Screen) -> Option<Listed<'a, ChangeSet>> {
+    Some(Listed::of(state, want(screen)?, |answer| match answer {
+        Answer::ChangeSets(rows) => Some(rows),
+        _ => None,
+    }))
 }
 
 fn want(screen: &Screen) -> Option<Want> {

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use vigie_protocol::dataset::{ClassSizes, DatasetRef, DatasetVersion, Lineage, SplitCounts, Spread};
 
+use super::listed::Listed;
 use super::{Cx, Page, Subject, draw_table, place_text, when};
 use crate::out::{bytes, count};
 use crate::tui::state::{Answer, Place, Query, Screen, State, View, Want};
@@ -64,33 +65,17 @@ impl Page for Datasets {
     }
 
     fn table<'a>(&self, state: &'a State, screen: &'a Screen) -> Option<Table<'a>> {
-        let want = want(screen)?;
-        let slot = state.store.get(&want);
-        let (rows, more): (&[DatasetVersion], bool) = match slot.and_then(|slot| slot.answer.as_ref()) {
-            Some(Answer::Datasets(rows)) => (&rows.rows, rows.next.is_some()),
-            _ => (&[], false),
-        };
-        Some(Table {
-            columns: &VERSIONS,
-            source: Slice::boxed(
-                rows,
-                |version| version.dataset.to_string(),
-                move |version| row(state, version),
-            ),
-            revision: slot.map_or(0, |slot| slot.revision),
-            want: Some((want, more)),
-            empty: super::waiting(slot, "no version yet: `vigie datasets import FILE` makes the first"),
-        })
+        Some(listed(state, screen)?.table(
+            &VERSIONS,
+            |version| version.dataset.to_string(),
+            move |version| row(state, version),
+            "no version yet: `vigie datasets import FILE` makes the first",
+        ))
     }
 
     fn subject(&self, state: &State, screen: &Screen, n: usize) -> Option<Subject> {
-        let place = screen.view.place()?;
-        match state.store.get(&want(screen)?)?.answer.as_ref()? {
-            Answer::Datasets(rows) => {
-                Some(Subject::Dataset { place: place.clone(), dataset: rows.rows.get(n)?.dataset })
-            }
-            _ => None,
-        }
+        let dataset = listed(state, screen)?.rows.get(n)?.dataset;
+        Some(Subject::Dataset { place: screen.view.place()?.clone(), dataset })
     }
 
     fn table_area(&self, _: &State, _: &Screen, body: Rect) -> Rect {
@@ -104,6 +89,14 @@ impl Page for Datasets {
         let area = Rect { y: table.bottom(), height: body.bottom() - table.bottom(), ..body };
         evolution(cx, area, buffer);
     }
+}
+
+/// Its rows, as far as they are here.
+fn listed<'a>(state: &'a State, screen: &Screen) -> Option<Listed<'a, DatasetVersion>> {
+    Some(Listed::of(state, want(screen)?, |answer| match answer {
+        Answer::Datasets(rows) => Some(rows),
+        _ => None,
+    }))
 }
 
 fn want(screen: &Screen) -> Option<Want> {

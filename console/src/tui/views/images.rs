@@ -4,10 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use vigie_protocol::dataset::DatasetImage;
 
+use super::listed::Listed;
 use super::{Cx, Page, Subject, draw_table, place_text, prediction};
 use crate::out::bytes;
 use crate::tui::state::{Answer, Cells, Query, Screen, Shown, State, View, Want};
-use crate::tui::table::{Cell, Column, Row, Slice, Table};
+use crate::tui::table::{Cell, Column, Row, Table};
 
 pub(super) struct Images;
 
@@ -34,24 +35,12 @@ impl Page for Images {
     }
 
     fn table<'a>(&self, state: &'a State, screen: &'a Screen) -> Option<Table<'a>> {
-        let want = want(screen)?;
-        let slot = state.store.get(&want);
-        let (rows, more): (&[DatasetImage], bool) = match slot.and_then(|slot| slot.answer.as_ref()) {
-            Some(Answer::Images(rows)) => (&rows.rows, rows.next.is_some()),
-            _ => (&[], false),
-        };
-        Some(Table {
-            columns: &COLUMNS,
-            source: Slice::boxed(rows, |image| image.image.to_string(), row),
-            revision: slot.map_or(0, |slot| slot.revision),
-            want: Some((want, more)),
-            empty: super::waiting(slot, "no images here"),
-        })
+        Some(listed(state, screen)?.table(&COLUMNS, |image| image.image.to_string(), row, "no images here"))
     }
 
     fn subject(&self, state: &State, screen: &Screen, n: usize) -> Option<Subject> {
         let View::Images { place, dataset, .. } = &screen.view else { return None };
-        let image = rows(state, screen)?.get(n)?.image;
+        let image = listed(state, screen)?.rows.get(n)?.image;
         Some(Subject::Image { place: place.clone(), image, dataset: *dataset })
     }
 
@@ -65,13 +54,13 @@ impl Page for Images {
 
     fn pictures(&self, state: &State, screen: &Screen, body: Rect) -> Vec<(Shown, Cells)> {
         let area = picture_area(screen, body);
-        let Some((rows, agent)) = rows(state, screen).zip(screen.view.agent()) else {
+        let Some((listed, agent)) = listed(state, screen).zip(screen.view.agent()) else {
             return Vec::new();
         };
         // The selected one first, then its neighbours: going on must not wait.
         let at = |by: isize| {
             let shown = screen.table.selected.checked_add_signed(by)?;
-            Some(Shown { agent, image: rows.get(super::source_row(state, shown)?)?.image })
+            Some(Shown { agent, image: listed.rows.get(super::source_row(state, shown)?)?.image })
         };
         let room = |shown| (shown, (area.width, area.height));
         [0, 1, -1, 2].into_iter().filter_map(at).map(room).collect()
@@ -99,11 +88,12 @@ fn want(screen: &Screen) -> Option<Want> {
     Some(Want { agent: place.agent, query: Query::Images { project, dataset, class, split } })
 }
 
-fn rows<'a>(state: &'a State, screen: &Screen) -> Option<&'a [DatasetImage]> {
-    match state.store.get(&want(screen)?)?.answer.as_ref()? {
-        Answer::Images(rows) => Some(&rows.rows),
+/// Its rows, as far as they are here.
+fn listed<'a>(state: &'a State, screen: &Screen) -> Option<Listed<'a, DatasetImage>> {
+    Some(Listed::of(state, want(screen)?, |answer| match answer {
+        Answer::Images(rows) => Some(rows),
         _ => None,
-    }
+    }))
 }
 
 fn row(image: &DatasetImage) -> Row {

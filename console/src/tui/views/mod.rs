@@ -17,6 +17,7 @@ mod images;
 mod job;
 mod jobs;
 pub(super) mod label;
+mod listed;
 mod log;
 mod messages;
 pub(super) mod models;

@@ -6,6 +6,7 @@ use vigie_protocol::model::{Alias, ClassReport, ModelVersion};
 use vigie_protocol::service::ModelDetail;
 
 use super::facts::Facts;
+use super::listed::Listed;
 use super::{Cx, Page, Subject, draw_table, place_text, when};
 use crate::out::{percent, safe};
 use crate::tui::state::{Answer, Query, Screen, State, View, Want};
@@ -48,36 +49,31 @@ impl Page for Models {
     }
 
     fn table<'a>(&self, state: &'a State, screen: &'a Screen) -> Option<Table<'a>> {
-        let want = want(screen)?;
-        let slot = state.store.get(&want);
-        let (rows, more): (&[ModelVersion], bool) = match slot.and_then(|slot| slot.answer.as_ref()) {
-            Some(Answer::Models(rows)) => (&rows.rows, rows.next.is_some()),
-            _ => (&[], false),
-        };
         let aliases = screen.view.place().and_then(|place| state.glance(place));
         let aliases = aliases.map(|glance| glance.aliases.as_slice()).unwrap_or_default();
-        Some(Table {
-            columns: &VERSIONS,
-            source: Slice::boxed(
-                rows,
-                |model| model.number.to_string(),
-                move |model| row(state, model, aliases),
-            ),
-            // Aliases come with the agent's snapshot.
-            revision: slot.map_or(0, |slot| slot.revision).wrapping_add(state.revision),
-            want: Some((want, more)),
-            empty: super::waiting(slot, "no model version yet: E on a finished run registers one"),
-        })
+        let mut table = listed(state, screen)?.table(
+            &VERSIONS,
+            |model| model.number.to_string(),
+            move |model| row(state, model, aliases),
+            "no model version yet: E on a finished run registers one",
+        );
+        // Aliases come with the agent's snapshot.
+        table.revision = table.revision.wrapping_add(state.revision);
+        Some(table)
     }
 
     fn subject(&self, state: &State, screen: &Screen, n: usize) -> Option<Subject> {
-        match state.store.get(&want(screen)?)?.answer.as_ref()? {
-            Answer::Models(rows) => {
-                Some(Subject::Model { place: screen.view.place()?.clone(), number: rows.rows.get(n)?.number })
-            }
-            _ => None,
-        }
+        let number = listed(state, screen)?.rows.get(n)?.number;
+        Some(Subject::Model { place: screen.view.place()?.clone(), number })
     }
+}
+
+/// Its rows, as far as they are here.
+fn listed<'a>(state: &'a State, screen: &Screen) -> Option<Listed<'a, ModelVersion>> {
+    Some(Listed::of(state, want(screen)?, |answer| match answer {
+        Answer::Models(rows) => Some(rows),
+        _ => None,
+    }))
 }
 
 fn want(screen: &Screen) -> Option<Want> {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use vigie_protocol::prediction::{Prediction, PredictionFilter};
 use vigie_protocol::{AliasName, Time};
 
+use super::listed::Listed;
 use super::{Page, Subject, place_text, when};
 use crate::out::micros;
 use crate::tui::filter::Filter;
 use crate::tui::state::{Answer, Place, Query, Screen, State, View, Want};
-use crate::tui::table::{Cell, Column, Row, Slice, Table};
+use crate::tui::table::{Cell, Column, Row, Table};
 use crate::tui::theme::Role;
 
 pub(in crate::tui) struct Predictions;
@@ -41,32 +42,26 @@ impl Page for Predictions {
     }
 
     fn table<'a>(&self, state: &'a State, screen: &'a Screen) -> Option<Table<'a>> {
-        let want = want(screen)?;
-        let slot = state.store.get(&want);
-        let (rows, more): (&[Prediction], bool) = match slot.and_then(|slot| slot.answer.as_ref()) {
-            Some(Answer::Predictions(rows)) => (&rows.rows, rows.next.is_some()),
-            _ => (&[], false),
-        };
-        Some(Table {
-            columns: &COLUMNS,
-            source: Slice::boxed(rows, |one| one.id.to_string(), move |one| row(state, one)),
-            revision: slot.map_or(0, |slot| slot.revision),
-            want: Some((want, more)),
-            empty: super::waiting(
-                slot,
-                "no prediction matches: i asks for one, : predictions clears the filter",
-            ),
-        })
+        Some(listed(state, screen)?.table(
+            &COLUMNS,
+            |one| one.id.to_string(),
+            move |one| row(state, one),
+            "no prediction matches: i asks for one, : predictions clears the filter",
+        ))
     }
 
     fn subject(&self, state: &State, screen: &Screen, n: usize) -> Option<Subject> {
-        match state.store.get(&want(screen)?)?.answer.as_ref()? {
-            Answer::Predictions(rows) => {
-                Some(Subject::Prediction { place: screen.view.place()?.clone(), id: rows.rows.get(n)?.id })
-            }
-            _ => None,
-        }
+        let id = listed(state, screen)?.rows.get(n)?.id;
+        Some(Subject::Prediction { place: screen.view.place()?.clone(), id })
     }
+}
+
+/// Its rows, as far as they are here.
+fn listed<'a>(state: &'a State, screen: &Screen) -> Option<Listed<'a, Prediction>> {
+    Some(Listed::of(state, want(screen)?, |answer| match answer {
+        Answer::Predictions(rows) => Some(rows),
+        _ => None,
+    }))
 }
 
 fn want(screen: &Screen) -> Option<Want> {

@@ -8,10 +8,11 @@ use vigie_protocol::dataset::ChangeKind;
 use vigie_protocol::review::{ChangeSetImage, ImageFinding};
 
 use super::facts::Facts;
+use super::listed::Listed;
 use super::{Cx, Page, Subject, changesets, diff, draw_table, prediction};
 use crate::out::{count, safe, words};
 use crate::tui::state::{Answer, Cells, Query, Screen, Shown, State, View, Want};
-use crate::tui::table::{Cell, Column, Row, Slice, Table};
+use crate::tui::table::{Cell, Column, Row, Table};
 use crate::tui::theme::Role;
 use crate::tui::widgets::put;
 
@@ -42,33 +43,22 @@ impl Page for Review {
     }
 
     fn table<'a>(&self, state: &'a State, screen: &'a Screen) -> Option<Table<'a>> {
-        let want = want(screen)?;
-        let slot = state.store.get(&want);
-        let (rows, more): (&[ChangeSetImage], bool) = match slot.and_then(|slot| slot.answer.as_ref()) {
-            Some(Answer::ChangeSetImages(rows)) => (&rows.rows, rows.next.is_some()),
-            _ => (&[], false),
-        };
         let empty = match &screen.view {
             View::Review { class: None, kind: None, .. } if screen.tab == 0 => "it changes no image",
             _ if screen.tab == 1 => "nothing speaks for a second look here; tab shows all images",
             _ => "no such images; :class and :kind all show the others",
         };
-        Some(Table {
-            columns: &COLUMNS,
-            source: Slice::boxed(
-                rows,
-                |image| image.change.image.to_string(),
-                move |image| row(state, image),
-            ),
-            revision: slot.map_or(0, |slot| slot.revision),
-            want: Some((want, more)),
-            empty: super::waiting(slot, empty),
-        })
+        Some(listed(state, screen)?.table(
+            &COLUMNS,
+            |image| image.change.image.to_string(),
+            move |image| row(state, image),
+            empty,
+        ))
     }
 
     fn subject(&self, state: &State, screen: &Screen, n: usize) -> Option<Subject> {
         let View::Review { place, id, .. } = &screen.view else { return None };
-        let image = rows(state, screen)?.get(n)?.change.image;
+        let image = listed(state, screen)?.rows.get(n)?.change.image;
         Some(Subject::ChangedImage { place: place.clone(), id: *id, image })
     }
 
@@ -177,16 +167,17 @@ fn want(screen: &Screen) -> Option<Want> {
     Some(Want { agent: place.agent, query })
 }
 
-fn rows<'a>(state: &'a State, screen: &Screen) -> Option<&'a [ChangeSetImage]> {
-    match state.store.get(&want(screen)?)?.answer.as_ref()? {
-        Answer::ChangeSetImages(rows) => Some(&rows.rows),
+/// Its rows, as far as they are here.
+fn listed<'a>(state: &'a State, screen: &Screen) -> Option<Listed<'a, ChangeSetImage>> {
+    Some(Listed::of(state, want(screen)?, |answer| match answer {
+        Answer::ChangeSetImages(rows) => Some(rows),
         _ => None,
-    }
+    }))
 }
 
 /// The image in the n-th place shown.
 fn at<'a>(state: &'a State, screen: &Screen, shown: usize) -> Option<&'a ChangeSetImage> {
-    rows(state, screen)?.get(super::source_row(state, shown)?)
+    listed(state, screen)?.rows.get(super::source_row(state, shown)?)
 }
 
 /// Another image that a finding names.

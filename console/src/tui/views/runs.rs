@@ -5,10 +5,11 @@ use ratatui::layout::Rect;
 use vigie_protocol::RunId;
 use vigie_protocol::run::{EpochMetrics, Run, RunState};
 
+use super::listed::Listed;
 use super::{Cx, Page, Subject, place_text, when};
 use crate::out::{count, safe};
 use crate::tui::state::{Answer, Query, Screen, State, View, Want};
-use crate::tui::table::{Cell, Column, Row, Slice, Table};
+use crate::tui::table::{Cell, Column, Row, Table};
 use crate::tui::theme::Role;
 use crate::tui::update;
 use crate::tui::widgets::chart::{Axis, Chart, Series, extent};
@@ -42,29 +43,26 @@ impl Page for Runs {
     }
 
     fn table<'a>(&self, state: &'a State, screen: &'a Screen) -> Option<Table<'a>> {
-        let want = want(screen)?;
-        let slot = state.store.get(&want);
-        let (rows, more): (&[Run], bool) = match slot.and_then(|slot| slot.answer.as_ref()) {
-            Some(Answer::Runs(rows)) => (&rows.rows, rows.next.is_some()),
-            _ => (&[], false),
-        };
-        Some(Table {
-            columns: &COLUMNS,
-            source: Slice::boxed(rows, |run| run.id.to_string(), move |run| row(state, run)),
-            revision: slot.map_or(0, |slot| slot.revision),
-            want: Some((want, more)),
-            empty: super::waiting(slot, "no training yet: t on a dataset version starts one"),
-        })
+        Some(listed(state, screen)?.table(
+            &COLUMNS,
+            |run| run.id.to_string(),
+            move |run| row(state, run),
+            "no training yet: t on a dataset version starts one",
+        ))
     }
 
     fn subject(&self, state: &State, screen: &Screen, n: usize) -> Option<Subject> {
-        match state.store.get(&want(screen)?)?.answer.as_ref()? {
-            Answer::Runs(rows) => {
-                Some(Subject::Run { place: screen.view.place()?.clone(), run: rows.rows.get(n)?.id })
-            }
-            _ => None,
-        }
+        let run = listed(state, screen)?.rows.get(n)?.id;
+        Some(Subject::Run { place: screen.view.place()?.clone(), run })
     }
+}
+
+/// Its rows, as far as they are here.
+fn listed<'a>(state: &'a State, screen: &Screen) -> Option<Listed<'a, Run>> {
+    Some(Listed::of(state, want(screen)?, |answer| match answer {
+        Answer::Runs(rows) => Some(rows),
+        _ => None,
+    }))
 }
 
 fn want(screen: &Screen) -> Option<Want> {

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use vigie_protocol::schedule::{Firing, FiringState, ScheduleStatus, Trigger};
 
 use super::facts::Facts;
+use super::listed::Listed;
 use super::{Cx, Page, Subject, draw_table, place_text, role_of, when};
 use crate::out::{count, safe, words};
 use crate::tui::state::{Answer, Query, Screen, Slot, State, View, Want};
@@ -92,24 +93,13 @@ impl Page for OneSchedule {
     }
 
     fn table<'a>(&self, state: &'a State, screen: &'a Screen) -> Option<Table<'a>> {
-        let want = history(screen)?;
-        let slot = state.store.get(&want);
-        let more = matches!(answer(slot), Some(Answer::Firings(rows)) if rows.next.is_some());
-        Some(Table {
-            columns: &FIRINGS,
-            source: Slice::boxed(
-                firings(state, screen),
-                |firing| firing.number.to_string(),
-                move |firing| firing_row(state, firing),
-            ),
-            revision: slot.map_or(0, |slot| slot.revision),
-            want: Some((want, more)),
-            empty: super::waiting(slot, "it has not fired yet; :fire fires it now"),
-        })
+        let empty = "it has not fired yet; :fire fires it now";
+        let row = move |firing: &Firing| firing_row(state, firing);
+        Some(firings(state, screen)?.table(&FIRINGS, |firing| firing.number.to_string(), row, empty))
     }
 
     fn subject(&self, state: &State, screen: &Screen, n: usize) -> Option<Subject> {
-        let job = firings(state, screen).get(n)?.jobs.first()?.job;
+        let job = firings(state, screen)?.rows.get(n)?.jobs.first()?.job;
         Some(Subject::Job { agent: screen.view.agent()?, job })
     }
 
@@ -161,11 +151,12 @@ fn rows<'a>(state: &'a State, screen: &Screen) -> Vec<&'a ScheduleStatus> {
     }
 }
 
-fn firings<'a>(state: &'a State, screen: &Screen) -> &'a [Firing] {
-    match answer(history(screen).and_then(|want| state.store.get(&want))) {
-        Some(Answer::Firings(rows)) => &rows.rows,
-        _ => &[],
-    }
+/// What became of it when it fired, as far as that is here.
+fn firings<'a>(state: &'a State, screen: &Screen) -> Option<Listed<'a, Firing>> {
+    Some(Listed::of(state, history(screen)?, |answer| match answer {
+        Answer::Firings(rows) => Some(rows),
+        _ => None,
+    }))
 }
 
 fn row(state: &State, status: &ScheduleStatus) -> Row {
