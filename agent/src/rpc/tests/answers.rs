@@ -235,7 +235,7 @@ async fn dataset_versions_of_any_line_are_told_apart() {
     let found: Vec<_> = sizes.iter().map(|of| (of.class.as_str(), of.images)).collect();
     assert_eq!(found, [("jay", 1), ("owl", 2)]);
 
-    let code = |result: Result<_, vigie_protocol::ApiError>| result.map(drop).unwrap_err().code;
+    let code = |result: Result<_, ApiError>| result.map(drop).unwrap_err().code;
     let missing = DatasetRef { number: 2, ..source };
     assert_eq!(code(diff(request(Some(missing), reference, None, 0)).await), ErrorCode::NotFound);
     assert_eq!(code(diff(request(None, missing, None, 0)).await), ErrorCode::NotFound);
