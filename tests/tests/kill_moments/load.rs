@@ -41,6 +41,13 @@ impl Kind {
         [Kind::Move, Kind::Predict, Kind::Feedback, Kind::Import, Kind::Train, Kind::Backup];
 }
 
+/// How often something was done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    begun: usize,
+    ended: usize,
+}
+
 /// What was acknowledged before a kill.
 #[derive(Debug, Default)]
 pub struct Acknowledged {
@@ -78,7 +85,7 @@ impl fmt::Display for Acknowledged {
 pub struct Load {
     clients: JoinSet<Result<()>>,
     noted: Arc<Mutex<Acknowledged>>,
-    doing: watch::Receiver<HashMap<Kind, usize>>,
+    doing: watch::Receiver<HashMap<Kind, Count>>,
     folder: TempDir,
 }
 
@@ -115,7 +122,11 @@ impl Load {
     /// Waits until each kind is at work and something of each that is quick was acknowledged.
     pub async fn everything_is_under_way(&mut self) -> Result<()> {
         let mut doing = self.doing.clone();
-        let begun = doing.wait_for(|doing| Kind::ALL.iter().all(|kind| doing.contains_key(kind)));
+        let quick = [Kind::Move, Kind::Predict, Kind::Feedback];
+        let begun = doing.wait_for(|doing| {
+            Kind::ALL.iter().all(|kind| doing.contains_key(kind))
+                && quick.iter().all(|kind| doing[kind].ended > 0)
+        });
         tokio::select! {
             begun = tokio::time::timeout(Duration::from_secs(60), begun) => {
                 begun.with_context(|| format!("begun is {:?}", self.doing.borrow()))??;
@@ -135,7 +146,12 @@ impl Load {
 
     /// What has begun and not ended.
     pub fn under_way(&self) -> Vec<Kind> {
-        self.doing.borrow().iter().filter(|(_, count)| **count > 0).map(|(kind, _)| *kind).collect()
+        self.doing
+            .borrow()
+            .iter()
+            .filter(|(_, count)| count.begun > count.ended)
+            .map(|(kind, _)| *kind)
+            .collect()
     }
 
     /// What was acknowledged to them.
@@ -154,7 +170,7 @@ struct Client {
     backups: PathBuf,
     round: u32,
     noted: Arc<Mutex<Acknowledged>>,
-    doing: watch::Sender<HashMap<Kind, usize>>,
+    doing: watch::Sender<HashMap<Kind, Count>>,
 }
 
 /// Something that has begun, until it is dropped.
@@ -162,13 +178,13 @@ struct Doing<'a>(&'a Client, Kind);
 
 impl Drop for Doing<'_> {
     fn drop(&mut self) {
-        self.0.doing.send_modify(|doing| *doing.entry(self.1).or_default() -= 1);
+        self.0.doing.send_modify(|doing| doing.entry(self.1).or_default().ended += 1);
     }
 }
 
 impl Client {
     fn doing(&self, kind: Kind) -> Doing<'_> {
-        self.doing.send_modify(|doing| *doing.entry(kind).or_default() += 1);
+        self.doing.send_modify(|doing| doing.entry(kind).or_default().begun += 1);
         Doing(self, kind)
     }
 
