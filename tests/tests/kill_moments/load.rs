@@ -25,6 +25,9 @@ use vigie_protocol::wire::AgentClient;
 use vigie_protocol::{AliasName, Hash, IdempotencyKey, JobId, ModelNumber, ProjectName, RunId};
 use vigie_tests::{Agent, News, ask, repository, zip_of};
 
+/// Clients that give feedback. Each spends half its time on the prediction that it gives it on.
+pub const GIVING: usize = 4;
+
 /// What a client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -109,10 +112,12 @@ impl Load {
         };
         let mut clients = JoinSet::new();
         clients.spawn(client("moves").move_the_alias());
-        clients.spawn(client("feedback").give_feedback());
         clients.spawn(client("imports").import());
         clients.spawn(client("trainings").train());
         clients.spawn(client("backups").back_up());
+        for number in 0..GIVING {
+            clients.spawn(client(&format!("feedback {number}")).give_feedback());
+        }
         for number in 0..3 {
             clients.spawn(client(&format!("predictions {number}")).predict_on());
         }
