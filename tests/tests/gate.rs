@@ -80,7 +80,7 @@ async fn a_bad_model_is_refused_overridden_and_taken_back() -> Result<()> {
     ensure!(!verdict.passed() && verdict.against == Some(GOOD), "{verdict:?}");
     // What a person sees of it.
     let shown = agent.vigie(&["models", "history", "-p", "shop"])?;
-    for part in ["override", REASON, &me, "rollback", "customers complain"] {
+    for part in ["against the gate", REASON, &me, "rolled back", "customers complain"] {
         ensure!(shown.out.contains(part), "{part:?} is not shown: {}", shown.out);
     }
     audited(&agent, &me).await

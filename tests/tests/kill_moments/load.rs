@@ -25,6 +25,9 @@ use vigie_protocol::wire::AgentClient;
 use vigie_protocol::{AliasName, Hash, IdempotencyKey, JobId, ModelNumber, ProjectName, RunId};
 use vigie_tests::{Agent, News, ask, repository, zip_of};
 
+/// Clients that give feedback. Each spends half its time on the prediction that it gives it on.
+pub const GIVING: usize = 4;
+
 /// What a client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -39,6 +42,13 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Kind; 6] =
         [Kind::Move, Kind::Predict, Kind::Feedback, Kind::Import, Kind::Train, Kind::Backup];
+}
+
+/// How often something was done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    begun: usize,
+    ended: usize,
 }
 
 /// What was acknowledged before a kill.
@@ -78,7 +88,7 @@ impl fmt::Display for Acknowledged {
 pub struct Load {
     clients: JoinSet<Result<()>>,
     noted: Arc<Mutex<Acknowledged>>,
-    doing: watch::Receiver<HashMap<Kind, usize>>,
+    doing: watch::Receiver<HashMap<Kind, Count>>,
     folder: TempDir,
 }
 
@@ -102,10 +112,12 @@ impl Load {
         };
         let mut clients = JoinSet::new();
         clients.spawn(client("moves").move_the_alias());
-        clients.spawn(client("feedback").give_feedback());
         clients.spawn(client("imports").import());
         clients.spawn(client("trainings").train());
         clients.spawn(client("backups").back_up());
+        for number in 0..GIVING {
+            clients.spawn(client(&format!("feedback {number}")).give_feedback());
+        }
         for number in 0..3 {
             clients.spawn(client(&format!("predictions {number}")).predict_on());
         }
@@ -115,7 +127,11 @@ impl Load {
     /// Waits until each kind is at work and something of each that is quick was acknowledged.
     pub async fn everything_is_under_way(&mut self) -> Result<()> {
         let mut doing = self.doing.clone();
-        let begun = doing.wait_for(|doing| Kind::ALL.iter().all(|kind| doing.contains_key(kind)));
+        let quick = [Kind::Move, Kind::Predict, Kind::Feedback];
+        let begun = doing.wait_for(|doing| {
+            Kind::ALL.iter().all(|kind| doing.contains_key(kind))
+                && quick.iter().all(|kind| doing[kind].ended > 0)
+        });
         tokio::select! {
             begun = tokio::time::timeout(Duration::from_secs(60), begun) => {
                 begun.with_context(|| format!("begun is {:?}", self.doing.borrow()))??;
@@ -135,7 +151,12 @@ impl Load {
 
     /// What has begun and not ended.
     pub fn under_way(&self) -> Vec<Kind> {
-        self.doing.borrow().iter().filter(|(_, count)| **count > 0).map(|(kind, _)| *kind).collect()
+        self.doing
+            .borrow()
+            .iter()
+            .filter(|(_, count)| count.begun > count.ended)
+            .map(|(kind, _)| *kind)
+            .collect()
     }
 
     /// What was acknowledged to them.
@@ -154,7 +175,7 @@ struct Client {
     backups: PathBuf,
     round: u32,
     noted: Arc<Mutex<Acknowledged>>,
-    doing: watch::Sender<HashMap<Kind, usize>>,
+    doing: watch::Sender<HashMap<Kind, Count>>,
 }
 
 /// Something that has begun, until it is dropped.
@@ -162,13 +183,13 @@ struct Doing<'a>(&'a Client, Kind);
 
 impl Drop for Doing<'_> {
     fn drop(&mut self) {
-        self.0.doing.send_modify(|doing| *doing.entry(self.1).or_default() -= 1);
+        self.0.doing.send_modify(|doing| doing.entry(self.1).or_default().ended += 1);
     }
 }
 
 impl Client {
     fn doing(&self, kind: Kind) -> Doing<'_> {
-        self.doing.send_modify(|doing| *doing.entry(kind).or_default() += 1);
+        self.doing.send_modify(|doing| doing.entry(kind).or_default().begun += 1);
         Doing(self, kind)
     }
 

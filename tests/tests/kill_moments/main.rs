@@ -50,6 +50,7 @@ async fn killed_at_random_moments_under_load() -> Result<()> {
     for kind in Kind::ALL {
         ensure!(caught.contains_key(&kind), "no kill came in the middle of {kind:?}: {caught:?}");
     }
+    ensure!(proof.before_the_window > 0, "no prediction was answered long before a kill");
     ensure!(agent.stop()? == Some(0), "{}", agent.log());
     agent.is_whole()
 }
