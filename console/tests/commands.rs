@@ -15,9 +15,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use vigie_protocol::access::Principal;
 use vigie_protocol::event::Event;
+use vigie_protocol::health::{Finding, ServiceState};
 use vigie_protocol::job::{ImportSource, Job, JobSpec, JobState};
 use vigie_protocol::prediction::Prediction;
 use vigie_protocol::project::Project;
+use vigie_protocol::samples::Sample;
 use vigie_protocol::{ApiError, ErrorCode};
 
 #[tokio::test]
@@ -64,6 +66,19 @@ async fn every_way_to_fail_has_its_exit_code() {
     let ran = fake.vigie("whoami --agent unix:/nowhere/agent.sock").await;
     assert_eq!(ran.code, 3);
     assert!(ran.stderr.contains("hint: "), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_self_check_that_wants_action_ends_badly() {
+    let fake = Fake::start(World::birds());
+    for (state, code) in [(ServiceState::Degraded, 0), (ServiceState::Down, 1)] {
+        fake.world().findings = vec![Finding { state, ..Finding::sample() }];
+        for line in ["doctor", "agents doctor", "agents doctor -o json"] {
+            let ran = fake.vigie(line).await;
+            assert_eq!(ran.code, code, "{line}: {ran:?}");
+            assert_eq!(ran.stderr.contains("1 of 1 checks want action"), code == 1, "{line}: {ran:?}");
+        }
+    }
 }
 
 #[tokio::test]

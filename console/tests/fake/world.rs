@@ -10,7 +10,7 @@ use vigie_protocol::dataset::{
     ChangeSet, DatasetDifference, DatasetRef, DatasetVersion, Lineage, SplitCounts,
 };
 use vigie_protocol::event::{Event, Severity, Subject, Update, WatchCursor};
-use vigie_protocol::health::AgentHealth;
+use vigie_protocol::health::{AgentHealth, Finding};
 use vigie_protocol::job::{FailureCause, Job, JobFailure, JobOutcome, JobSpec, JobState, Progress};
 use vigie_protocol::model::{
     Alias, AliasMove, Architecture, GateCheck, GateVerdict, ModelVersion, MoveKind, Proportion,
@@ -46,6 +46,8 @@ pub struct World {
     pub stands_still: bool,
     /// Whether the gate lets candidates through.
     pub gate_passes: bool,
+    /// What the self-check finds.
+    pub findings: Vec<Finding>,
     /// How often a promotion asked to override the gate.
     pub overrides: usize,
     /// What somebody else promotes while the gate is asked next.
@@ -84,6 +86,7 @@ impl World {
             fails: None,
             stands_still: false,
             gate_passes: true,
+            findings: Vec::new(),
             overrides: 0,
             promoted_meanwhile: None,
             whoami: None,
@@ -181,6 +184,7 @@ impl World {
                 }))
             }
             Q::Health { .. } => A::Health(Ok(AgentHealth { now: Time::now(), ..AgentHealth::sample() })),
+            Q::Doctor { .. } => A::Doctor(Ok(self.findings.clone())),
             Q::AgentLog { request } => A::AgentLog(Ok(self.log(request))),
             Q::DatasetImages { .. } => A::DatasetImages(Ok(Page::whole(Vec::sample()))),
             Q::DatasetDiff { request } => A::DatasetDiff(Ok(DatasetDifference {
