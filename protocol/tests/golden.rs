@@ -242,8 +242,11 @@ fn handshake() -> Vec<Entry> {
     };
     vec![
         Entry::new("hello", &ClientHello::new("console 0.1.0")),
-        Entry::new("welcome", &ServerHello::Ok(welcome)),
-        Entry::new("refusal", &ServerHello::Err(ApiError::sample())),
+        Entry::new("welcome", &welcome),
+        Entry::new("refusal", &ApiError::sample()),
+        // As they cross the wire.
+        Entry::new("answer_welcome", &ServerHello::Ok(welcome)),
+        Entry::new("answer_refusal", &ServerHello::Err(ApiError::sample())),
     ]
 }
 

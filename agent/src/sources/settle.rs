@@ -176,9 +176,13 @@ async fn proposed(app: &Arc<App>, source: Source, set: ChangeSet) -> Result<Sour
     .await
 }
 
-/// Why a change-set may be accepted without a person, if it may.
+/// Why a change-set may be accepted without a person, if it may: never one by which images that belong
+/// together would serve in several splits.
 fn may_accept(acceptance: Acceptance, set: &ChangeSet) -> Option<String> {
     let Acceptance::Under { percent } = acceptance else { return None };
+    if set.findings.leaks > 0 {
+        return None;
+    }
     let totals = set.totals();
     let touched = totals
         .added
@@ -338,6 +342,7 @@ mod tests {
     use vigie_protocol::dataset::ClassChange;
     use vigie_protocol::import::{GivenSplit, ImportOptions};
     use vigie_protocol::project::Project;
+    use vigie_protocol::review::FindingCounts;
     use vigie_protocol::samples::Sample;
     use vigie_protocol::source::Revision;
 
@@ -399,8 +404,11 @@ mod tests {
             (Acceptance::Ask, ClassChange { added: 1, ..none }, 1_001, false),
             (Acceptance::Unknown, ClassChange { added: 1, ..none }, 1_001, false),
         ] {
-            let reason = may_accept(acceptance, &set(change, result));
+            let set = ChangeSet { findings: FindingCounts::default(), ..set(change, result) };
+            let reason = may_accept(acceptance, &set);
             assert_eq!(reason.is_some(), accepted, "{change:?} {reason:?}");
+            let leaking = ChangeSet { findings: FindingCounts { leaks: 1, ..set.findings }, ..set };
+            assert_eq!(may_accept(acceptance, &leaking), None, "{change:?}");
         }
     }
 
