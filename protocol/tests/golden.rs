@@ -80,11 +80,14 @@ async fn a_newer_peers_fields_are_ignored() {
 }
 
 /// Adds a field to every object that is a struct. An object with one capitalised key is the tag of
-/// a method or of a `Result`; those under the names below are maps from classes.
+/// a method or of a `Result`, one with `ok` or `err` alone that of the agent's half of the handshake;
+/// those under the names below are maps from classes.
 fn add_fields(tree: &mut Value) {
     match tree {
         Value::Object(fields) => {
-            let tag = fields.len() == 1 && fields.keys().all(|key| key.starts_with(char::is_uppercase));
+            let is_tag =
+                |key: &String| key.starts_with(char::is_uppercase) || ["ok", "err"].contains(&key.as_str());
+            let tag = fields.len() == 1 && fields.keys().all(is_tag);
             for (name, value) in &mut *fields {
                 match value {
                     Value::Object(classes)
