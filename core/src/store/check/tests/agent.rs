@@ -83,7 +83,7 @@ fn jobs_leases_receipts_and_events() {
                 let of_a_source = |event: &Event| matches!(event.subject, Subject::Source { .. });
                 it.delete(it.find(b"event/", of_a_source).0);
             },
-            &["event 8: the event after it is missing"],
+            &["event 11: the event after it is missing"],
         ),
         (
             "old events were dropped for their number",
