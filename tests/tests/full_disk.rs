@@ -146,7 +146,7 @@ async fn a_training_whose_disk_fills_up_goes_on_with_room() -> Result<()> {
     disk.make_room()?;
     // Its end is on disk as soon as there is room for it; only then it can be asked for again.
     let again = JobChange { key: IdempotencyKey::new(), job };
-    agent.when(async || Ok(ask!(agent.client(), job_retry, again.clone()).await.ok())).await?;
+    agent.when(async || Ok(ask!(agent.client(), job_retry, again).await.ok())).await?;
     agent.job_succeeds(job).await?;
     let all = epochs(&agent, run).await?;
     ensure!(all == (1..=EPOCHS).collect::<Vec<_>>(), "every epoch once: {all:?}");
