@@ -85,6 +85,7 @@ async fn serve(config: Config, log: LogRing) -> anyhow::Result<End> {
     let scheduling = tokio::spawn(scheduler.run(stop.clone()));
     let ruling = tokio::spawn(rules::run(app.clone(), stop.clone()));
     tokio::spawn(wake_on_events(app.clone(), stop.clone()));
+    tokio::spawn(erase_after_jobs(app.clone(), stop.clone()));
     tokio::spawn(sources::follow(app.clone(), stop.clone()));
     tokio::spawn(catch_up_draws(app.clone()));
     load_production(&app).await;
@@ -354,8 +355,20 @@ async fn wake_on_events(app: Arc<App>, stop: CancellationToken) {
             app.schedules.wake();
             app.rules.wake();
         }
+    }
+}
+
+/// Erases what had to wait for a job, once one has ended.
+async fn erase_after_jobs(app: Arc<App>, stop: CancellationToken) {
+    let mut cursor = None;
+    loop {
+        let watched = tokio::select! {
+            () = stop.cancelled() => return,
+            watched = app.hub.watch(cursor, MAX_WAIT) => watched,
+        };
+        cursor = Some(watched.next);
         let ended = |update: &Update| matches!(update, Update::Job { job } if job.state.is_final());
-        if watched.updates.iter().any(ended)
+        if (watched.resync || watched.updates.iter().any(ended))
             && let Err(error) = app.store(|state| state.erase_due(Time::now())).await
         {
             tracing::warn!(%error, "what was to be erased is not yet");

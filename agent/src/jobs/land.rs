@@ -88,7 +88,7 @@ pub(super) fn land(
             )
         }
         (WorkDone::Gathered(proposed, fates), JobSpec::Collect { accept }) => {
-            let accept = *accept && only_adds(&proposed);
+            let accept = *accept && only_adds(&proposed) && !leaks(&proposed);
             let origin = "feedback".to_owned();
             let draft =
                 Draft { project, lineage: Lineage::Production, base, origin, window: None, accept, now };

@@ -246,7 +246,8 @@ async fn answer<H: Handler>(
     loop {
         tokio::select! {
             request = requests.next() => match request {
-                // Who cancels what it asked and asks again is answered once that has come to its end.
+                // Who cancels what it asked, and asks again and again before that has come to its end, gets
+                // no answer: each would need a place of its own to wait in.
                 Some(Ok(request)) if handlers.len() >= 2 * options.max_requests => drop(request),
                 Some(Ok(request)) => {
                     let Some(held) = budget.take(codec.last_read()) else {

@@ -13,7 +13,6 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use vigie_protocol::{AgentId, Hash, Time};
 
@@ -75,7 +74,7 @@ pub fn backup(state: &State, target: &Path, now: Time) -> Result<BackupHeader> {
 }
 
 fn fill(state: &State, folder: &Path, now: Time) -> Result<BackupHeader> {
-    let _all_stay = state.blobs.all_stay();
+    let all_stay = state.blobs.all_stay();
     let mut list = List::default();
     let mut damaged = 0;
     state.facts.copy_to(&folder.join(FACTS))?;
@@ -99,6 +98,7 @@ fn fill(state: &State, folder: &Path, now: Time) -> Result<BackupHeader> {
         }
     }
     damaged += link_blobs(&state.blobs, folder, &mut list)?;
+    drop(all_stay);
 
     let header = BackupHeader {
         format: FORMAT,
@@ -140,12 +140,13 @@ fn link_blobs(blobs: &FolderBlobs, folder: &Path, list: &mut List) -> Result<u64
         let name = Path::new(BLOBS).join(&text[..2]).join(&text);
         Ok(link_or_copy(&from, &folder.join(&name))?.then_some(Linked::Whole { name, hash, size }))
     };
-    let linked = there.par_iter().map(link).collect::<Result<Vec<_>>>()?;
+    // One after another: predictions and flushes share the threads that many at a time would take.
     let mut damaged = 0;
-    for linked in linked.into_iter().flatten() {
-        match linked {
-            Linked::Whole { name, hash, size } => list.push(&name, hash, size),
-            Linked::Damaged => damaged += 1,
+    for blob in &there {
+        match link(blob)? {
+            Some(Linked::Whole { name, hash, size }) => list.push(&name, hash, size),
+            Some(Linked::Damaged) => damaged += 1,
+            None => {}
         }
     }
     Ok(damaged)
@@ -213,7 +214,7 @@ impl List {
     fn add(&mut self, folder: &Path, name: &Path) -> Result<()> {
         let path = folder.join(name);
         let mut hasher = blake3::Hasher::new();
-        hasher.update_mmap_rayon(&path).map_err(|e| io_error("reading", &path, e))?;
+        hasher.update_mmap(&path).map_err(|e| io_error("reading", &path, e))?;
         self.push(name, hasher.finalize().into(), hasher.count());
         Ok(())
     }

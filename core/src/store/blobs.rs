@@ -254,6 +254,15 @@ impl FolderBlobs {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(io_error("reading", &path, error)),
         }
+        self.keep(hash)
+    }
+
+    /// Sets a blob's time to now without looking at its content; `false` when it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn keep(&self, hash: Hash) -> Result<bool> {
+        let path = self.path_of(hash);
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let both = Timestamps { last_access: now, last_modification: now };
         match utimensat(CWD, &path, &both, AtFlags::empty()) {

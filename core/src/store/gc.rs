@@ -107,8 +107,8 @@ pub enum Erasure {
     Waits,
 }
 
-/// Removes one blob at once and for good, without a grace period, unless something refers to it or may
-/// be about to. For what a person asked to have erased.
+/// Removes blobs at once and for good, without a grace period, unless something refers to them or may
+/// be about to; says of each what became of it. For what a person asked to have erased.
 ///
 /// # Errors
 /// Those of the store, and when a list of references cannot be read: then nothing is removed.
@@ -116,21 +116,24 @@ pub fn erase(
     catalog: &Catalog,
     log: &DayLog,
     blobs: &FolderBlobs,
-    hash: Hash,
+    hashes: &[Hash],
     now: Time,
     observer: &dyn Observer,
-) -> Result<Erasure> {
+) -> Result<Vec<Erasure>> {
     let mut mark = Mark::new(blobs, observer);
     let since = mark.everything(catalog, log, now, now)?;
     if mark.unread {
         let text = "a list of references cannot be read, so nothing can be erased safely";
         return Err(StoreError::Precondition(text.to_owned()));
     }
-    if mark.marked.contains(&hash) {
-        return Ok(Erasure::Named);
-    }
-    let there = !blobs.erase(hash, since)? && blobs.size(hash)?.is_some();
-    Ok(if there { Erasure::Waits } else { Erasure::Gone })
+    let erase = |&hash: &Hash| {
+        if mark.marked.contains(&hash) {
+            return Ok(Erasure::Named);
+        }
+        let there = !blobs.erase(hash, since)? && blobs.size(hash)?.is_some();
+        Ok(if there { Erasure::Waits } else { Erasure::Gone })
+    };
+    hashes.iter().map(erase).collect()
 }
 
 /// What [`check`] found.

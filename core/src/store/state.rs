@@ -60,6 +60,8 @@ pub struct State {
     dir: PathBuf,
     /// Held while lines go from the catalog to the audit log, so that each goes once.
     recording: Mutex<()>,
+    /// Held while somebody says of pictures that they are to go, or looks whether they may.
+    erasing: Mutex<()>,
     /// Held for as long as the state is open; the system lets go of it even after a kill.
     _lock: File,
 }
@@ -108,6 +110,7 @@ impl State {
             audit: Arc::new(AuditLog::open_on(&disk, &dir.join(AUDIT))?),
             dir: dir.to_owned(),
             recording: Mutex::default(),
+            erasing: Mutex::default(),
             _lock: lock,
         };
         // Neither keeps an agent from serving. Lines are tried again while it runs; erasures, which
@@ -164,11 +167,13 @@ impl State {
         // Feedback outlives the record.
         let said = self.catalog.feedback(project, prediction)?.map(|feedback| feedback.image);
         let image = logged.or(said).ok_or_else(missing)?;
+        let one_at_a_time = self.erasing.lock().unwrap_or_else(PoisonError::into_inner);
         self.catalog.begin_erasure(image)?;
         // Before the record: who finds that one asks again, and this is done again.
         self.catalog.erase_feedback(project, prediction)?;
         self.log.forget(project, prediction)?;
         fail_point::pass(FailPoint::PredictionForgotten);
+        drop(one_at_a_time);
         self.erase_due(now)
     }
 
@@ -178,8 +183,15 @@ impl State {
     /// # Errors
     /// Those of the store; what is left stays due.
     pub fn erase_due(&self, now: Time) -> Result<()> {
-        for hash in self.catalog.erasures()? {
-            match gc::erase(&self.catalog, &self.log, &self.blobs, hash, now, &Silent)? {
+        // Nobody says that a picture has a name while somebody else takes it away.
+        let _one_at_a_time = self.erasing.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = self.catalog.erasures()?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        let erased = gc::erase(&self.catalog, &self.log, &self.blobs, &due, now, &Silent)?;
+        for (hash, erasure) in due.into_iter().zip(erased) {
+            match erasure {
                 Erasure::Gone | Erasure::Named => self.catalog.end_erasure(hash)?,
                 Erasure::Waits => {}
             }

@@ -58,6 +58,8 @@ pub struct Acknowledged {
     /// With when the answer was there.
     pub predictions: Vec<(Instant, Prediction)>,
     pub feedback: Vec<Feedback>,
+    /// The longest that giving feedback took: a few syncs of the disk that all share.
+    pub slowest: Duration,
     pub jobs: Vec<JobId>,
     pub versions: Vec<DatasetVersion>,
     /// The epochs that a run was seen to have.
@@ -255,8 +257,11 @@ impl Client {
             let said = Said::Correct;
             let (key, project) = (IdempotencyKey::new(), self.project.clone());
             let give = FeedbackGive { key, project, prediction, said, blind: false, new_class: false };
+            let asked = Instant::now();
             let given = ask!(self.client, feedback_give, give).await?;
-            self.noted().feedback.push(given);
+            let mut noted = self.noted();
+            noted.slowest = noted.slowest.max(asked.elapsed());
+            noted.feedback.push(given);
         }
     }
 

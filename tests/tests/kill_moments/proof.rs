@@ -20,7 +20,10 @@ use crate::load::{Acknowledged, GIVING};
 /// What a crash may cost of the prediction log: the 50 ms that the README promises, and what was being
 /// written at that moment. The latter has no bound but the disk's: a group, its pictures and the group
 /// before it each wait for a sync, beside a training, an import and a backup that sync the same disk.
-const WINDOW: Duration = Duration::from_millis(50 + 200);
+/// How long that takes here is seen in the round itself.
+fn window(done: &Acknowledged) -> Duration {
+    Duration::from_millis(50) + (3 * done.slowest).max(Duration::from_millis(200))
+}
 
 /// What earlier rounds have proven to be there, and must stay.
 pub struct Proof {
@@ -126,10 +129,13 @@ impl Proof {
         let lost = done.predictions.iter().filter(|(_, prediction)| !found.contains(&prediction.id));
         let oldest = lost.map(|(answered, _)| killed.saturating_duration_since(*answered)).max();
         let oldest = oldest.unwrap_or_default();
-        eprintln!("the oldest prediction that was lost was answered {oldest:?} before the kill");
-        ensure!(oldest < WINDOW, "a prediction is lost that was answered {oldest:?} before the kill");
+        let window = window(done);
+        eprintln!(
+            "the oldest prediction that was lost was answered {oldest:?} before the kill, of {window:?}"
+        );
+        ensure!(oldest < window, "a prediction is lost that was answered {oldest:?} before the kill");
         self.before_the_window +=
-            done.predictions.iter().filter(|(answered, _)| *answered + WINDOW < killed).count();
+            done.predictions.iter().filter(|(answered, _)| *answered + window < killed).count();
         // Feedback is given on a prediction that is durable, and what was once found stays.
         let must_be = done.feedback.iter().map(|feedback| feedback.prediction);
         for id in must_be.chain(self.predictions.iter().copied()) {

@@ -178,7 +178,7 @@ impl Upload {
         let mut content = lock(&self.content);
         let Some(Content { file, hasher }) = content.as_ref() else {
             // Refreshed, so that nothing collects it before somebody names it.
-            return match blobs.touch(self.hash).map_err(api_error)? {
+            return match blobs.keep(self.hash).map_err(api_error)? {
                 true => Ok(()),
                 false => Err(ApiError::not_found(format_args!("blob {}", self.hash.short()))
                     .with_hint("it was collected meanwhile; send it again")),

@@ -113,6 +113,9 @@ enum Became {
     Unchanged,
 }
 
+/// The one setting that may be absent; `false` in a preset takes it away.
+const CONFIDENT: &str = "keep_confident";
+
 impl Preset {
     /// Reads a preset.
     ///
@@ -129,12 +132,16 @@ impl Preset {
         // A setting with a typing mistake would be one that is not there.
         let known = toml::Table::try_from(ProjectSettings::default())?;
         // Absent by default, so not among those.
-        let known = |name: &String| known.contains_key(name) || name == "keep_confident";
+        let known = |name: &String| known.contains_key(name) || name == CONFIDENT;
         if let Some(unknown) = self.settings.keys().find(|name| !known(name)) {
             anyhow::bail!("there is no setting {unknown:?}");
         }
         let mut settings = toml::Table::try_from(now)?;
         settings.extend(self.settings.clone());
+        // TOML has no word for what is not there.
+        if settings.get(CONFIDENT) == Some(&toml::Value::Boolean(false)) {
+            settings.remove(CONFIDENT);
+        }
         settings.try_into().context("in [settings]")
     }
 }
@@ -369,6 +376,7 @@ mod tests {
         };
         for (settings, expected) in [
             ("", now.clone()),
+            ("keep_confident = false", ProjectSettings { keep_confident: None, ..now.clone() }),
             ("picture_days = 7", ProjectSettings { picture_days: 7, ..now.clone() }),
             (
                 "keep_pictures = { kind = 'none' }\naudit_percent = 1",

@@ -1,6 +1,7 @@
 //! Events follow one another, and tell of every version, every model and every move of an alias.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use vigie_protocol::dataset::DatasetRef;
 use vigie_protocol::event::Subject;
@@ -13,6 +14,8 @@ use crate::store::Result;
 use crate::store::catalog::Catalog;
 
 const PAGE: usize = 500;
+/// By how much times may not follow the order of events: a move takes its time, a clock is set back.
+const SLACK: Duration = Duration::from_secs(24 * 3600);
 
 /// What the events tell.
 #[derive(Debug, Default)]
@@ -40,7 +43,7 @@ impl Told {
     pub(super) fn must_know(&self, at: Time) -> bool {
         match self.known {
             Known::Nothing => false,
-            Known::Since(since) => at > since,
+            Known::Since(since) => at > since.plus(SLACK),
             Known::Everything => true,
         }
     }

@@ -142,7 +142,10 @@ fn feedback_keeps_its_picture_until_it_is_settled() {
 fn only_what_nothing_refers_to_is_erased() {
     let dir = tempfile::tempdir().unwrap();
     let (state, referenced) = full_state(&dir.path().join("state"));
-    let erase = |hash| erase(&state.catalog, &state.log, &state.blobs, hash, at(2), &Silent);
+    let erase = |hash| {
+        let erased = erase(&state.catalog, &state.log, &state.blobs, &[hash], at(2), &Silent)?;
+        Ok::<_, StoreError>(erased[0])
+    };
     age(&state);
     let picture = Hash::of(b"picture");
     assert_eq!(erase(picture).unwrap(), Erasure::Named);
@@ -171,7 +174,7 @@ fn what_a_running_job_may_be_about_to_name_waits() {
     let importing = Job { state: JobState::Running, started: Some(begun), ..importing };
     let row = state.catalog.insert_job(&importing, None).unwrap();
     let now = Time::now().plus(Duration::from_secs(60));
-    let erase = || erase(&state.catalog, &state.log, &state.blobs, image, now, &Silent).unwrap();
+    let erase = || erase(&state.catalog, &state.log, &state.blobs, &[image], now, &Silent).unwrap()[0];
     assert_eq!(erase(), Erasure::Waits);
     state.catalog.save_job(&Job { state: JobState::Failed, ..row }).unwrap();
     assert_eq!(erase(), Erasure::Gone);
