@@ -15,8 +15,9 @@ use vigie_core::store::log::LogWriter;
 use vigie_core::store::{State, StoreError};
 use vigie_core::{infer, vision};
 use vigie_protocol::blob::GcReport;
-use vigie_protocol::event::{Event, Severity, Subject, Update};
+use vigie_protocol::event::{Event, Severity, Subject, Update, WatchCursor};
 use vigie_protocol::health::ServiceState;
+use vigie_protocol::service::Watched;
 use vigie_protocol::wire::unix::{BindError, Listener};
 use vigie_protocol::wire::{Greeting, MAX_WAIT};
 use vigie_protocol::{AliasName, Time};
@@ -344,12 +345,7 @@ async fn load_production(app: &Arc<App>) {
 /// Wakes those who act on what happened.
 async fn wake_on_events(app: Arc<App>, stop: CancellationToken) {
     let mut cursor = None;
-    loop {
-        let watched = tokio::select! {
-            () = stop.cancelled() => return,
-            watched = app.hub.watch(cursor, MAX_WAIT) => watched,
-        };
-        cursor = Some(watched.next);
+    while let Some(watched) = news(&app, &mut cursor, &stop).await {
         let happened = |update: &Update| matches!(update, Update::Event { .. });
         if watched.resync || watched.updates.iter().any(happened) {
             app.schedules.wake();
@@ -361,12 +357,7 @@ async fn wake_on_events(app: Arc<App>, stop: CancellationToken) {
 /// Erases what had to wait for a job, once one has ended.
 async fn erase_after_jobs(app: Arc<App>, stop: CancellationToken) {
     let mut cursor = None;
-    loop {
-        let watched = tokio::select! {
-            () = stop.cancelled() => return,
-            watched = app.hub.watch(cursor, MAX_WAIT) => watched,
-        };
-        cursor = Some(watched.next);
+    while let Some(watched) = news(&app, &mut cursor, &stop).await {
         let ended = |update: &Update| matches!(update, Update::Job { job } if job.state.is_final());
         if (watched.resync || watched.updates.iter().any(ended))
             && let Err(error) = app.store(|state| state.erase_due(Time::now())).await
@@ -374,6 +365,16 @@ async fn erase_after_jobs(app: Arc<App>, stop: CancellationToken) {
             tracing::warn!(%error, "what was to be erased is not yet");
         }
     }
+}
+
+/// What happened since the last look, sooner or later; nothing once the agent stops.
+async fn news(app: &App, cursor: &mut Option<WatchCursor>, stop: &CancellationToken) -> Option<Watched> {
+    let watched = tokio::select! {
+        () = stop.cancelled() => return None,
+        watched = app.hub.watch(*cursor, MAX_WAIT) => watched,
+    };
+    *cursor = Some(watched.next);
+    Some(watched)
 }
 
 /// How long changes under way may take once the agent stops.
